@@ -1,0 +1,345 @@
+"""Run the ONNX model on .bin files as ais_bench runs an .om on an NPU: the same flags, the same files.
+
+    python r2plus1d_infer.py --model r2plus1d_sim.onnx --input predata_bts1 --batchsize 1 \
+        --output ./predata_bts1_out --outfmt TXT
+    python r2plus1d_infer.py --model r2plus1d_sim.onnx --batchsize 16 --loop 10    # pure inference
+
+Flags, grouping of files into batches, padding of the last batch, names and formats of outputs and the
+summary JSON follow ais_bench (Ascend/tools, ais-bench_workload/tool/ais_bench), so that what reads them
+cannot tell the two apart. --backend and --precision are our own.
+"""
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+PURE = 'pure_infer_data'  # the name that ais_bench gives to the input of pure inference
+
+
+class InferError(Exception):
+    """Something that the user can mend; the message says what and how."""
+
+
+# ---- engines: engine(batch) is the list of outputs, float32 ------------------------------------
+
+
+class OpenVINO:
+    """OpenVINO on the CPU, at one batch size."""
+
+    PRECISION = {'f32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
+
+    def __init__(self, model, shape, precision):
+        import openvino as ov
+        core = ov.Core()
+        network = core.read_model(model)
+        network.reshape(shape)
+        self.compiled = core.compile_model(
+            network, 'CPU', {
+                'PERFORMANCE_HINT': 'LATENCY',
+                'INFERENCE_PRECISION_HINT': self.PRECISION[precision]
+            })
+        self.request = self.compiled.create_infer_request()
+        self.name = f'OpenVINO {ov.__version__.split("-")[0]}, CPU'
+
+    def __call__(self, batch):
+        results = self.request.infer([batch], share_inputs=True)
+        return [results[output] for output in self.compiled.outputs]
+
+
+class OnnxRuntime:
+    """ONNX Runtime with the first provider that is there of CANN (Ascend), CUDA, CPU."""
+
+    ACCELERATORS = ['CANNExecutionProvider', 'CUDAExecutionProvider']
+
+    def __init__(self, model, shape, precision, device=0):
+        import onnxruntime as ort
+        if precision == 'bf16':
+            raise InferError('--precision bf16: ONNX Runtime has no bf16 on CPUs; use --backend openvino')
+        available = ort.get_available_providers()
+        providers = [(p, {'device_id': device}) for p in self.ACCELERATORS if p in available]
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        self.session = ort.InferenceSession(model, options, providers=providers + ['CPUExecutionProvider'])
+        self.input = self.session.get_inputs()[0].name
+        self.name = f'ONNX Runtime {ort.__version__}, {self.session.get_providers()[0]}'
+
+    def __call__(self, batch):
+        return self.session.run(None, {self.input: batch})
+
+
+def choose_backend():
+    """An accelerator that ONNX Runtime was built for, else OpenVINO, else ONNX Runtime on the CPU."""
+    with contextlib.suppress(ImportError):
+        import onnxruntime as ort
+        if set(OnnxRuntime.ACCELERATORS) & set(ort.get_available_providers()):
+            return 'onnxruntime'
+    try:
+        import openvino  # noqa: F401
+        return 'openvino'
+    except ImportError:
+        return 'onnxruntime'
+
+
+def make_engine(args, shape):
+    """The engine for batches of SHAPE; prints which it is."""
+    backend = choose_backend() if args.backend == 'auto' else args.backend
+    try:
+        if backend == 'openvino':
+            engine = OpenVINO(args.model, shape, args.precision)
+        else:
+            engine = OnnxRuntime(args.model, shape, args.precision, args.device)
+    except InferError:
+        raise
+    except ImportError as e:
+        raise InferError(f'--backend {backend}: {e}; install it or choose another')
+    except Exception as e:
+        raise InferError(f'{args.model}: {backend} cannot load it: {" ".join(str(e).split())[:300]}')
+    log(f'{engine.name}, {args.precision}, batch size {shape[0]}')
+    return engine
+
+
+def log(text):
+    print(f'[INFO] {text}', file=sys.stderr)
+
+
+# ---- the model and the files --------------------------------------------------------------------
+
+
+def read_input_spec(model):
+    """(shape of one sample, dtype) of the model's only input, from the ONNX file."""
+    import onnx
+    try:
+        graph = onnx.load(model, load_external_data=False).graph
+        weights = {w.name for w in graph.initializer}
+        value, = (i for i in graph.input if i.name not in weights)
+        tensor = value.type.tensor_type
+        shape = [d.dim_value for d in tensor.shape.dim[1:]]
+        return shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except Exception as e:
+        raise InferError(f'{model}: not an ONNX model with one input: {" ".join(str(e).split())[:200]}')
+
+
+def list_files(spec):
+    """The .bin and .npy files of --input (a folder, or files with commas) in ais_bench's natural order."""
+    if os.path.isdir(spec):
+        files = [os.path.join(spec, f) for f in os.listdir(spec) if f.lower().endswith(('.bin', '.npy'))]
+        if not files:
+            raise InferError(f'{spec}: no .bin or .npy file in this folder')
+        return sorted(sorted(files), key=lambda f: [int(t) if t.isdigit() else t.lower() for t in re.split(r'(\d+)', f)])
+    files = spec.split(',')
+    for f in files:
+        if not os.path.isfile(f):
+            raise InferError(f'{f}: no such file or folder')
+    return files
+
+
+def read_file(path, size, dtype):
+    """The SIZE bytes of a .bin or .npy as a flat array."""
+    try:
+        array = np.load(path) if path.lower().endswith('.npy') else np.fromfile(path, dtype)
+    except (OSError, ValueError) as e:
+        raise InferError(f'{path}: cannot be read: {e}')
+    if array.nbytes != size or array.dtype != dtype:
+        raise InferError(f'{path}: holds {array.nbytes} bytes of {array.dtype}, '
+                         f'the first file and the model make it {size} of {dtype}')
+    return array.ravel()
+
+
+def check_kind(files, dtype):
+    """Refuse bins that info.json says are of another dtype: their sizes alone may fit by chance."""
+    info = os.path.join(os.path.dirname(files[0]), 'info.json')
+    if os.path.isfile(info):
+        with open(info) as f:
+            found = json.load(f).get('dtype', str(dtype))
+        if found != str(dtype):
+            raise InferError(f'{os.path.dirname(files[0])}: holds {found} bins, and the model takes {dtype}; '
+                             f'run r2plus1d_preprocess.py with --dtype {dtype}, or use the other model')
+
+
+def batches_of_files(args, shape, dtype):
+    """(batch size, [[file, …], …]): the files of each batch, None for the padding of the last one."""
+    if args.input is None:
+        return args.batchsize or 1, [[PURE]]
+    files = list_files(args.input)
+    check_kind(files, dtype)
+    sample = int(np.prod(shape)) * dtype.itemsize
+    size = np.load(files[0], mmap_mode='r').nbytes if files[0].lower().endswith('.npy') else os.path.getsize(files[0])
+    if size == 0 or size % sample:
+        raise InferError(f'{files[0]}: {size} bytes are not a whole number of samples of {sample} bytes '
+                         f'({"x".join(map(str, shape))} {dtype}); was it made for another model?')
+    batchsize = args.batchsize or size // sample
+    if batchsize * sample % size:
+        raise InferError(f'--batchsize {batchsize}: a file holds {size // sample} samples ({files[0]}), which does '
+                         'not divide it; make the files with a --bts that does')
+    n = batchsize * sample // size
+    groups = [files[i:i + n] for i in range(0, len(files), n)]
+    groups[-1] += [None] * (n - len(groups[-1]))
+    return batchsize, groups
+
+
+def load_batch(group, shape, dtype, args):
+    """One batch, batch size x SHAPE: the group's files, its first one again where it is padded."""
+    if group == [PURE]:
+        if args.pure_data_type == 'zero':
+            return np.zeros(shape, dtype)
+        # ais_bench takes random bytes; as float32 they would be denormals and NaNs, slow for their own sake
+        return (np.random.default_rng(0).random(shape, np.float32) * 255).astype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize // len(group)
+    return np.concatenate([read_file(f or group[0], size, dtype) for f in group]).reshape(shape)
+
+
+# ---- outputs -----------------------------------------------------------------------------------
+
+
+def save(path, array):
+    if path.endswith('.npy'):
+        np.save(path, array)
+    elif path.endswith('.bin'):
+        array.tofile(path)
+    else:
+        with open(path, 'w') as f:
+            for row in array.reshape(-1, array.shape[-1]):
+                f.write(''.join('%f ' % value for value in row) + '\n')
+
+
+class Outputs:
+    """The folder of outputs and the summary beside it; both appear when everything is there."""
+
+    def __init__(self, args):
+        name = args.output_dirname or time.strftime('%Y_%m_%d-%H_%M_%S')
+        self.folder = os.path.join(args.output, name) if args.output else None
+        self.extension = args.outfmt.lower()
+        self.filesinfo = {}
+        if self.folder:
+            shutil.rmtree(self.folder + '.part', ignore_errors=True)
+            os.makedirs(self.folder + '.part')
+
+    def add(self, first_id, group, outputs):
+        """Save what belongs to each file of a group, outputs[i] being split along its first axis."""
+        if not self.folder:
+            return
+        for i, output in enumerate(outputs):
+            for j, (path, part) in enumerate(zip(group, np.array_split(output, len(group)))):
+                if path is None:
+                    continue
+                name = f'{os.path.basename(path).split(".")[0]}_{i}.{self.extension}'
+                save(os.path.join(self.folder + '.part', name), part)
+                info = self.filesinfo.setdefault(str(first_id + j), dict(infiles=[path], outfiles=[]))
+                info['outfiles'].append(os.path.join(self.folder, name))
+
+    def finish(self, summary):
+        if not self.folder:
+            return
+        os.makedirs(self.folder, exist_ok=True)
+        for name in os.listdir(self.folder + '.part'):
+            os.replace(os.path.join(self.folder + '.part', name), os.path.join(self.folder, name))
+        part = self.folder + '_summary.json.part'
+        with open(part, 'w') as f:
+            json.dump(dict(filesinfo=self.filesinfo, **summary), f)
+        os.replace(part, self.folder + '_summary.json')
+        log(f'outputs: {self.folder}, {self.folder}_summary.json')
+
+    def remove_parts(self):
+        if self.folder:
+            shutil.rmtree(self.folder + '.part', ignore_errors=True)
+
+
+def statistics(times):
+    """ais_bench's figures of a list of times in ms."""
+    if not times:
+        return {'min': 0.0, 'max': 0.0, 'mean': 0.0, 'median': 0.0, 'percentile(99%)': 0.0, 'count': 0}
+    return {
+        'min': float(np.min(times)), 'max': float(np.max(times)), 'mean': float(np.mean(times)),
+        'median': float(np.median(times)), 'percentile(99%)': float(np.percentile(times, 99)), 'count': len(times)
+    }
+
+
+def infer(args):
+    shape, dtype = read_input_spec(args.model)
+    batchsize, groups = batches_of_files(args, shape, dtype)
+    shape = [batchsize] + shape
+    engine = make_engine(args, shape)
+    outputs = Outputs(args)
+    times = []
+    try:
+        batch = load_batch(groups[0], shape, dtype, args)
+        for _ in range(args.warmup_count):
+            engine(batch)
+        for i, group in enumerate(tqdm(groups, unit='batch', desc='Inference')):
+            if i:
+                batch = load_batch(group, shape, dtype, args)
+            for _ in range(args.loop):
+                start = time.perf_counter()
+                results = engine(batch)
+                times.append(1000 * (time.perf_counter() - start))
+            if not all(np.isfinite(r).all() for r in results):
+                raise InferError(f'{group[0]}: the outputs are not finite; is the model damaged?')
+            outputs.add(i * len(group), group, results)
+        time_ms = statistics(times)
+        throughput = 1000 * batchsize / time_ms['mean']
+        outputs.finish({
+            'args': sys.argv, 'NPU_compute_time': time_ms, 'H2D_latency': statistics([]),
+            'D2H_latency': statistics([]), 'throughput': throughput, 'npu_compute_time_list': times, 'pid': os.getpid()
+        })
+    finally:
+        outputs.remove_parts()
+    log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in time_ms.items()))
+    log(f'throughput 1000*batchsize({batchsize})/mean({time_ms["mean"]:.6g}): {throughput:.6g}')
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
+    return value
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--model', '-m', required=True, help='ONNX model')
+    parser.add_argument('--input', '-i', help='folder of .bin or .npy files, or files with commas between; '
+                        'without it: pure inference')
+    parser.add_argument('--output', '-o', help='folder for the folder of outputs and its _summary.json')
+    parser.add_argument('--output_dirname', help='name of the folder of outputs (default: date and time)')
+    parser.add_argument('--outfmt', default='BIN', choices=['NPY', 'BIN', 'TXT'], help='(default: BIN)')
+    parser.add_argument('--loop', '-l', type=positive, default=1, help='runs of each batch (default: 1)')
+    parser.add_argument('--batchsize', type=positive, help='samples in a batch (default: as many as in a file)')
+    parser.add_argument('--warmup_count', type=int, default=1, help='runs before the first (default: 1)')
+    parser.add_argument('--pure_data_type', default='zero', choices=['zero', 'random'], help='(default: zero)')
+    parser.add_argument('--device', '-d', type=int, default=0, help='of an accelerator (default: 0)')
+    parser.add_argument('--debug', help='for ais_bench\'s sake; errors are shown with a traceback')
+    parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
+                        help='auto: ONNX Runtime where it has CANN or CUDA, else OpenVINO, else ONNX Runtime')
+    parser.add_argument('--precision', default='f32', choices=['f32', 'bf16', 'int8'],
+                        help='of the arithmetic; int8 takes a model of r2plus1d_optimize.py (default: f32)')
+    args = parser.parse_args(argv)
+    if not os.path.isfile(args.model):
+        parser.error(f'--model {args.model}: no such file')
+    if args.model.endswith('.om'):
+        flags = ' '.join(f'--{k} {v}' for k in ('model', 'input', 'batchsize', 'output', 'outfmt')
+                         for v in [getattr(args, k)] if v)
+        parser.error(f'{args.model} is for an NPU; run it with: python3 -m ais_bench {flags}')
+    if args.output_dirname and not args.output:
+        parser.error('--output_dirname needs --output')
+    return args
+
+
+def main():
+    args = parse_args()
+    try:
+        infer(args)
+    except (InferError, OSError) as e:
+        if str(args.debug).lower() in ('1', 'true'):
+            raise
+        sys.exit(f'r2plus1d_infer.py: {e}')
+
+
+if __name__ == '__main__':
+    main()
