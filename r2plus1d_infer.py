@@ -132,7 +132,8 @@ def list_files(spec):
         files = [os.path.join(spec, f) for f in os.listdir(spec) if f.lower().endswith(('.bin', '.npy'))]
         if not files:
             raise InferError(f'{spec}: no .bin or .npy file in this folder')
-        return sorted(sorted(files), key=lambda f: [int(t) if t.isdigit() else t.lower() for t in re.split(r'(\d+)', f)])
+        files.sort()
+        return sorted(files, key=lambda f: [int(t) if t.isdigit() else t.lower() for t in re.split(r'(\d+)', f)])
     files = spec.split(',')
     for f in files:
         if not os.path.isfile(f):
@@ -143,13 +144,12 @@ def list_files(spec):
 def read_file(path, size, dtype):
     """The SIZE bytes of a .bin or .npy as a flat array."""
     try:
-        array = np.load(path) if path.lower().endswith('.npy') else np.fromfile(path, dtype)
+        array = np.load(path).ravel() if path.lower().endswith('.npy') else np.fromfile(path, np.uint8)
     except (OSError, ValueError) as e:
         raise InferError(f'{path}: cannot be read: {e}')
-    if array.nbytes != size or array.dtype != dtype:
-        raise InferError(f'{path}: holds {array.nbytes} bytes of {array.dtype}, '
-                         f'the first file and the model make it {size} of {dtype}')
-    return array.ravel()
+    if array.nbytes != size:
+        raise InferError(f'{path}: holds {array.nbytes} bytes; by the first file and the model it should be {size}')
+    return array.view(dtype)
 
 
 def check_kind(files, dtype):

@@ -8,6 +8,7 @@ H x W. The last file is filled up with copies of its last sample; its name has o
 them, info.json says what they are (dtype, shape of a sample, number of videos); ais_bench passes it over.
 """
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -45,10 +46,13 @@ class Samples(Dataset):
     """
 
     def __init__(self, config, dtype='float32', options=None):
-        cfg = mmcv.Config.fromfile(config)
-        cfg.merge_from_dict(options or {})
-        self.dataset = build_dataset(cfg.data.test, dict(test_mode=True))
-        steps = cfg.data.test.pipeline
+        try:
+            cfg = mmcv.Config.fromfile(config)
+            cfg.merge_from_dict(options or {})
+            steps = cfg.data.test.pipeline
+            self.dataset = build_dataset(cfg.data.test, dict(test_mode=True))
+        except Exception as e:  # a config is Python code, and mmaction2 checks little
+            raise ClipError(f'{config}: no test data set: {type(e).__name__}: {" ".join(str(e).split())[:300]}')
         tail = [step['type'] for step in steps[-4:]]
         self.tables = None
         if (tail == ['Normalize', 'FormatShape', 'Collect', 'ToTensor'] and steps[-3]['input_format'] == 'NCTHW'
@@ -75,7 +79,7 @@ class Samples(Dataset):
             name = info.get('frame_dir', info.get('filename'))
             raise ClipError(f'{name}: no clip can be made of this video: {" ".join(str(e).split())[:300]}')
         if self.tables is None:
-            return int(results['label']), np.asarray(results['imgs'], self.dtype)
+            return int(results['label']), np.ascontiguousarray(results['imgs'], self.dtype)
         images, frames = results['imgs'], results['clip_len']
         height, width = images[0].shape[:2]
         sample = np.empty((len(images) // frames, 3, frames, height, width), self.dtype)
@@ -125,10 +129,8 @@ class BinWriter(Dataset):
 
 def reserve(f, size):
     """Give the file its blocks at once: on ext4 a write is then several times as fast."""
-    try:
+    with contextlib.suppress(AttributeError, OSError):  # a system that cannot; a full disk shows in the write
         os.posix_fallocate(f.fileno(), 0, size)
-    except (AttributeError, OSError):
-        pass  # a file system that cannot; a full disk will show in the write
 
 
 def write(f, array):
@@ -153,10 +155,11 @@ def preprocess(args):
     samples = Samples(args.config, args.dtype, args.cfg_options)
     if not len(samples):
         raise ClipError(f'{samples.dataset.ann_file}: lists no video')
-    label, sample = samples[0]
-    if args.bts * (len(str(label)) + 1) > 200:
+    digits = max(len(str(info['label'])) for info in samples.dataset.video_infos)
+    if 30 + args.bts * (digits + 1) > 255:
         raise ClipError(f'--bts {args.bts}: so many labels make a file name longer than file systems allow; '
                         'use a smaller one (ais_bench puts several files into a batch)')
+    _, sample = samples[0]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     count = math.ceil(len(samples) / args.bts)
     need, free = count * args.bts * sample.nbytes, shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free

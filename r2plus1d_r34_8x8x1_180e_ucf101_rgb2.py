@@ -131,7 +131,7 @@ dist_params = dict(backend='nccl')
 log_level = 'INFO'
 work_dir = './work_dirs/r2plus1d_r34_8x8x1_180e_ucf101_rgb2'
 # mmaction2's checkpoint for Kinetics-400; the README says where to get it
-load_from = 'checkpoints/r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'  # noqa: E501
+load_from = 'checkpoints/r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'
 resume_from = None
 workflow = [('train', 1)]
 find_unused_parameters = False

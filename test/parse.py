@@ -70,7 +70,8 @@ def main():
     rows = []
     for bs, (_, summary) in runs.items():
         ms = summary['NPU_compute_time']
-        rows.append([str(bs), str(ms['count']), f'{summary["throughput"]:.4f}', f'{ms["median"]:.2f}', f'{ms["percentile(99%)"]:.2f}'] +
+        rows.append([str(bs), str(ms['count']), f'{summary["throughput"]:.4f}', f'{ms["median"]:.2f}',
+                     f'{ms["percentile(99%)"]:.2f}'] +
                     [f'{v:.4f}' for v in GUIDE.get(bs, ())] + ['-'] * (0 if bs in GUIDE else 3))
     table(['batch size', 'batches', 'this run', 'median ms', '99% ms', '310', '310P', 'T4'], rows)
     best = max(runs, key=lambda bs: runs[bs][1]['throughput'])

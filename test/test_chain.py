@@ -1,0 +1,271 @@
+"""The chain against mmaction2, PyTorch and ONNX Runtime: bins, ONNX, outputs, accuracy."""
+import json
+import os
+import re
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import REAL, ROOT, call, make_video, python, run
+
+
+def mmaction2_samples(config, dataset, drop=()):
+    """[(array, label)] of the test split by mmaction2's own dataset and dataloader."""
+    import mmcv
+    from mmaction.datasets import build_dataloader, build_dataset
+    cfg = mmcv.Config.fromfile(str(config))
+    steps = [step for step in cfg.data.test.pipeline if step['type'] not in drop]
+    test = dict(cfg.data.test, pipeline=steps)
+    here = os.getcwd()
+    os.chdir(dataset)
+    try:
+        data = build_dataset(test, dict(test_mode=True))
+        loader = build_dataloader(data, videos_per_gpu=1, workers_per_gpu=0, dist=False, shuffle=False)
+        return [(batch['imgs'][0].numpy(), int(batch['label'])) for batch in loader]
+    finally:
+        os.chdir(here)
+
+
+def preprocess(dataset, config, output, *options, **run_options):
+    return call('r2plus1d_preprocess', f'--config={config}', f'--output_path={output}', *options, cwd=dataset,
+                **run_options)
+
+
+def infer(*options, **run_options):
+    return call('r2plus1d_infer', *options, **run_options)
+
+
+def postprocess(*options, **run_options):
+    return call('r2plus1d_postprocess', *options, **run_options)
+
+
+# ---- bins ----------------------------------------------------------------------------------------
+
+
+def test_bins_are_what_mmaction2_makes(dataset, small, bins):
+    samples = mmaction2_samples(small.config, dataset)
+    assert len(samples) == 5 and samples[0][0].shape == (3, 3, 8, 256, 256)
+    names = [f'bin{i}-{i}_{label}.bin' for i, (_, label) in enumerate(samples)]
+    assert sorted(os.listdir(bins)) == sorted(names + ['info.json'])
+    for name, (sample, _) in zip(names, samples):
+        assert (bins / name).read_bytes() == sample.tobytes()
+
+
+def test_bins_of_several_samples_and_the_filled_up_last_one(dataset, small):
+    samples = mmaction2_samples(small.config, dataset)
+    labels = [str(label) for _, label in samples]
+    preprocess(dataset, small.config, 'bins_bts3/', '--bts', '3', '--workers', '1')
+    first = dataset / 'bins_bts3' / f'bin0-2_{"_".join(labels[:3])}.bin'
+    last = dataset / 'bins_bts3' / f'bin3-4_{"_".join(labels[3:])}.bin'
+    assert first.read_bytes() == b''.join(s.tobytes() for s, _ in samples[:3])
+    assert last.read_bytes() == b''.join(samples[i][0].tobytes() for i in (3, 4, 4))
+
+
+def test_uint8_bins_are_the_pipeline_without_normalize(dataset, small):
+    preprocess(dataset, small.config, 'bins_uint8', '--dtype', 'uint8')
+    for i, (sample, label) in enumerate(mmaction2_samples(small.config, dataset, drop=['Normalize'])):
+        assert sample.dtype == np.uint8
+        assert (dataset / 'bins_uint8' / f'bin{i}-{i}_{label}.bin').read_bytes() == sample.tobytes()
+
+
+def test_another_pipeline_is_run_as_it_is(dataset, small, tmp_path):
+    """A pipeline whose end is not the usual one goes through mmaction2 whole."""
+    config = tmp_path / 'config.py'
+    text = (ROOT / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py').read_text()
+    text = text.replace('to_bgr=False', 'to_bgr=True')
+    config.write_text(text.replace("type='ThreeCrop', crop_size=256", "type='CenterCrop', crop_size=224"))
+    preprocess(dataset, config, 'bins_bgr')
+    for i, (sample, label) in enumerate(mmaction2_samples(config, dataset)):
+        assert (dataset / 'bins_bgr' / f'bin{i}-{i}_{label}.bin').read_bytes() == sample.tobytes()
+    failed = preprocess(dataset, config, 'bins_bgr_uint8', '--dtype=uint8', check=False)
+    assert failed.returncode == 1 and 'uint8' in failed.stderr and 'Traceback' not in failed.stderr
+
+
+@pytest.mark.skipif(not (REAL / 'short_rawframes').is_dir(), reason='no real clips at UCF101_REAL')
+def test_real_clips_shorter_than_a_sample(small, tmp_path):
+    """25 real frames, 340x256, for 64 that the sampler spans."""
+    (tmp_path / 'data/ucf101').mkdir(parents=True)
+    (tmp_path / 'data/ucf101/rawframes').symlink_to(REAL / 'short_rawframes')
+    clips = sorted((REAL / 'short_rawframes').glob('*/*'))
+    (tmp_path / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text(
+        ''.join(f'{c.parent.name}/{c.name} {len(list(c.glob("*.jpg")))} 0\n' for c in clips))
+    preprocess(tmp_path, small.config, 'bins')
+    for i, (sample, _) in enumerate(mmaction2_samples(small.config, tmp_path)):
+        assert (tmp_path / 'bins' / f'bin{i}-{i}_0.bin').read_bytes() == sample.tobytes()
+
+
+# ---- ONNX ----------------------------------------------------------------------------------------
+
+
+def torch_model(config, checkpoint):
+    import mmcv
+    from mmaction.models import build_model
+    model = build_model(mmcv.Config.fromfile(str(config)).model).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=False)['state_dict'])
+    return lambda x: model.forward_dummy(torch.from_numpy(x))[0].detach().numpy()
+
+
+@pytest.mark.parametrize('backend', ['OpenVINO', 'OnnxRuntime'])
+def test_one_onnx_file_agrees_with_pytorch_at_every_batch_size(small, backend):
+    import r2plus1d_infer
+    reference = torch_model(small.config, small.checkpoint)
+    for batch in (1, 2, 3):
+        x = np.random.default_rng(batch).standard_normal((batch, 3, 3, 8, 256, 256), dtype=np.float32)
+        for model in (small.onnx, small.sim):
+            result, = getattr(r2plus1d_infer, backend)(str(model), list(x.shape), 'f32')(x)
+            np.testing.assert_allclose(result, reference(x), rtol=0, atol=1e-4)
+
+
+def test_full_size_graph(full):
+    """The graph that ATC has taken: opset 11, input 0, BatchNorm folded in, one file."""
+    assert 'batch 2: PyTorch and ONNX differ by' in full.log
+    for path in (full.onnx, full.sim):
+        model = onnx.load(path, load_external_data=False)
+        ops = [node.op_type for node in model.graph.node]
+        assert [(o.domain, o.version) for o in model.opset_import] == [('', 11)]
+        value, = model.graph.input
+        dims = [d.dim_value or d.dim_param for d in value.type.tensor_type.shape.dim]
+        assert value.name == '0' and dims == ['-1', 3, 3, 8, 256, 256]
+        assert ops.count('Conv') == 72 and ops.count('Relu') == 69 and ops.count('Add') == 16
+        assert set(ops) <= {'Conv', 'Relu', 'Add', 'MaxPool', 'GlobalAveragePool', 'Gemm', 'Reshape', 'Shape',
+                            'Gather', 'Unsqueeze', 'Concat', 'Constant'}
+        assert not any(w.data_location == onnx.TensorProto.EXTERNAL for w in model.graph.initializer)
+        # 63,759,281 parameters less 2 for each BatchNorm channel that is folded in, plus a bias of each Conv
+        assert 63.6e6 < sum(int(np.prod(w.dims)) for w in model.graph.initializer) < 63.8e6
+    assert sorted(p.name for p in full.folder.glob('*.onnx*')) == ['r2plus1d.onnx', 'r2plus1d_sim.onnx']
+
+
+def test_full_size_chain_on_one_video(full, tmp_path):
+    """avi -> frames -> bin -> scores, against PyTorch on mmaction2's own sample."""
+    name = 'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01'
+    video = tmp_path / 'data/ucf101/videos' / f'{name}.avi'
+    real = REAL / 'videos' / f'{name}.avi'
+    if real.is_file():
+        video.parent.mkdir(parents=True)
+        video.write_bytes(real.read_bytes())
+    else:
+        make_video(video, 164, 0)
+    python(ROOT / 'mmaction2/tools/data/build_rawframes.py', 'data/ucf101/videos/', 'data/ucf101/rawframes/', '--task',
+           'rgb', '--level', '2', '--ext', 'avi', '--use-opencv', cwd=tmp_path)
+    (tmp_path / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text(f'{name} 164 0\n')
+    preprocess(tmp_path, full.config, 'bins')
+    infer('--model', full.sim, '--input', 'bins', '--output', 'out', '--outfmt', 'NPY', cwd=tmp_path)
+    output, = (tmp_path / 'out').glob('*/*.npy')
+    (sample, _), = mmaction2_samples(full.config, tmp_path)
+    expected = torch_model(full.config, full.checkpoint)(sample[None])
+    np.testing.assert_allclose(np.load(output), expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize('change', ['garbage', 'missing', 'foreign'])
+def test_export_refuses_a_checkpoint_that_does_not_fit(small, tmp_path, change):
+    checkpoint = tmp_path / 'bad.pth'
+    state = torch.load(small.checkpoint, weights_only=False)['state_dict']
+    if change == 'garbage':
+        checkpoint.write_bytes(b'no checkpoint')
+    elif change == 'missing':
+        torch.save({'state_dict': dict(list(state.items())[:-1])}, checkpoint)
+    else:
+        torch.save({'state_dict': {'other.weight': torch.zeros(1)}}, checkpoint)
+    failed = python(ROOT / 'mmaction2/tools/deployment/pytorch2onnx.py', small.config, checkpoint, '--output-file',
+                    tmp_path / 'x.onnx', check=False)
+    assert failed.returncode == 1 and str(checkpoint) in failed.stderr.splitlines()[-1]
+    assert 'Traceback' not in failed.stderr and not list(tmp_path.glob('*.onnx*'))
+
+
+# ---- inference and accuracy ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def mmaction2_results(dataset, small):
+    """{average_clips: (scores of each video, {metric: value})} by mmaction2's tools/test.py."""
+    results = {}
+    for average in ('score', 'prob'):
+        out = small.folder / f'{average}.json'
+        printed = python(ROOT / 'mmaction2/tools/test.py', small.config, small.checkpoint, '--out', out, '--eval',
+                         'top_k_accuracy', 'mean_class_accuracy', '--average-clips', average, cwd=dataset).stdout
+        metrics = {key: float(value) for key, value in re.findall(r'^(\w+_acc\w*): (\S+)', printed, re.M)}
+        results[average] = np.array(json.loads(out.read_text())), metrics
+    return results
+
+
+@pytest.fixture(scope='module')
+def outputs(bins, small):
+    """Folders of outputs by batch size and backend."""
+    folders = {}
+    for bs, backend, fmt in ((1, 'openvino', 'TXT'), (16, 'openvino', 'TXT'), (2, 'onnxruntime', 'NPY'),
+                             (3, 'auto', 'BIN')):
+        folder = small.folder / f'out_{bs}'
+        infer('--model', small.sim, '--input', bins, '--batchsize', bs, '--output', folder, '--outfmt', fmt,
+              '--backend', backend)
+        folders[bs] = folder
+    return folders
+
+
+@pytest.mark.parametrize('average', ['score', 'prob'])
+@pytest.mark.parametrize('bs', [1, 2, 3, 16])
+def test_accuracy_is_that_of_mmaction2(outputs, mmaction2_results, bs, average):
+    from r2plus1d_postprocess import average as average_clips
+    from r2plus1d_postprocess import find_summaries, read_run
+    expected_scores, expected = mmaction2_results[average]
+    printed = postprocess(f'--result_path={outputs[bs]}', f'--average_clips={average}').stdout
+    result = json.loads(printed)
+    assert set(expected) == {'top1_acc', 'top5_acc', 'mean_class_accuracy'}
+    assert {key: result[key] for key in expected} == pytest.approx(expected, abs=5e-5)  # printed with 4 digits
+    assert result['num_videos'] == 5 and result['average_clips'] == average
+    scores, _ = read_run(find_summaries(str(outputs[bs])), 3, 400)
+    np.testing.assert_allclose(average_clips(scores, average), expected_scores, rtol=0, atol=1e-4)
+
+
+def test_batch_16_gives_the_outputs_of_batch_1(outputs):
+    one, sixteen = ({p.name: np.loadtxt(p) for p in outputs[bs].glob('*/*.txt')} for bs in (1, 16))
+    assert set(one) == set(sixteen) and len(one) == 5
+    for name in one:
+        np.testing.assert_allclose(one[name], sixteen[name], rtol=0, atol=1e-4)
+
+
+def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
+    """Names, contents and summary against the stand-in of ais_bench, at a batch size with padding."""
+    run('atc', '--framework=5', f'--model={small.sim}', f'--output={tmp_path}/m', '--input_shape=0:2,3,3,8,256,256',
+        '--soc_version=Ascend310P3', env=npu)
+    for fmt in ('TXT', 'NPY', 'BIN'):
+        options = ['--input', bins, '--batchsize', 2, '--outfmt', fmt, '--output_dirname', fmt]
+        python('-m', 'ais_bench', '--model', tmp_path / 'm.om', '--output', tmp_path / 'npu', *options, env=npu)
+        infer('--model', small.sim, '--output', tmp_path / 'cpu', '--backend', 'onnxruntime', *options)
+        ours, theirs = ({p.name: p.read_bytes() for p in (tmp_path / side / fmt).iterdir()} for side in ('cpu', 'npu'))
+        assert ours == theirs and len(ours) == 5
+    ours, theirs = (json.loads((tmp_path / side / 'TXT_summary.json').read_text()) for side in ('cpu', 'npu'))
+    assert set(ours) == set(theirs)
+    for key in theirs:
+        if isinstance(theirs[key], dict) and key != 'filesinfo':
+            assert set(ours[key]) == set(theirs[key])
+    strip = [{k: [os.path.basename(f) for f in v['infiles'] + v['outfiles']] for k, v in s['filesinfo'].items()}
+             for s in (ours, theirs)]
+    assert strip[0] == strip[1]
+    assert ours['NPU_compute_time']['count'] == 3 and len(ours['npu_compute_time_list']) == 3
+    assert ours['throughput'] == pytest.approx(2000 / ours['NPU_compute_time']['mean'])
+    results = [postprocess(f'--result_path={tmp_path}/{side}').stdout for side in ('cpu', 'npu')]
+    assert results[0] == results[1]
+
+
+def test_natural_order_and_files_of_several_samples(dataset, small, tmp_path):
+    """A batch of 6 from files of 3 samples, in the order 2 before 10."""
+    import r2plus1d_infer
+    for n in (10, 2, 1):
+        (tmp_path / f'b{n}.bin').write_bytes(b'0' * 12)
+    assert [os.path.basename(f) for f in r2plus1d_infer.list_files(str(tmp_path))] == ['b1.bin', 'b2.bin', 'b10.bin']
+    preprocess(dataset, small.config, tmp_path / 'bins', '--bts=3')
+    infer('--model', small.sim, '--input', tmp_path / 'bins', '--batchsize', 6, '--output', tmp_path / 'out')
+    infer('--model', small.sim, '--input', tmp_path / 'bins', '--output', tmp_path / 'out3')
+    one, two = (json.loads(postprocess('--result_path', tmp_path / o).stdout) for o in ('out', 'out3'))
+    assert one == two and one['num_videos'] == 5
+    failed = infer('--model', small.sim, '--input', tmp_path / 'bins', '--batchsize', 4, check=False)
+    assert failed.returncode == 1 and '--bts' in failed.stderr
+
+
+def test_pure_inference(small, tmp_path):
+    done = infer('--model', small.sim, '--batchsize', 2, '--loop', 3, '--output', tmp_path, '--pure_data_type',
+                 'random')
+    summary = json.loads(next(tmp_path.glob('*_summary.json')).read_text())
+    assert summary['NPU_compute_time']['count'] == 3 and 'throughput' in done.stderr
+    assert np.fromfile(next(tmp_path.glob('*/pure_infer_data_0.bin')), np.float32).size == 2 * 3 * 400

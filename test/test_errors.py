@@ -1,0 +1,252 @@
+"""Bad input: one line that names it, exit status 1 or 2, nothing half-written; and the shell tests' verdicts."""
+import json
+import os
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from conftest import ROOT, call, python, run
+
+
+def fails(done, status, *words):
+    """The command failed with STATUS and one line on standard error that has all WORDS."""
+    assert done.returncode == status, done.stderr
+    assert 'Traceback' not in done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    for word in words:
+        assert str(word) in line, done.stderr
+    assert not done.stdout
+
+
+@pytest.fixture
+def folder(dataset, tmp_path):
+    """A data set of two videos that a test may break."""
+    data = tmp_path / 'data/ucf101'
+    data.mkdir(parents=True)
+    lines = (dataset / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()[:2]
+    for line in lines:
+        name = line.split()[0]
+        shutil.copytree(dataset / 'data/ucf101/rawframes' / name, data / 'rawframes' / name)
+    (data / 'ucf101_val_split_1_rawframes.txt').write_text('\n'.join(lines) + '\n')
+    return tmp_path
+
+
+def test_preprocess(folder, small):
+    def preprocess(*options):
+        return call('r2plus1d_preprocess', *options, cwd=folder, check=False)
+
+    config, out = f'--config={small.config}', '--output_path=bins'
+    fails(preprocess(out), 2, '--config')
+    fails(preprocess('--config=no.py', out), 2, 'no.py')
+    fails(preprocess(config, out, '--bts=0'), 2, '--bts')
+    fails(preprocess(config, out, '--bts=120'), 1, '--bts 120')
+    assert not (folder / 'bins').exists()
+
+    (folder / 'bins').mkdir()
+    (folder / 'bins/notes.txt').write_text('mine')
+    fails(preprocess(config, out), 1, 'bins', 'notes.txt')
+    assert os.listdir(folder / 'bins') == ['notes.txt']
+    fails(preprocess(config, '--output_path=bins/notes.txt'), 1, 'notes.txt')
+
+    (folder / 'bins/notes.txt').unlink()
+    assert preprocess(config, out).returncode == 0
+    before = sorted(os.listdir(folder / 'bins'))
+
+    frame = sorted((folder / 'data/ucf101/rawframes').glob('*/*/img_00001.jpg'))[0]
+    for damage in (lambda: frame.write_bytes(b'no jpeg'), frame.unlink):
+        damage()
+        fails(preprocess(config, out), 1, frame.parent.name)
+        assert sorted(os.listdir(folder / 'bins')) == before and not list(folder.glob('*.part'))
+
+    (folder / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text('')
+    fails(preprocess(config, out), 1, 'ucf101_val_split_1_rawframes.txt')
+    (folder / 'data/ucf101/ucf101_val_split_1_rawframes.txt').unlink()
+    fails(preprocess(config, out), 1, 'ucf101_val_split_1_rawframes.txt')
+    (folder / 'broken.py').write_text('model = (')
+    fails(preprocess('--config=broken.py', out), 1, 'broken.py')
+    (folder / 'empty.py').write_text('a = 1')
+    fails(preprocess('--config=empty.py', out), 1, 'empty.py', 'data')
+
+
+def test_a_run_replaces_the_bins_of_another(folder, small):
+    for bts, names in (('1', 2), ('2', 1)):
+        call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins/', '--bts', bts, cwd=folder)
+        assert len(list((folder / 'bins').glob('*.bin'))) == names
+
+
+def test_infer(bins, small, tmp_path):
+    def infer(*options):
+        done = call('r2plus1d_infer', *options, cwd=tmp_path, check=False)
+        assert not list(tmp_path.glob('out*')) or not list((tmp_path / 'out').iterdir())
+        return done
+
+    model = ['--model', small.sim]
+    out = ['--output', 'out']
+    fails(infer('--input', bins), 2, '--model')
+    fails(infer('--model', 'no.onnx', '--input', bins), 2, 'no.onnx')
+    fails(infer(*model, '--input', 'no', *out), 1, 'no', 'no such file')
+    fails(infer(*model, '--input', bins, '--batchsize', '0', *out), 2, '--batchsize')
+    fails(infer(*model, '--output_dirname', 'x'), 2, '--output_dirname')
+    (tmp_path / 'empty').mkdir()
+    fails(infer(*model, '--input', 'empty', *out), 1, 'empty', 'no .bin')
+
+    (tmp_path / 'm.om').write_bytes(b'om')
+    fails(infer('--model', 'm.om', '--input', bins, '--batchsize', '16'), 2,
+          f'python3 -m ais_bench --model m.om --input {bins} --batchsize 16')
+    (tmp_path / 'm.onnx').write_bytes(b'no onnx')
+    fails(infer('--model', 'm.onnx', '--input', bins), 1, 'm.onnx', 'not an ONNX model')
+
+    (tmp_path / 'sizes').mkdir()
+    first = sorted(bins.glob('*.bin'))[0]
+    shutil.copy(first, tmp_path / 'sizes')
+    (tmp_path / 'sizes/bin1-1_0.bin').write_bytes(b'short')
+    fails(infer(*model, '--input', 'sizes', '--batchsize', '2', *out), 1, 'bin1-1_0.bin', '5 bytes')
+    (tmp_path / 'sizes' / first.name).write_bytes(b'short')
+    fails(infer(*model, '--input', 'sizes', *out), 1, first.name, '5 bytes')
+
+    # Bins of another kind whose size fits by chance: 4 samples of uint8 are as long as one of float32.
+    (tmp_path / 'uint8').mkdir()
+    shutil.copy(first, tmp_path / 'uint8/bin0-3_0_0_0_0.bin')
+    (tmp_path / 'uint8/info.json').write_text('{"dtype": "uint8"}')
+    fails(infer(*model, '--input', 'uint8', *out), 1, 'uint8', 'float32')
+    damaged = onnx.load(small.sim)
+    bias = next(w for w in damaged.graph.initializer if w.name == damaged.graph.node[-1].input[2])
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(400, np.nan, np.float32), bias.name))
+    onnx.save(damaged, tmp_path / 'nan.onnx')
+    fails(infer('--model', 'nan.onnx', '--input', bins, *out), 1, 'bin0-0_', 'not finite')
+
+
+@pytest.fixture
+def result(bins, small, tmp_path):
+    """out/run and out/run_summary.json of a run on five videos."""
+    call('r2plus1d_infer', '--model', small.sim, '--input', bins, '--output', tmp_path / 'out', '--output_dirname',
+         'run', '--outfmt', 'TXT')
+    return tmp_path / 'out'
+
+
+def test_postprocess(result, tmp_path):
+    def postprocess(path, *options):
+        return call('r2plus1d_postprocess', f'--result_path={path}', *options, check=False)
+
+    good = postprocess(result)
+    assert good.returncode == 0
+    for path in (result / 'run', result / 'run_summary.json', str(result) + '/'):
+        assert postprocess(path).stdout == good.stdout
+    fails(postprocess(tmp_path / 'no'), 1, 'no such file')
+    (tmp_path / 'empty').mkdir()
+    fails(postprocess(tmp_path / 'empty'), 1, 'empty', '_summary.json')
+    fails(postprocess(result, '--crops=0'), 2, '--crops')
+    fails(postprocess(result, '--crops=2'), 1, 'bin', '2 rows')
+    fails(postprocess(result, '--average_clips=none'), 2, 'none')
+
+    # The newest of two runs is taken; two devices are one run.
+    shutil.copytree(result / 'run', result / 'later')
+    summary = json.loads((result / 'run_summary.json').read_text())
+    (result / 'later_summary.json').write_text('{}')
+    fails(postprocess(result), 1, 'later_summary.json')
+    (result / 'later_summary.json').unlink()
+    halves = tmp_path / 'npus' / 'time'
+    halves.mkdir(parents=True)
+    for device in (0, 1):
+        shutil.copytree(result / 'run', halves / f'device{device}')
+        part = {k: v for k, v in summary['filesinfo'].items() if int(k) % 2 == device}
+        (halves / f'device{device}_summary.json').write_text(json.dumps(dict(filesinfo=part)))
+    assert postprocess(tmp_path / 'npus').stdout == good.stdout == postprocess(halves).stdout
+    (halves / 'device1_summary.json').write_text(json.dumps(dict(filesinfo=summary['filesinfo'])))
+    fails(postprocess(halves), 1, 'twice')
+    (halves / 'device1_summary.json').unlink()
+    fails(postprocess(halves), 1, 'device0_summary.json', 'missing')
+
+    output = next((result / 'run').glob('*.txt'))
+    text = output.read_text()
+    for damage, word in (('nan ' + text[text.index(' ') + 1:], 'finite'), (text[:-100], 'read'),
+                         ('', output.name), ('x ' + text, 'read')):
+        output.write_text(damage)
+        fails(postprocess(result), 1, output.name, word)
+    output.unlink()
+    fails(postprocess(result), 1, output.name)
+
+
+# ---- the shell tests -----------------------------------------------------------------------------
+
+
+def shell(script, *options, **run_options):
+    return run('bash', ROOT / 'test' / script, *options, check=False, **run_options)
+
+
+@pytest.fixture
+def work(small, dataset, tmp_path):
+    """A work_dir with the models, in the data set's folder, where the config finds its data."""
+    folder = tmp_path / 'work'
+    folder.mkdir()
+    shutil.copy(small.sim, folder)
+    return folder
+
+
+def config_with_data(small, dataset, tmp_path):
+    """The scripts change to the repository's root, so the paths of the data are absolute here."""
+    path = tmp_path / 'config.py'
+    path.write_text(f"_base_ = ['{small.config}']\ndata = dict(test=dict("
+                    f"ann_file='{dataset}/data/ucf101/ucf101_val_split_1_rawframes.txt', "
+                    f"data_prefix='{dataset}/data/ucf101/rawframes/'))\n")
+    return path
+
+
+def test_pth2om_and_eval_without_an_npu(small, dataset, tmp_path):
+    config, work = config_with_data(small, dataset, tmp_path), tmp_path / 'w'
+    done = shell('pth2om.sh', '--config', config, f'--checkpoint={small.checkpoint}', '--work_dir', work)
+    assert done.returncode == 0 and done.stdout.endswith('success\n') and 'no atc on this machine' in done.stdout
+    assert sorted(p.name for p in work.iterdir()) == ['r2plus1d.onnx', 'r2plus1d_sim.onnx']
+
+    options = ['--config', config, '--work_dir', work, '--batch_sizes', '1 4']
+    done = shell('eval_acc_perf.sh', *options, '--reference', '0')
+    assert done.returncode == 0 and done.stdout.endswith('success\n'), done.stderr
+    assert 'without an NPU' in done.stdout and 'best: batch size' in done.stdout
+    for bs, guide in ((1, '44.9012 | 60.6969 | 38.2989'), (4, '49.2828 | 80.4857 | 38.8568')):
+        accuracy = json.loads((work / f'result_bs{bs}.json').read_text())
+        assert f'| {accuracy["top1_acc"]:.4f} | {accuracy["top5_acc"]:.4f} |' in done.stdout and guide in done.stdout
+
+    done = shell('eval_acc_perf.sh', *options, '--reference', '1.5', '--tolerance=0.1')
+    assert done.returncode == 1 and 'is below 1.5000 - 0.1000' in done.stdout
+    assert done.stderr.endswith('fail!\n') and 'success' not in done.stdout
+
+
+def test_pth2om_stops_where_atc_fails(small, npu, tmp_path):
+    def convert(*options, **environment):
+        return shell('pth2om.sh', '--config', small.config, '--checkpoint', small.checkpoint, '--work_dir',
+                     tmp_path / 'w', *options, env=dict(npu, **environment))
+
+    done = convert('--batch_sizes=1 4')
+    assert done.returncode == 0 and 'for Ascend310P3' in done.stdout  # the name from npu-smi
+    for bs in (1, 4):
+        om = json.loads((tmp_path / 'w' / f'r2plus1d_bs{bs}.om').read_text())
+        assert om['shape'] == [bs, 3, 3, 8, 256, 256]
+    done = convert('--soc_version', 'Ascend999')
+    assert done.returncode == 1 and done.stderr.endswith('fail!\n') and 'success' not in done.stdout.splitlines()[-1]
+    assert not (tmp_path / 'w/r2plus1d_bs1.om').exists()  # the one of before is not taken for this one
+
+
+def test_arguments_of_the_shell_tests(small, tmp_path):
+    for script in ('pth2om.sh', 'eval_acc_perf.sh'):
+        for options, word in ((['--no', '1'], '--no'), (['config'], 'config'), (['--config', 'no.py'], 'no.py'),
+                              (['--batch_sizes', '1 x'], '1 x'), (['--batch_sizes', '0'], '"0"'),
+                              (['--config'], 'value')):
+            fails(shell(script, *options), 2, word)
+    fails(shell('pth2om.sh', '--config', small.config, '--checkpoint=no.pth'), 2, 'no.pth')
+    done = shell('eval_acc_perf.sh', '--config', small.config, '--work_dir', tmp_path)
+    assert done.returncode == 1 and done.stderr.endswith('fail!\n')
+
+
+def test_parse_refuses_what_is_not_there(tmp_path):
+    def parse(*options):
+        return python(ROOT / 'test/parse.py', f'--work_dir={tmp_path}', '--batch_sizes=1', *options, check=False)
+
+    fails(parse(), 1, 'result_bs1.json')
+    (tmp_path / 'result_bs1.json').write_text('{')
+    fails(parse(), 1, 'not JSON')
+    (tmp_path / 'result_bs1.json').write_text('{"top1_acc": 1}')
+    fails(parse(), 1, 'predata_bts1_bs1_out')
+    (tmp_path / 'predata_bts1_bs1_out').mkdir()
+    (tmp_path / 'predata_bts1_bs1_out/a_summary.json').write_text('{}')
+    fails(parse(), 1, 'top5_acc')

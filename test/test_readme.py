@@ -1,0 +1,131 @@
+"""The commands of the READMEs are run as printed, in order, in a scratch copy with a small data set.
+
+Only the model is made smaller there, by the config. wget, unrar, atc, npu-smi and ais_bench are
+stand-ins (test/stand_ins) that check their arguments.
+"""
+import json
+import re
+import shutil
+import site
+import subprocess
+import sys
+import tarfile
+import textwrap
+
+from conftest import ROOT, STAND_INS, make_videos, run, save_random_checkpoint, write_annotation_zip
+
+K400 = 'r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'
+ELSEWHERE = {'bash demo/run.sh', 'bash test/run_tests.sh'}  # test_demo.py; this
+
+
+def blocks(name):
+    text = (ROOT / name).read_text(encoding='utf-8')
+    return [textwrap.dedent(b).strip() for b in re.findall(r'^ *```bash\n(.*?)^ *```', text, re.M | re.S)]
+
+
+def shape(name):
+    """The structure of a README: levels of headings, sizes of tables, languages of code blocks."""
+    text = (ROOT / name).read_text(encoding='utf-8')
+    return re.findall(r'^#+(?= )|^ *\|(?=[^\n]*\|$)|^ *```\w*|^ *(?:-|\d\.)(?= )', text, re.M)
+
+
+def test_both_languages_have_the_same_commands():
+    assert blocks('README.md') == blocks('README.en.md')
+    assert len(blocks('README.md')) > 10
+
+
+def test_both_languages_have_the_same_parts():
+    assert shape('README.md') == shape('README.en.md')
+
+
+def test_options_in_the_text_exist():
+    """An option that a README names exists in a script here or in a program that it documents."""
+    foreign = {'--framework', '--model', '--output', '--input_format', '--input_shape', '--log', '--soc_version',
+               '--test-input-shape', '--input-shape', '--dynamic-input-shape', '--verify', '--validate', '--seed',
+               '--cfg-options', '--level', '--ext', '--task', '--format', '--shuffle', '--use-opencv', '--shape',
+               '--output-file'}
+    scripts = [*ROOT.glob('*.py'), *ROOT.glob('test/*.sh'), *ROOT.glob('demo/*')]
+    code = ' '.join(f.read_text(encoding='utf-8') for f in scripts if f.suffix in ('.py', '.sh'))
+    names = set(re.findall(r'(?<![\w-])--[a-z][\w-]+', (ROOT / 'README.en.md').read_text(encoding='utf-8')))
+    unknown = {n for n in names - foreign if n not in code and not re.search(rf'\b{n[2:]}\b', code)}
+    assert not unknown
+
+
+def make_scratch(folder):
+    """A copy of the repository as git has it, with changes that are not committed, and a .venv that sees the
+    packages of this one, so that setup.sh has only mmcv and mmaction2 left to install."""
+    files = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, check=True,
+                           stdout=subprocess.PIPE, text=True).stdout.split('\n')
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    run(sys.executable, '-m', 'venv', '--without-pip', folder / '.venv')
+    packages = next((folder / '.venv').glob('lib/python*/site-packages'))
+    (packages / 'outer.pth').write_text('\n'.join(site.getsitepackages()) + '\n')
+
+
+def without_environment():
+    """Environment changes that leave the active venv, as in a new shell."""
+    import os
+    return {'PATH': f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}', 'PYTHONPATH': str(STAND_INS), 'VIRTUAL_ENV': '',
+            'CONDA_PREFIX': ''}
+
+
+def test_commands_run_as_printed(tmp_path):
+    scratch, files = tmp_path / 'r2plus1d', tmp_path / 'files'
+    scratch.mkdir()
+    files.mkdir()
+    make_scratch(scratch)
+
+    # A smaller model and one epoch of training; everything else is as it is.
+    config = scratch / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
+    text = config.read_text()
+    for old, new in (('depth=34', 'depth=18, base_channels=8'), ('in_channels=512', 'in_channels=64'),
+                     ('total_epochs = 40', 'total_epochs = 1'), ('videos_per_gpu=8', 'videos_per_gpu=2'),
+                     ('interval=5', 'interval=1')):
+        assert old in text
+        text = text.replace(old, new)
+    config.write_text(text)
+
+    make_videos(tmp_path / 'UCF-101')
+    with tarfile.open(files / 'UCF101.rar', 'w') as f:
+        f.add(tmp_path / 'UCF-101', 'UCF-101')
+    write_annotation_zip(files / 'UCF101TrainTestSplits-RecognitionTask.zip')
+    save_random_checkpoint(config, files / K400)
+    shutil.copy(files / K400, scratch / 'best_top1_acc_epoch_35.pth')
+
+    commands = [b for b in blocks('README.md') if b not in ELSEWHERE]
+    # CANN's set_env.sh, where its installer puts it: only `source` of that very file is replaced.
+    stand_in = 'source() { [ "$1" = /usr/local/Ascend/ascend-toolkit/set_env.sh ] || builtin source "$@"; }'
+    script = '\n'.join([stand_in, 'set -euo pipefail'] + [f'echo "+ {i}"\n{b}' for i, b in enumerate(commands)])
+    # The verdict on random weights is no: its reference is the one thing that is replaced.
+    assert script.count('--reference 0.8892') == 1
+    script = script.replace('--reference 0.8892', '--reference 0')
+    done = run('bash', '-c', script, cwd=scratch, check=False,
+               env=dict(without_environment(), STAND_IN_FILES=str(files)))
+    (tmp_path / 'log').write_text(done.stdout + done.stderr)
+    assert done.returncode == 0, f'{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
+
+    assert (scratch / 'r2plus1d_bs1.om').is_file() and (scratch / 'r2plus1d_bs16.om').is_file()
+    results = {bs: json.loads((scratch / f'result_bs{bs}.json').read_text()) for bs in (1, 16)}
+    assert results[1] == results[16] and results[1]['num_videos'] == 5
+    assert 'inference of ./r2plus1d_bs16.om on NPU 0' in done.stdout
+    assert len(list((scratch / 'predata_bts1').glob('*.bin'))) == 5
+    assert list((scratch / 'work_dirs').glob('*/epoch_1.pth'))
+    assert done.stdout.rstrip().endswith('success')
+
+    # Set-up: done is done; what is missing is made again.
+    env = without_environment()
+    assert 'nothing to do' in run('bash', 'setup.sh', cwd=scratch, env=env).stdout
+    shutil.rmtree(scratch / 'mmaction2')
+    (scratch / '.setup.1').mkdir()
+    assert 'nothing to do' not in run('bash', 'setup.sh', cwd=scratch, env=env).stdout
+    assert not list(scratch.glob('.setup.*'))
+    # A source that the user cloned: kept, patched once.
+    (scratch / 'mmaction2' / 'mine').touch()
+    patch = next((scratch / 'patches' / 'mmaction2').glob('0003*'))
+    run('git', 'apply', '-R', patch, cwd=scratch / 'mmaction2', env={'GIT_CEILING_DIRECTORIES': str(scratch)})
+    (next((scratch / '.venv').glob('.r2plus1d_setup'))).unlink()
+    again = run('bash', 'setup.sh', cwd=scratch, env=env).stdout
+    assert again.count('applied') == 1 and patch.name in again and (scratch / 'mmaction2' / 'mine').exists()
