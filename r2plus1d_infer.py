@@ -2,11 +2,12 @@
 
     python r2plus1d_infer.py --model r2plus1d_sim.onnx --input predata_bts1 --batchsize 1 \
         --output ./predata_bts1_out --outfmt TXT
-    python r2plus1d_infer.py --model r2plus1d_sim.onnx --batchsize 16 --loop 10    # pure inference
+    python r2plus1d_infer.py --model r2plus1d_sim.onnx --config <config> --output out   # no .bin files
+    python r2plus1d_infer.py --model r2plus1d_sim.onnx --batchsize 16 --loop 10         # pure inference
 
 Flags, grouping of files into batches, padding of the last batch, names and formats of outputs and the
 summary JSON follow ais_bench (Ascend/tools, ais-bench_workload/tool/ais_bench), so that what reads them
-cannot tell the two apart. --backend and --precision are our own.
+cannot tell the two apart. --backend, --precision and --config are our own.
 """
 import argparse
 import contextlib
@@ -16,11 +17,10 @@ import re
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm import tqdm
-
-PURE = 'pure_infer_data'  # the name that ais_bench gives to the input of pure inference
 
 
 class InferError(Exception):
@@ -163,36 +163,93 @@ def check_kind(files, dtype):
                              f'run r2plus1d_preprocess.py with --dtype {dtype}, or use the other model')
 
 
-def batches_of_files(args, shape, dtype):
-    """(batch size, [[file, …], …]): the files of each batch, None for the padding of the last one."""
-    if args.input is None:
-        return args.batchsize or 1, [[PURE]]
-    files = list_files(args.input)
-    check_kind(files, dtype)
-    sample = int(np.prod(shape)) * dtype.itemsize
-    size = np.load(files[0], mmap_mode='r').nbytes if files[0].lower().endswith('.npy') else os.path.getsize(files[0])
-    if size == 0 or size % sample:
-        raise InferError(f'{files[0]}: {size} bytes are not a whole number of samples of {sample} bytes '
-                         f'({"x".join(map(str, shape))} {dtype}); was it made for another model?')
-    batchsize = args.batchsize or size // sample
-    if batchsize * sample % size:
-        raise InferError(f'--batchsize {batchsize}: a file holds {size // sample} samples ({files[0]}), which does '
-                         'not divide it; make the files with a --bts that does')
-    n = batchsize * sample // size
-    groups = [files[i:i + n] for i in range(0, len(files), n)]
-    groups[-1] += [None] * (n - len(groups[-1]))
-    return batchsize, groups
+class Files:
+    """Batches from .bin or .npy files, grouped as ais_bench does it.
+
+    groups[i] is the list of names of batch i, None for padding; load(i) is the batch, of SHAPE, in which the
+    first name of the group stands in for the padding.
+    """
+
+    def __init__(self, args, shape, dtype):
+        files = list_files(args.input)
+        check_kind(files, dtype)
+        sample = int(np.prod(shape)) * dtype.itemsize
+        npy = files[0].lower().endswith('.npy')
+        size = np.load(files[0], mmap_mode='r').nbytes if npy else os.path.getsize(files[0])
+        if size == 0 or size % sample:
+            raise InferError(f'{files[0]}: {size} bytes are not a whole number of samples of {sample} bytes '
+                             f'({"x".join(map(str, shape))} {dtype}); was it made for another model?')
+        self.batchsize = args.batchsize or size // sample
+        if self.batchsize * sample % size:
+            raise InferError(f'--batchsize {self.batchsize}: a file holds {size // sample} samples ({files[0]}), '
+                             'which does not divide it; make the files with a --bts that does')
+        self.shape, self.dtype, self.size = [self.batchsize] + shape, dtype, size
+        self.groups = group(files, self.batchsize * sample // size)
+
+    def load(self, i):
+        names = self.groups[i]
+        return np.concatenate([read_file(f or names[0], self.size, self.dtype) for f in names]).reshape(self.shape)
 
 
-def load_batch(group, shape, dtype, args):
-    """One batch, batch size x SHAPE: the group's files, its first one again where it is padded."""
-    if group == [PURE]:
-        if args.pure_data_type == 'zero':
-            return np.zeros(shape, dtype)
+class Videos:
+    """Batches straight from the test videos of a config; the names are those that their bins would have."""
+
+    def __init__(self, args, shape, dtype):
+        from r2plus1d_preprocess import ClipError, Samples
+        self.error = ClipError
+        try:
+            self.samples = Samples(args.config, str(dtype), args.cfg_options)
+            found = list(self.samples[0][1].shape) if len(self.samples) else shape
+        except ClipError as e:
+            raise InferError(str(e))
+        if not len(self.samples) or found != shape:
+            raise InferError(f'{args.config}: gives {len(self.samples)} samples of {found}, the model takes {shape}')
+        self.batchsize = args.batchsize or 1
+        self.shape, self.dtype = [self.batchsize] + shape, dtype
+        infos = self.samples.dataset.video_infos
+        self.groups = group([f'bin{i}-{i}_{info["label"]}.bin' for i, info in enumerate(infos)], self.batchsize)
+
+    def load(self, i):
+        batch = np.empty(self.shape, self.dtype)
+        for j, name in enumerate(self.groups[i]):
+            try:
+                batch[j] = self.samples[i * self.batchsize + j][1] if name else batch[0]
+            except self.error as e:
+                raise InferError(str(e))
+        return batch
+
+
+class PureInference:
+    """ais_bench's pure inference: one batch of zeros or of random values."""
+
+    def __init__(self, args, shape, dtype):
+        self.batchsize = args.batchsize or 1
+        self.shape, self.dtype, self.groups = [self.batchsize] + shape, dtype, [['pure_infer_data']]
+        self.random = args.pure_data_type == 'random'
+
+    def load(self, i):
+        if not self.random:
+            return np.zeros(self.shape, self.dtype)
         # ais_bench takes random bytes; as float32 they would be denormals and NaNs, slow for their own sake
-        return (np.random.default_rng(0).random(shape, np.float32) * 255).astype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize // len(group)
-    return np.concatenate([read_file(f or group[0], size, dtype) for f in group]).reshape(shape)
+        return (np.random.default_rng(0).random(self.shape, np.float32) * 255).astype(self.dtype)
+
+
+def group(names, n):
+    """Lists of N names, the last one filled up with None."""
+    groups = [names[i:i + n] for i in range(0, len(names), n)]
+    groups[-1] = groups[-1] + [None] * (n - len(groups[-1]))
+    return groups
+
+
+def prefetch(source):
+    """(index, names, batch) of each batch; the next one is read or decoded while this one is being used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(source.load, 0)
+        for i, names in enumerate(source.groups):
+            batch = coming.result()
+            if i + 1 < len(source.groups):
+                coming = pool.submit(source.load, i + 1)
+            yield i, names, batch
 
 
 # ---- outputs -----------------------------------------------------------------------------------
@@ -263,27 +320,27 @@ def statistics(times):
 
 def infer(args):
     shape, dtype = read_input_spec(args.model)
-    batchsize, groups = batches_of_files(args, shape, dtype)
-    shape = [batchsize] + shape
-    engine = make_engine(args, shape)
+    source = (Files if args.input else Videos if args.config else PureInference)(args, shape, dtype)
+    engine = make_engine(args, source.shape)
     outputs = Outputs(args)
-    times = []
+    times, warm_up, started = [], 0, time.perf_counter()
     try:
-        batch = load_batch(groups[0], shape, dtype, args)
-        for _ in range(args.warmup_count):
-            engine(batch)
-        for i, group in enumerate(tqdm(groups, unit='batch', desc='Inference')):
-            if i:
-                batch = load_batch(group, shape, dtype, args)
+        for i, names, batch in tqdm(prefetch(source), total=len(source.groups), unit='batch', desc='Inference'):
+            if i == 0:
+                start = time.perf_counter()
+                for _ in range(args.warmup_count):
+                    engine(batch)
+                warm_up = time.perf_counter() - start
             for _ in range(args.loop):
                 start = time.perf_counter()
                 results = engine(batch)
                 times.append(1000 * (time.perf_counter() - start))
             if not all(np.isfinite(r).all() for r in results):
-                raise InferError(f'{group[0]}: the outputs are not finite; is the model damaged?')
-            outputs.add(i * len(group), group, results)
+                raise InferError(f'{names[0]}: the outputs are not finite; is the model damaged?')
+            outputs.add(i * len(names), names, results)
+        seconds = time.perf_counter() - started - warm_up
         time_ms = statistics(times)
-        throughput = 1000 * batchsize / time_ms['mean']
+        throughput = 1000 * source.batchsize / time_ms['mean']
         outputs.finish({
             'args': sys.argv, 'NPU_compute_time': time_ms, 'H2D_latency': statistics([]),
             'D2H_latency': statistics([]), 'throughput': throughput, 'npu_compute_time_list': times, 'pid': os.getpid()
@@ -291,7 +348,8 @@ def infer(args):
     finally:
         outputs.remove_parts()
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in time_ms.items()))
-    log(f'throughput 1000*batchsize({batchsize})/mean({time_ms["mean"]:.6g}): {throughput:.6g}')
+    log(f'throughput 1000*batchsize({source.batchsize})/mean({time_ms["mean"]:.6g}): {throughput:.6g}')
+    log(f'with reading and writing: {source.batchsize * len(times) / seconds:.6g} samples/s')
 
 
 def positive(text):
@@ -306,6 +364,9 @@ def parse_args(argv=None):
     parser.add_argument('--model', '-m', required=True, help='ONNX model')
     parser.add_argument('--input', '-i', help='folder of .bin or .npy files, or files with commas between; '
                         'without it: pure inference')
+    parser.add_argument('--config', help='instead of --input: config of mmaction2, whose test videos are decoded '
+                        'while the model runs; no files in between')
+    parser.add_argument('--cfg-options', nargs='+', help='of --config, as of mmaction2\'s tools')
     parser.add_argument('--output', '-o', help='folder for the folder of outputs and its _summary.json')
     parser.add_argument('--output_dirname', help='name of the folder of outputs (default: date and time)')
     parser.add_argument('--outfmt', default='BIN', choices=['NPY', 'BIN', 'TXT'], help='(default: BIN)')
@@ -326,6 +387,13 @@ def parse_args(argv=None):
         flags = ' '.join(f'--{k} {v}' for k in ('model', 'input', 'batchsize', 'output', 'outfmt')
                          for v in [getattr(args, k)] if v)
         parser.error(f'{args.model} is for an NPU; run it with: python3 -m ais_bench {flags}')
+    if args.config and (args.input or not os.path.isfile(args.config)):
+        parser.error(f'--config {args.config}: ' + ('goes without --input' if args.input else 'no such file'))
+    if args.cfg_options:
+        from mmcv import DictAction
+        options = argparse.ArgumentParser()
+        options.add_argument('--cfg-options', nargs='+', action=DictAction)
+        args.cfg_options = options.parse_args(['--cfg-options', *args.cfg_options]).cfg_options
     if args.output_dirname and not args.output:
         parser.error('--output_dirname needs --output')
     return args

@@ -22,15 +22,46 @@ import numpy as np
 
 warnings.filterwarnings('ignore', module='mmcv')  # its announcements of mmcv 2
 import mmcv  # noqa: E402
-from mmaction.datasets import build_dataset  # noqa: E402
+from mmaction.datasets import PIPELINES, build_dataset  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 from tqdm import tqdm  # noqa: E402
+
+from r2plus1d_infer import positive  # noqa: E402
 
 BIN_NAME = re.compile(r'bin\d+-\d+_[\d_]+\.bin')
 
 
 class ClipError(Exception):
     """A video that cannot be turned into a sample; the message names it."""
+
+
+@PIPELINES.register_module()
+class SeekDecode:
+    """A pipeline step: only the frames of the clip, from a video file, by OpenCV, as RGB.
+
+    In place of mmaction2's OpenCVDecode, which seeks anew for each frame. MPEG-4 frames depend on those before
+    them: from the first frame that is needed to the last, all are decoded once, and only the needed ones are
+    converted. Frames that cannot be read are an error; OpenCVDecode takes another frame for them.
+    """
+
+    def __call__(self, results):
+        video, wanted = results['video_reader'].vcap, np.unique(results['frame_inds'])
+        position, frames = int(wanted[0]), {}
+        if position and not (video.set(cv2.CAP_PROP_POS_FRAMES, position)
+                             and int(video.get(cv2.CAP_PROP_POS_FRAMES)) == position):
+            raise OSError(f'cannot seek to frame {position}')
+        for index in wanted:
+            while position < index and video.grab():
+                position += 1
+            ok, frame = video.read()
+            if not ok:
+                raise OSError(f'frame {index} of {results["total_frames"]} cannot be read')
+            position += 1
+            frames[index] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        results['video_reader'] = None
+        results['imgs'] = [frames[index].copy() for index in results['frame_inds'].ravel()]
+        results['original_shape'] = results['img_shape'] = results['imgs'][0].shape[:2]
+        return results
 
 
 class Samples(Dataset):
@@ -185,13 +216,6 @@ def preprocess(args):
         os.rename(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
-    return value
 
 
 def parse_args(argv=None):

@@ -11,7 +11,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 MMCV=mmcv-full==1.7.2
 MMACTION2=mmaction2==0.24.1
-CONFIG=r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 TESTED_PYTHON=3.11 # what constraints.txt was tested on
 export MMCV_WITH_OPS=${MMCV_WITH_OPS:-0} PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -137,7 +136,7 @@ main() {
     local stamp
     stamp=$("$python" -c 'import sys; print(sys.prefix)')/.r2plus1d_setup
     if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ] && [ -d mmcv/mmcv ] &&
-        [ -e "mmaction2/configs/recognition/r2plus1d/$CONFIG" ] && import_check 2>/dev/null; then
+        [ -e mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py ] && import_check 2>/dev/null; then
         say "nothing to do"
         return
     fi
@@ -147,7 +146,9 @@ main() {
     get_source mmaction2 "$MMACTION2"
     install_editable mmcv
     install_editable mmaction2
-    ln -sfn "../../../../$CONFIG" "mmaction2/configs/recognition/r2plus1d/$CONFIG"
+    for config in r2plus1d_r34_*.py; do
+        ln -sfn "../../../../$config" "mmaction2/configs/recognition/r2plus1d/$config"
+    done
     import_check || die "the packages do not work together, see above; is another version of one installed?"
     fingerprint >"$stamp"
     say "done"

@@ -1,6 +1,8 @@
 # Shared by the scripts of this folder; not run by itself.
 # shellcheck shell=bash
 
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
 say() { printf '[%s] %s\n' "$(basename "$0")" "$*"; }
 
 fail() {
@@ -67,7 +69,8 @@ chip_name() {
 }
 
 # The environment that setup.sh made, unless another one is active.
-if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -f .venv/bin/activate ]; then
-    . .venv/bin/activate
+if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -f "$root/.venv/bin/activate" ]; then
+    # shellcheck disable=SC1091
+    . "$root/.venv/bin/activate"
 fi
 export PYTHONWARNINGS=ignore # of mmcv and torch, about their next versions

@@ -4,12 +4,11 @@
 #     bash test/eval_acc_perf.sh --batch_sizes "1 16" --reference 0.8892 --tolerance 0.01
 #
 # With an .om of test/pth2om.sh and ais_bench the inference runs on the NPU, else r2plus1d_infer.py runs
-# the simplified ONNX model.
+# the simplified ONNX model. Paths, those in the config too, are relative to the folder it is started in.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. test/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-config=mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
+config=$root/mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 batch_sizes="1 16"
 work_dir=.
 average_clips=score
@@ -22,7 +21,7 @@ need_file --config "$config"
 use_cann
 bins=$work_dir/predata_bts1
 
-step "preprocess to $bins" python r2plus1d_preprocess.py --config="$config" --bts=1 --output_path="$bins/"
+step "preprocess to $bins" python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 --output_path="$bins/"
 for bs in $batch_sizes; do
     om=$work_dir/r2plus1d_bs$bs.om
     out=$work_dir/predata_bts1_bs${bs}_out
@@ -34,14 +33,14 @@ for bs in $batch_sizes; do
         sim=$work_dir/r2plus1d_sim.onnx
         [ -f "$om" ] && say "$om needs ais_bench, which is not installed: $sim is run instead"
         [ -f "$sim" ] || fail "neither $om nor $sim exists: run test/pth2om.sh first"
-        step "inference of $sim without an NPU, batch size $bs" python r2plus1d_infer.py --model "$sim" \
+        step "inference of $sim without an NPU, batch size $bs" python "$root/r2plus1d_infer.py" --model "$sim" \
             --input "$bins" --batchsize "$bs" --output "$out" --outfmt TXT --device "$device"
     fi
     say "accuracy at batch size $bs"
-    python r2plus1d_postprocess.py --result_path="$out" --average_clips="$average_clips" \
+    python "$root/r2plus1d_postprocess.py" --result_path="$out" --average_clips="$average_clips" \
         >"$work_dir/result_bs$bs.json.part" || fail "failed: accuracy at batch size $bs"
     mv "$work_dir/result_bs$bs.json.part" "$work_dir/result_bs$bs.json"
 done
-python test/parse.py --work_dir="$work_dir" --batch_sizes="$batch_sizes" --reference="$reference" \
+python "$root/test/parse.py" --work_dir="$work_dir" --batch_sizes="$batch_sizes" --reference="$reference" \
     --tolerance="$tolerance" || fail "see the verdict above"
 echo success

@@ -3,10 +3,9 @@
 #
 #     bash test/pth2om.sh --checkpoint best_top1_acc_epoch_35.pth --batch_sizes "1 16"
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. test/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-config=mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
+config=$root/mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 checkpoint=best_top1_acc_epoch_35.pth
 batch_sizes="1 16"
 shape="3 3 8 256 256" # crops, RGB, frames, height, width
@@ -21,7 +20,7 @@ onnx=$work_dir/r2plus1d.onnx
 sim=$work_dir/r2plus1d_sim.onnx
 
 # shellcheck disable=SC2086 # $shape is a list
-step "export to $onnx" python mmaction2/tools/deployment/pytorch2onnx.py "$config" "$checkpoint" \
+step "export to $onnx" python "$root/mmaction2/tools/deployment/pytorch2onnx.py" "$config" "$checkpoint" \
     --verify --output-file="$onnx" --shape 1 $shape
 
 if python -c 'import onnxsim' 2>/dev/null; then

@@ -269,3 +269,62 @@ def test_pure_inference(small, tmp_path):
     summary = json.loads(next(tmp_path.glob('*_summary.json')).read_text())
     assert summary['NPU_compute_time']['count'] == 3 and 'throughput' in done.stderr
     assert np.fromfile(next(tmp_path.glob('*/pure_infer_data_0.bin')), np.float32).size == 2 * 3 * 400
+
+
+# ---- no files in between -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def video_config(dataset, small):
+    """The small model with test videos read from the .avi files, and the list of them."""
+    python(ROOT / 'mmaction2/tools/data/build_file_list.py', 'ucf101', 'data/ucf101/videos/', '--level', '2',
+           '--format', 'videos', '--shuffle', cwd=dataset)
+    config = small.folder / 'video.py'
+    text = small.config.read_text().replace('r2plus1d_r34_8x8x1', 'r2plus1d_r34_video_8x8x1')
+    config.write_text(text)
+    return config
+
+
+def test_seeking_gives_the_frames_of_mmaction2(dataset, video_config, monkeypatch):
+    """SeekDecode against mmaction2's OpenCVDecode, for clips longer and shorter than a sample."""
+    import mmcv
+
+    from r2plus1d_preprocess import Samples
+    monkeypatch.chdir(dataset)
+    steps = mmcv.Config.fromfile(str(video_config)).data.test.pipeline
+    assert steps[2]['type'] == 'SeekDecode'
+    expected = Samples(str(video_config), options={'data.test.pipeline': [
+        dict(type='OpenCVDecode') if step['type'] == 'SeekDecode' else step for step in steps]})
+    samples = Samples(str(video_config))
+    assert len(samples) == 5
+    for i in range(5):
+        assert samples[i][0] == expected[i][0] and samples[i][1].tobytes() == expected[i][1].tobytes()
+
+
+def test_a_video_that_ends_early_is_an_error(dataset, video_config, small, tmp_path):
+    import shutil
+    shutil.copytree(dataset / 'data', tmp_path / 'data', ignore=shutil.ignore_patterns('rawframes'))
+    video = tmp_path / 'data/ucf101/videos/YoYo/v_YoYo_g02_c01.avi'
+    video.write_bytes(video.read_bytes()[:20000])
+    failed = infer('--model', small.sim, '--config', video_config, '--output', tmp_path / 'out', cwd=tmp_path,
+                   check=False)
+    assert failed.returncode == 1 and video.stem in failed.stderr.splitlines()[-1]
+    assert not list((tmp_path / 'out').iterdir())
+
+
+@pytest.mark.parametrize('bs', [1, 3])
+def test_without_files_the_outputs_are_the_same(dataset, small, bins, tmp_path, bs):
+    """--config against --input with the bins of the same config: outputs and accuracy."""
+    options = ['--model', small.sim, '--batchsize', bs, '--outfmt', 'TXT', '--output_dirname', 'run']
+    infer('--config', small.config, '--output', tmp_path / 'direct', *options, cwd=dataset)
+    infer('--input', bins, '--output', tmp_path / 'files', *options)
+    direct, files = ({p.name: p.read_bytes() for p in (tmp_path / o / 'run').iterdir()} for o in ('direct', 'files'))
+    assert direct == files and len(files) == 5
+    assert postprocess('--result_path', tmp_path / 'direct').stdout == postprocess('--result_path',
+                                                                                   tmp_path / 'files').stdout
+
+
+def test_evaluation_from_avi(dataset, small, video_config, tmp_path):
+    infer('--model', small.sim, '--config', video_config, '--output', tmp_path, '--cfg-options',
+          'data.test.test_mode=True', cwd=dataset)
+    assert json.loads(postprocess('--result_path', tmp_path).stdout)['num_videos'] == 5
