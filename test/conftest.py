@@ -53,7 +53,11 @@ def python(*command, **options):
 
 
 def call(script, *arguments, cwd=None, check=True):
-    """The main() of a script of the root, in this process: what run() gives, without seconds of imports."""
+    """The main() of a script of the root, in this process: what run() gives, without seconds of imports.
+
+    Not for scripts that load an inference engine: the threads of two of those beside PyTorch's in a process that
+    forks (the workers of a DataLoader) ended in a segmentation fault now and then.
+    """
     stdout, stderr, here, status = io.StringIO(), io.StringIO(), os.getcwd(), 0
     arguments = [str(a) for a in arguments]
     os.chdir(cwd or here)

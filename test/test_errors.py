@@ -78,7 +78,7 @@ def test_a_run_replaces_the_bins_of_another(folder, small):
 
 def test_infer(bins, small, tmp_path):
     def infer(*options):
-        done = call('r2plus1d_infer', *options, cwd=tmp_path, check=False)
+        done = python(ROOT / 'r2plus1d_infer.py', *options, cwd=tmp_path, check=False)
         assert not list(tmp_path.glob('out*')) or not list((tmp_path / 'out').iterdir())
         return done
 
@@ -121,8 +121,8 @@ def test_infer(bins, small, tmp_path):
 @pytest.fixture
 def result(bins, small, tmp_path):
     """out/run and out/run_summary.json of a run on five videos."""
-    call('r2plus1d_infer', '--model', small.sim, '--input', bins, '--output', tmp_path / 'out', '--output_dirname',
-         'run', '--outfmt', 'TXT')
+    python(ROOT / 'r2plus1d_infer.py', '--model', small.sim, '--input', bins, '--output', tmp_path / 'out',
+           '--output_dirname', 'run', '--outfmt', 'TXT')
     return tmp_path / 'out'
 
 

@@ -1,7 +1,7 @@
 """r2plus1d_optimize.py on a small R(2+1)D-18 and made frames: against PyTorch, and engine against engine."""
 import importlib.util
 import json
-import sys
+import tempfile
 import types
 
 import cv2
@@ -9,9 +9,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import CONFIG, ROOT, export, python
+from conftest import CONFIG, ROOT, call, export, python
 
-sys.path.insert(0, str(ROOT))
 SCRIPT = ROOT / 'r2plus1d_optimize.py'
 CLASSES = 4
 CONFIG_TEXT = """_base_ = ['{base}']
@@ -91,23 +90,12 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def optimize(made, capsys, monkeypatch):
-    """optimize(*flags) runs the script in this process, in the data's folder: (status, stdout, stderr)."""
-    import r2plus1d_optimize
-
+def optimize(made):
+    """optimize(*flags) runs the script in the data's folder: (status, stdout, stderr)."""
     def call(*flags, model=made.sim, config=made.config):
-        flags = ['--model', model, '--config', config, *flags]
-        monkeypatch.setattr(sys, 'argv', [str(SCRIPT), *map(str, flags)])
-        capsys.readouterr()
-        status = 0
-        try:
-            r2plus1d_optimize.main()
-        except SystemExit as e:
-            status, message = (e.code, '') if isinstance(e.code, int) else (1, e.code)
-            print(message, file=sys.stderr)
-        return (status, *capsys.readouterr())
+        done = python(SCRIPT, '--model', model, '--config', config, *flags, cwd=made.folder, check=False)
+        return done.returncode, done.stdout, done.stderr
 
-    monkeypatch.chdir(made.folder)
     return call
 
 
@@ -134,16 +122,23 @@ def samples(made, dtype, count=2):
     return np.stack([data[i][1] for i in (0, len(data) - 1, 4)[:count]])
 
 
+def run_engine(backend, path, batch, precision='f32'):
+    """What r2plus1d_infer.py gives for a batch, in a process of its own, as engines are run in all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f'{folder}/x.npy', batch)
+        python(ROOT / 'r2plus1d_infer.py', '--model', path, '--input', f'{folder}/x.npy', '--batchsize', len(batch),
+               '--backend', backend, '--precision', precision, '--output', folder, '--output_dirname', 'out',
+               '--outfmt', 'NPY')
+        return np.load(f'{folder}/out/x_0.npy')
+
+
 def run_onnxruntime(path, batch):
-    import onnxruntime
-    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-    return session.run(None, {'0': batch})[0]
+    return run_engine('onnxruntime', path, batch)
 
 
 def run_openvino(path, batch, precision='f32'):
     pytest.importorskip('openvino')
-    from r2plus1d_infer import OpenVINO
-    return OpenVINO(str(path), list(batch.shape), precision)(batch)[0]
+    return run_engine('openvino', path, batch, precision)
 
 
 def assert_alike(a, b, tolerance=ALIKE):
@@ -273,11 +268,12 @@ def test_errors_are_one_line(made, optimize, flags, expected, status):
 def test_wrong_models_and_lists_are_named(made, uint8, optimize, tmp_path, monkeypatch):
     _, _, err = optimize('--uint8_input', '--output', tmp_path / 'm.onnx', model=uint8)
     assert 'u.onnx: its input is not float32' in err
+    int8 = ['--model', made.sim, '--config', made.config, '--int8', '--output', tmp_path / 'm.onnx']
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    status, _, err = optimize('--int8', '--output', tmp_path / 'm.onnx')
-    assert status == 1 and 'pip install nncf' in err
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: True)
-    status, _, err = optimize('--int8', '--output', tmp_path / 'm.onnx',
-                              '--cfg-options', 'data.train.ann_file=no.txt')
-    assert status == 1 and 'no.txt' in err and 'Traceback' not in err
+    done = call('r2plus1d_optimize', *int8, check=False)
+    assert done.returncode == 1 and 'pip install nncf' in done.stderr
+    monkeypatch.undo()
+    pytest.importorskip('nncf', reason='NNCF is optional: pip install nncf')
+    done = call('r2plus1d_optimize', *int8, '--cfg-options', 'data.train.ann_file=no.txt', check=False)
+    assert done.returncode == 1 and 'no.txt' in done.stderr and 'Traceback' not in done.stderr
     assert not (tmp_path / 'm.onnx').exists()
