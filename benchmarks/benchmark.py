@@ -15,6 +15,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -140,13 +141,18 @@ def make_models(folder):
     return checkpoint, os.path.join(folder, 'r2plus1d_sim.onnx')
 
 
+def repeat(infos, videos):
+    """A list of that many videos, from the start again where the data set has fewer."""
+    return [infos[i % len(infos)] for i in range(videos)]
+
+
 def guide_preprocess(folder, videos):
     """The original guide's way, as its text describes it: mmaction2's dataloader, a file for each batch."""
     import mmcv
     from mmaction.datasets import build_dataloader, build_dataset
     os.mkdir(folder)
     data = build_dataset(mmcv.Config.fromfile(CONFIG).data.test, dict(test_mode=True))
-    data.video_infos = data.video_infos[:videos]
+    data.video_infos = repeat(data.video_infos, videos)
     loader = build_dataloader(data, videos_per_gpu=1, workers_per_gpu=4, dist=False, shuffle=False)
     for i, batch in enumerate(loader):
         batch['imgs'].numpy().tofile(os.path.join(folder, f'bin{i}-{i}_{int(batch["label"])}.bin'))
@@ -158,7 +164,7 @@ def our_preprocess(folder, videos, dtype):
     from r2plus1d_preprocess import BinWriter, Samples
     os.mkdir(folder)
     samples = Samples(CONFIG, dtype)
-    samples.dataset.video_infos = samples.dataset.video_infos[:videos]
+    samples.dataset.video_infos = repeat(samples.dataset.video_infos, videos)
     for _ in DataLoader(BinWriter(samples, 1, folder), batch_size=None, num_workers=os.cpu_count()):
         pass
 
@@ -191,7 +197,8 @@ def preprocessing(frames, folder, videos, rounds):
 
 def summarize(results):
     """The results as Markdown text."""
-    lines = [f'Machine: {results["cpu"]}, {results["cores"]} cores; {results["versions"]}; {results["date"]}.', '',
+    lines = [f'`{results["command"]}`', '',
+             f'Machine: {results["cpu"]}, {results["cores"]} cores; {results["versions"]}; {results["date"]}.', '',
              'Full-size R(2+1)D-34, videos/s (a video is three crops); the ratio is to ' + EAGER +
              ' at the same batch size.', '',
              '| engine | batch size | videos/s | ratio | median s | min to max s | of the limit | start s | peak MB |',
@@ -231,6 +238,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--frames', help='folder in which the config finds data/ucf101')
     parser.add_argument('--batch_sizes', default='1 4 8 16')
+    parser.add_argument('--engines', default='', help='only those whose name matches this expression')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--seconds', type=float, default=5, help='least time of a measurement (default: 5)')
     parser.add_argument('--videos', type=int, default=200, help='to preprocess (default: 200)')
@@ -252,6 +260,7 @@ def main():
         for precision in ['f32'] + ['bf16'] * bf16 + ['int8'] * bool(args.int8):
             variant = args.int8 if precision == 'int8' else model
             jobs += [(f'benchmark_app {precision}', variant), (f'r2plus1d_infer.py {precision}', variant)]
+        jobs = [job for job in jobs if job[0] == EAGER or re.search(args.engines, job[0])]
         runs = {(name, bs): [] for bs in map(int, args.batch_sizes.split()) for name, _ in jobs}
         for i in range(args.rounds):
             for (name, bs), found in runs.items():
@@ -264,6 +273,7 @@ def main():
                                   median=float(np.median(times)), start=found[-1]['start'],
                                   peak_mb=found[-1]['peak_mb']))
         results = dict(
+            command=' '.join(['python', 'benchmarks/benchmark.py', *map(shlex.quote, sys.argv[1:])]),
             cpu=cpu, cores=os.cpu_count(), date=time.strftime('%Y-%m-%d'), inference=inference,
             versions=f'torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, '
             f'OpenVINO {openvino.__version__.split("-")[0]}',
