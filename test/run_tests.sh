@@ -5,4 +5,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash setup.sh
 . test/common.sh
 python -m pip install -q pytest pytest-xdist 'nncf>=2.7; python_version >= "3.10"' -c constraints.txt # NNCF: for int8
-python -m pytest test -n 2 --dist loadfile -q --durations 10 "$@"
+python -m pytest test -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@"
