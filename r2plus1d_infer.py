@@ -10,7 +10,6 @@ summary JSON follow ais_bench (Ascend/tools, ais-bench_workload/tool/ais_bench),
 cannot tell the two apart. --backend, --precision and --config are our own.
 """
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -22,108 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-
-class InferError(Exception):
-    """Something that the user can mend; the message says what and how."""
-
-
-# ---- engines: engine(batch) is the list of outputs, float32 ------------------------------------
-
-
-class OpenVINO:
-    """OpenVINO on the CPU, at one batch size."""
-
-    PRECISION = {'f32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
-
-    def __init__(self, model, shape, precision):
-        import openvino as ov
-        core = ov.Core()
-        network = core.read_model(model)
-        network.reshape(shape)
-        self.compiled = core.compile_model(
-            network, 'CPU', {
-                'PERFORMANCE_HINT': 'LATENCY',
-                'INFERENCE_PRECISION_HINT': self.PRECISION[precision]
-            })
-        self.request = self.compiled.create_infer_request()
-        self.name = f'OpenVINO {ov.__version__.split("-")[0]}, CPU'
-
-    def __call__(self, batch):
-        results = self.request.infer([batch], share_inputs=True)
-        return [results[output] for output in self.compiled.outputs]
-
-
-class OnnxRuntime:
-    """ONNX Runtime with the first provider that is there of CANN (Ascend), CUDA, CPU."""
-
-    ACCELERATORS = ['CANNExecutionProvider', 'CUDAExecutionProvider']
-
-    def __init__(self, model, shape, precision, device=0):
-        import onnxruntime as ort
-        if precision == 'bf16':
-            raise InferError('--precision bf16: ONNX Runtime has no bf16 on CPUs; use --backend openvino')
-        available = ort.get_available_providers()
-        providers = [(p, {'device_id': device}) for p in self.ACCELERATORS if p in available]
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        self.session = ort.InferenceSession(model, options, providers=providers + ['CPUExecutionProvider'])
-        self.input = self.session.get_inputs()[0].name
-        self.name = f'ONNX Runtime {ort.__version__}, {self.session.get_providers()[0]}'
-
-    def __call__(self, batch):
-        return self.session.run(None, {self.input: batch})
-
-
-def choose_backend():
-    """An accelerator that ONNX Runtime was built for, else OpenVINO, else ONNX Runtime on the CPU."""
-    with contextlib.suppress(ImportError):
-        import onnxruntime as ort
-        if set(OnnxRuntime.ACCELERATORS) & set(ort.get_available_providers()):
-            return 'onnxruntime'
-    try:
-        import openvino  # noqa: F401
-        return 'openvino'
-    except ImportError:
-        return 'onnxruntime'
-
-
-def make_engine(args, shape):
-    """The engine for batches of SHAPE; prints which it is."""
-    backend = choose_backend() if args.backend == 'auto' else args.backend
-    try:
-        if backend == 'openvino':
-            engine = OpenVINO(args.model, shape, args.precision)
-        else:
-            engine = OnnxRuntime(args.model, shape, args.precision, args.device)
-    except InferError:
-        raise
-    except ImportError as e:
-        raise InferError(f'--backend {backend}: {e}; install it or choose another')
-    except Exception as e:
-        raise InferError(f'{args.model}: {backend} cannot load it: {" ".join(str(e).split())[:300]}')
-    log(f'{engine.name}, {args.precision}, batch size {shape[0]}')
-    return engine
-
-
-def log(text):
-    print(f'[INFO] {text}', file=sys.stderr)
-
-
-# ---- the model and the files --------------------------------------------------------------------
-
-
-def read_input_spec(model):
-    """(shape of one sample, dtype) of the model's only input, from the ONNX file."""
-    import onnx
-    try:
-        graph = onnx.load(model, load_external_data=False).graph
-        weights = {w.name for w in graph.initializer}
-        value, = (i for i in graph.input if i.name not in weights)
-        tensor = value.type.tensor_type
-        shape = [d.dim_value for d in tensor.shape.dim[1:]]
-        return shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    except Exception as e:
-        raise InferError(f'{model}: not an ONNX model with one input: {" ".join(str(e).split())[:200]}')
+from r2plus1d_engines import InputError, add_engine_options, log, make_engine, positive, read_input_spec
 
 
 def list_files(spec):
@@ -131,13 +29,13 @@ def list_files(spec):
     if os.path.isdir(spec):
         files = [os.path.join(spec, f) for f in os.listdir(spec) if f.lower().endswith(('.bin', '.npy'))]
         if not files:
-            raise InferError(f'{spec}: no .bin or .npy file in this folder')
+            raise InputError(f'{spec}: no .bin or .npy file in this folder')
         files.sort()
         return sorted(files, key=lambda f: [int(t) if t.isdigit() else t.lower() for t in re.split(r'(\d+)', f)])
     files = spec.split(',')
     for f in files:
         if not os.path.isfile(f):
-            raise InferError(f'{f}: no such file or folder')
+            raise InputError(f'{f}: no such file or folder')
     return files
 
 
@@ -146,9 +44,9 @@ def read_file(path, size, dtype):
     try:
         array = np.load(path).ravel() if path.lower().endswith('.npy') else np.fromfile(path, np.uint8)
     except (OSError, ValueError) as e:
-        raise InferError(f'{path}: cannot be read: {e}')
+        raise InputError(f'{path}: cannot be read: {e}')
     if array.nbytes != size:
-        raise InferError(f'{path}: holds {array.nbytes} bytes; by the first file and the model it should be {size}')
+        raise InputError(f'{path}: holds {array.nbytes} bytes; by the first file and the model it should be {size}')
     return array.view(dtype)
 
 
@@ -159,7 +57,7 @@ def check_kind(files, dtype):
         with open(info) as f:
             found = json.load(f).get('dtype', str(dtype))
         if found != str(dtype):
-            raise InferError(f'{os.path.dirname(files[0])}: holds {found} bins, and the model takes {dtype}; '
+            raise InputError(f'{os.path.dirname(files[0])}: holds {found} bins, and the model takes {dtype}; '
                              f'run r2plus1d_preprocess.py with --dtype {dtype}, or use the other model')
 
 
@@ -177,33 +75,30 @@ class Files:
         npy = files[0].lower().endswith('.npy')
         size = np.load(files[0], mmap_mode='r').nbytes if npy else os.path.getsize(files[0])
         if size == 0 or size % sample:
-            raise InferError(f'{files[0]}: {size} bytes are not a whole number of samples of {sample} bytes '
+            raise InputError(f'{files[0]}: {size} bytes are not a whole number of samples of {sample} bytes '
                              f'({"x".join(map(str, shape))} {dtype}); was it made for another model?')
         self.batchsize = args.batchsize or size // sample
         if self.batchsize * sample % size:
-            raise InferError(f'--batchsize {self.batchsize}: a file holds {size // sample} samples ({files[0]}), '
+            raise InputError(f'--batchsize {self.batchsize}: a file holds {size // sample} samples ({files[0]}), '
                              'which does not divide it; make the files with a --bts that does')
         self.shape, self.dtype, self.size = [self.batchsize] + shape, dtype, size
         self.groups = group(files, self.batchsize * sample // size)
 
     def load(self, i):
-        names = self.groups[i]
-        return np.concatenate([read_file(f or names[0], self.size, self.dtype) for f in names]).reshape(self.shape)
+        parts = [read_file(f, self.size, self.dtype) for f in self.groups[i] if f]
+        parts += parts[:1] * (len(self.groups[i]) - len(parts))
+        return np.concatenate(parts).reshape(self.shape)
 
 
 class Videos:
     """Batches straight from the test videos of a config; the names are those that their bins would have."""
 
     def __init__(self, args, shape, dtype):
-        from r2plus1d_preprocess import ClipError, Samples
-        self.error = ClipError
-        try:
-            self.samples = Samples(args.config, str(dtype), args.cfg_options)
-            found = list(self.samples[0][1].shape) if len(self.samples) else shape
-        except ClipError as e:
-            raise InferError(str(e))
+        from r2plus1d_preprocess import Samples  # and with it mmaction2, which files and pure inference do without
+        self.samples = Samples(args.config, str(dtype), args.cfg_options)
+        found = list(self.samples[0][1].shape) if len(self.samples) else shape
         if not len(self.samples) or found != shape:
-            raise InferError(f'{args.config}: gives {len(self.samples)} samples of {found}, the model takes {shape}')
+            raise InputError(f'{args.config}: gives {len(self.samples)} samples of {found}, the model takes {shape}')
         self.batchsize = args.batchsize or 1
         self.shape, self.dtype = [self.batchsize] + shape, dtype
         infos = self.samples.dataset.video_infos
@@ -212,10 +107,7 @@ class Videos:
     def load(self, i):
         batch = np.empty(self.shape, self.dtype)
         for j, name in enumerate(self.groups[i]):
-            try:
-                batch[j] = self.samples[i * self.batchsize + j][1] if name else batch[0]
-            except self.error as e:
-                raise InferError(str(e))
+            batch[j] = self.samples[i * self.batchsize + j][1] if name else batch[0]
         return batch
 
 
@@ -336,7 +228,7 @@ def infer(args):
                 results = engine(batch)
                 times.append(1000 * (time.perf_counter() - start))
             if not all(np.isfinite(r).all() for r in results):
-                raise InferError(f'{names[0]}: the outputs are not finite; is the model damaged?')
+                raise InputError(f'{names[0]}: the outputs are not finite; is the model damaged?')
             outputs.add(i * len(names), names, results)
         seconds = time.perf_counter() - started - warm_up
         time_ms = statistics(times)
@@ -350,13 +242,6 @@ def infer(args):
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in time_ms.items()))
     log(f'throughput 1000*batchsize({source.batchsize})/mean({time_ms["mean"]:.6g}): {throughput:.6g}')
     log(f'with reading and writing: {source.batchsize * len(times) / seconds:.6g} samples/s')
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
-    return value
 
 
 def parse_args(argv=None):
@@ -374,12 +259,8 @@ def parse_args(argv=None):
     parser.add_argument('--batchsize', type=positive, help='samples in a batch (default: as many as in a file)')
     parser.add_argument('--warmup_count', type=int, default=1, help='runs before the first (default: 1)')
     parser.add_argument('--pure_data_type', default='zero', choices=['zero', 'random'], help='(default: zero)')
-    parser.add_argument('--device', '-d', type=int, default=0, help='of an accelerator (default: 0)')
     parser.add_argument('--debug', help='for ais_bench\'s sake; errors are shown with a traceback')
-    parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
-                        help='auto: ONNX Runtime where it has CANN or CUDA, else OpenVINO, else ONNX Runtime')
-    parser.add_argument('--precision', default='f32', choices=['f32', 'bf16', 'int8'],
-                        help='of the arithmetic; int8 takes a model of r2plus1d_optimize.py (default: f32)')
+    add_engine_options(parser)
     args = parser.parse_args(argv)
     if not os.path.isfile(args.model):
         parser.error(f'--model {args.model}: no such file')
@@ -403,7 +284,7 @@ def main():
     args = parse_args()
     try:
         infer(args)
-    except (InferError, OSError) as e:
+    except (InputError, OSError) as e:
         if str(args.debug).lower() in ('1', 'true'):
             raise
         sys.exit(f'r2plus1d_infer.py: {e}')

@@ -27,15 +27,11 @@ import mmcv  # noqa: E402
 from mmaction.core import top_k_accuracy  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from r2plus1d_infer import InferError, log, make_engine, positive, read_input_spec  # noqa: E402
+from r2plus1d_engines import InputError, log, make_engine, positive, read_input_spec  # noqa: E402
 from r2plus1d_postprocess import average  # noqa: E402
-from r2plus1d_preprocess import ClipError, Samples  # noqa: E402
+from r2plus1d_preprocess import Samples  # noqa: E402
 
 NORMALIZE = ['/normalize/Cast', '/normalize/Sub', '/normalize/Mul']  # names of the nodes that --uint8_input adds
-
-
-class OptimizeError(Exception):
-    """A model that cannot be made; the message says why."""
 
 
 def read_config(args):
@@ -45,7 +41,7 @@ def read_config(args):
         assert cfg.data.test.pipeline and cfg.data.test.ann_file, 'no pipeline or ann_file'
         return cfg
     except Exception as e:
-        raise OptimizeError(f'{args.config}: not a config with data.test: {e}')
+        raise InputError(f'{args.config}: not a config with data.test: {e}')
 
 
 def add_uint8_input(model, args, cfg):
@@ -55,12 +51,12 @@ def add_uint8_input(model, args, cfg):
     """
     steps = [step for step in cfg.data.test.pipeline if step['type'] == 'Normalize']
     if len(steps) != 1 or steps[0].get('to_bgr') or len(steps[0]['mean']) != 3 or len(steps[0]['std']) != 3:
-        raise OptimizeError(f'{args.config}: expected one Normalize of RGB without to_bgr in data.test.pipeline')
+        raise InputError(f'{args.config}: expected one Normalize of RGB without to_bgr in data.test.pipeline')
     mean, std = (np.array(steps[0][key], np.float32) for key in ('mean', 'std'))
 
     graph, value = model.graph, model.graph.input[0]
     if value.type.tensor_type.elem_type != TensorProto.FLOAT:
-        raise OptimizeError(f'{args.model}: its input is not float32; was it made with --uint8_input already?')
+        raise InputError(f'{args.model}: its input is not float32; was it made with --uint8_input already?')
     path = [value.name]  # the tensors that become bytes
     while True:
         users = [n for n in graph.node if path[-1] in n.input and n.op_type != 'Shape']
@@ -68,7 +64,7 @@ def add_uint8_input(model, args, cfg):
             break
         path.append(users[0].output[0])
     if not users or {n.op_type for n in users} - {'Conv', 'QuantizeLinear'}:
-        raise OptimizeError(f'{args.model}: the input goes to {[n.op_type for n in users]}, not to a convolution')
+        raise InputError(f'{args.model}: the input goes to {[n.op_type for n in users]}, not to a convolution')
     for info in [value, *graph.value_info]:
         if info.name in path:
             info.type.tensor_type.elem_type = TensorProto.UINT8
@@ -92,16 +88,16 @@ def calibration_samples(args, cfg, test):
     while train and 'dataset' in train:  # RepeatDataset
         train = train.dataset
     if not train or not train.get('ann_file'):
-        raise OptimizeError(f'{args.config}: has no data.train with an ann_file to calibrate on')
+        raise InputError(f'{args.config}: has no data.train with an ann_file to calibrate on')
     options = {f'data.test.{key}': value for key, value in train.items() if key != 'pipeline'}
     samples = Samples(args.config, str(test.dtype), {**(args.cfg_options or {}), **options})
     paths, test_paths = ({os.path.realpath(i.get('frame_dir') or i['filename']) for i in s.dataset.video_infos}
                          for s in (samples, test))
     if not paths or not test_paths:
-        raise OptimizeError(f'{cfg.data.test.ann_file if paths else train.ann_file}: lists no video')
+        raise InputError(f'{cfg.data.test.ann_file if paths else train.ann_file}: lists no video')
     shared = len(paths & test_paths)
     if shared or os.path.realpath(train.ann_file) == os.path.realpath(cfg.data.test.ann_file):
-        raise OptimizeError(f'{train.ann_file}: has {shared or len(test)} videos of the test list '
+        raise InputError(f'{train.ann_file}: has {shared or len(test)} videos of the test list '
                             f'{cfg.data.test.ann_file}; int8 is calibrated on training videos, never on test videos')
     return samples
 
@@ -114,7 +110,7 @@ def choose(samples, count, seed):
 def quantize(model, args, samples, indices):
     """The model in int8, opset 13 (which has a scale for each channel), calibrated on samples[i] for i in INDICES."""
     if any(node.op_type == 'QuantizeLinear' for node in model.graph.node):
-        raise OptimizeError(f'{args.model}: is quantized already')
+        raise InputError(f'{args.model}: is quantized already')
     import nncf
     name = model.graph.input[0].name
     normalize = [node.name for node in model.graph.node if node.name in NORMALIZE]
@@ -126,10 +122,10 @@ def quantize(model, args, samples, indices):
             model, nncf.Dataset(indices, lambda i: {name: samples[i][1][None]}), subset_size=len(indices),
             preset=nncf.QuantizationPreset.MIXED, target_device=nncf.TargetDevice.CPU,
             ignored_scope=nncf.IgnoredScope(names=normalize))
-    except (ClipError, OSError):
+    except (InputError, OSError):
         raise
     except Exception as e:
-        raise OptimizeError(f'{args.model}: NNCF {nncf.__version__} cannot quantize it: {e}')
+        raise InputError(f'{args.model}: NNCF {nncf.__version__} cannot quantize it: {e}')
     model.metadata_props.add(key='precision', value='int8')
     model.metadata_props.add(key='quantized_by', value=f'NNCF {nncf.__version__}, on {len(indices)} videos')
     return model
@@ -148,7 +144,7 @@ def evaluate(args, float_model, int8_model, samples):
             rows.append(engine(sample[None])[0])
     scores = np.array(scores)  # models x videos x crops x classes
     if not np.isfinite(scores).all() or max(labels) >= scores.shape[-1]:
-        raise OptimizeError(f'{args.model}: outputs that are not finite, or fewer classes than the test list has')
+        raise InputError(f'{args.model}: outputs that are not finite, or fewer classes than the test list has')
     videos = [average(s, 'score') for s in scores]
     top1 = [float(top_k_accuracy(v, labels, (1, ))[0]) for v in videos]
     return {
@@ -181,7 +177,7 @@ def optimize(args):
             train = calibration_samples(args, cfg, test)
             found = list(test[0][1].shape)
             if found != shape:
-                raise OptimizeError(f'{args.model}: takes samples of {shape}, the test pipeline makes {found}')
+                raise InputError(f'{args.model}: takes samples of {shape}, the test pipeline makes {found}')
             indices = choose(train, args.calibration_videos, args.seed)
             log(f'calibration on {len(indices)} of {len(train)} training videos')
             with contextlib.redirect_stdout(sys.stderr):  # NNCF's logs and bars
@@ -234,7 +230,7 @@ def main():
     args = parse_args()
     try:
         report = optimize(args)
-    except (OptimizeError, ClipError, InferError, OSError, onnx.checker.ValidationError) as e:
+    except (InputError, OSError, onnx.checker.ValidationError) as e:
         sys.exit(f'r2plus1d_optimize.py: {" ".join(str(e).split())[:500]}')
     print(json.dumps(report))
     if not report['accepted']:

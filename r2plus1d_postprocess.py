@@ -19,11 +19,9 @@ import torch
 warnings.filterwarnings('ignore', module='mmcv')  # its announcements of mmcv 2
 from mmaction.core import mean_class_accuracy, top_k_accuracy  # noqa: E402
 
+from r2plus1d_engines import InputError  # noqa: E402
+
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
-
-
-class ResultError(Exception):
-    """Results that no number can be computed from; the message says why."""
 
 
 def find_summaries(path):
@@ -35,14 +33,14 @@ def find_summaries(path):
     if os.path.isfile(path):
         return [path]
     if not os.path.isdir(path):
-        raise ResultError(f'{path}: no such file or folder')
+        raise InputError(f'{path}: no such file or folder')
     path = path.rstrip('/')
     for pattern in (path + '_summary.json', path + '/device*_summary.json'):
         if glob.glob(glob.escape(path) + pattern[len(path):]):
             return sorted(glob.glob(glob.escape(path) + pattern[len(path):]))
     runs = glob.glob(glob.escape(path) + '/*_summary.json') + glob.glob(glob.escape(path) + '/*/device*_summary.json')
     if not runs:
-        raise ResultError(f'{path}: no *_summary.json in it; did the inference finish?')
+        raise InputError(f'{path}: no *_summary.json in it; did the inference finish?')
     newest = max(runs, key=lambda f: (os.path.getmtime(f), f))
     if os.path.basename(newest).startswith('device'):
         return sorted(glob.glob(glob.escape(os.path.dirname(newest)) + '/device*_summary.json'))
@@ -59,15 +57,15 @@ def read_output(path, crops, num_classes):
         else:
             scores = np.fromfile(path, np.float32)
             if scores.size % num_classes:
-                raise ResultError(f'{path}: {scores.size} values are not rows of {num_classes}; give --num_classes')
+                raise InputError(f'{path}: {scores.size} values are not rows of {num_classes}; give --num_classes')
             scores = scores.reshape(-1, num_classes)
     except (OSError, ValueError) as e:
-        raise ResultError(f'{path}: cannot be read: {e}')
+        raise InputError(f'{path}: cannot be read: {e}')
     if scores.ndim != 2 or not scores.size or len(scores) % crops:
-        raise ResultError(f'{path}: found an array of {"x".join(map(str, scores.shape))}, '
+        raise InputError(f'{path}: found an array of {"x".join(map(str, scores.shape))}, '
                           f'expected {crops} rows (crops) for each video')
     if not np.isfinite(scores).all():
-        raise ResultError(f'{path}: holds values that are not finite')
+        raise InputError(f'{path}: holds values that are not finite')
     return scores.astype(np.float32)
 
 
@@ -79,13 +77,13 @@ def read_run(summaries, crops, num_classes):
             with open(summary) as f:
                 filesinfo = json.load(f)['filesinfo']
         except (ValueError, KeyError, TypeError):
-            raise ResultError(f'{summary}: not a summary of ais_bench')
+            raise InputError(f'{summary}: not a summary of ais_bench')
         folder = summary[:-len('_summary.json')]
         for info in filesinfo.values():
             bin_file = info['infiles'][0]
             match = BIN_NAME.fullmatch(os.path.basename(bin_file))
             if not match:
-                raise ResultError(f'{bin_file}: the name has no labels; make the files with r2plus1d_preprocess.py')
+                raise InputError(f'{bin_file}: the name has no labels; make the files with r2plus1d_preprocess.py')
             first, last = int(match[1]), int(match[2])
             labels = [int(label) for label in match[3][1:].split('_')]
             # Beside the summary, wherever the two were moved since they were written.
@@ -93,21 +91,21 @@ def read_run(summaries, crops, num_classes):
             scores = read_output(output, crops, num_classes)
             scores = scores.reshape(-1, crops, scores.shape[1])
             if len(labels) != last - first + 1 or len(scores) < len(labels):
-                raise ResultError(f'{output}: {len(scores)} samples for {len(labels)} labels of '
+                raise InputError(f'{output}: {len(scores)} samples for {len(labels)} labels of '
                                   f'videos {first} to {last}')
             if max(labels) >= scores.shape[2]:
-                raise ResultError(f'{bin_file}: label {max(labels)}, and the model has {scores.shape[2]} classes')
+                raise InputError(f'{bin_file}: label {max(labels)}, and the model has {scores.shape[2]} classes')
             for i, label in enumerate(labels):
                 if first + i in found:
-                    raise ResultError(f'{summary}: video {first + i} is there twice; was {os.path.dirname(bin_file)} '
+                    raise InputError(f'{summary}: video {first + i} is there twice; was {os.path.dirname(bin_file)} '
                                       'made anew between two runs?')
                 found[first + i] = scores[i], label
     if not found:
-        raise ResultError(f'{summaries[0]}: lists no file')
+        raise InputError(f'{summaries[0]}: lists no file')
     expected = expected_videos(os.path.dirname(bin_file), max(found) + 1)
     missing = sorted(set(range(expected)) - set(found))
     if missing:
-        raise ResultError(f'{summaries[0]}: {len(missing)} of {expected} videos are missing, the first is '
+        raise InputError(f'{summaries[0]}: {len(missing)} of {expected} videos are missing, the first is '
                           f'number {missing[0]}; run the inference on all files')
     order = sorted(found)
     return np.stack([found[i][0] for i in order]), [found[i][1] for i in order]
@@ -130,6 +128,19 @@ def average(scores, average_clips):
     return scores.mean(dim=1).numpy()
 
 
+def read_classes(path):
+    """The names in lines like "1 ApplyEyeMakeup", by label: line 1 is label 0."""
+    try:
+        with open(path, encoding='utf-8-sig') as f:
+            lines = [line.split(None, 1) for line in f.read().split('\n') if line.strip()]
+    except UnicodeDecodeError:
+        raise InputError(f'{path}: not UTF-8; save it as UTF-8')
+    for i, line in enumerate(lines, 1):
+        if len(line) != 2 or line[0] != str(i):
+            raise InputError(f'{path}: line {i} is "{" ".join(line).strip()}", expected "{i} <class name>"')
+    return [' '.join(name.split()) for _, name in lines]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--result_path', required=True, help='the --output of the inference (its newest run is '
@@ -144,7 +155,7 @@ def main():
         parser.error('--crops and --num_classes are 1 or more')
     try:
         scores, labels = read_run(find_summaries(args.result_path), args.crops, args.num_classes)
-    except (ResultError, OSError) as e:
+    except (InputError, OSError) as e:
         sys.exit(f'r2plus1d_postprocess.py: {e}')
     scores = average(scores, args.average_clips)
     top1, top5 = top_k_accuracy(scores, labels, (1, 5))

@@ -26,13 +26,9 @@ from mmaction.datasets import PIPELINES, build_dataset  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from r2plus1d_infer import positive  # noqa: E402
+from r2plus1d_engines import InputError, positive  # noqa: E402
 
 BIN_NAME = re.compile(r'bin\d+-\d+_[\d_]+\.bin')
-
-
-class ClipError(Exception):
-    """A video that cannot be turned into a sample; the message names it."""
 
 
 @PIPELINES.register_module()
@@ -83,7 +79,7 @@ class Samples(Dataset):
             steps = cfg.data.test.pipeline
             self.dataset = build_dataset(cfg.data.test, dict(test_mode=True))
         except Exception as e:  # a config is Python code, and mmaction2 checks little
-            raise ClipError(f'{config}: no test data set: {type(e).__name__}: {" ".join(str(e).split())[:300]}')
+            raise InputError(f'{config}: no test data set: {type(e).__name__}: {" ".join(str(e).split())[:300]}')
         tail = [step['type'] for step in steps[-4:]]
         self.tables = None
         if (tail == ['Normalize', 'FormatShape', 'Collect', 'ToTensor'] and steps[-3]['input_format'] == 'NCTHW'
@@ -95,7 +91,7 @@ class Samples(Dataset):
                 mmcv.imnormalize_(values, mean, std, to_rgb=False)
             self.tables = [np.ascontiguousarray(values[:, :, c].T) for c in range(3)]
         elif dtype == 'uint8':
-            raise ClipError(f'{config}: --dtype uint8 needs a test pipeline that ends with Normalize, '
+            raise InputError(f'{config}: --dtype uint8 needs a test pipeline that ends with Normalize, '
                             f'FormatShape (NCTHW), Collect, ToTensor; this one ends with {", ".join(tail)}')
         self.dtype = np.dtype(dtype)
 
@@ -108,7 +104,7 @@ class Samples(Dataset):
         except Exception as e:
             info = self.dataset.video_infos[index]
             name = info.get('frame_dir', info.get('filename'))
-            raise ClipError(f'{name}: no clip can be made of this video: {" ".join(str(e).split())[:300]}')
+            raise InputError(f'{name}: no clip can be made of this video: {" ".join(str(e).split())[:300]}')
         if self.tables is None:
             return int(results['label']), np.ascontiguousarray(results['imgs'], self.dtype)
         images, frames = results['imgs'], results['clip_len']
@@ -151,7 +147,7 @@ class BinWriter(Dataset):
                     write(f, sample)
             name = f'bin{first}-{last}_{"_".join(map(str, labels))}.bin'
             os.rename(part, os.path.join(self.folder, name))
-        except ClipError as e:
+        except InputError as e:
             return str(e)
         except OSError as e:
             return f'{self.folder}: {e.strerror}'
@@ -174,10 +170,10 @@ def check_output(path):
     """Raise if PATH holds anything but what this script wrote; it is replaced when all is done."""
     if os.path.exists(path):
         if not os.path.isdir(path):
-            raise ClipError(f'{path}: exists and is no folder; choose another --output_path')
+            raise InputError(f'{path}: exists and is no folder; choose another --output_path')
         other = [f for f in os.listdir(path) if f != 'info.json' and not BIN_NAME.fullmatch(f)]
         if other:
-            raise ClipError(f'{path}: holds other files ({other[0]}); choose an empty or a new --output_path')
+            raise InputError(f'{path}: holds other files ({other[0]}); choose an empty or a new --output_path')
 
 
 def preprocess(args):
@@ -185,17 +181,17 @@ def preprocess(args):
     check_output(path)
     samples = Samples(args.config, args.dtype, args.cfg_options)
     if not len(samples):
-        raise ClipError(f'{samples.dataset.ann_file}: lists no video')
+        raise InputError(f'{samples.dataset.ann_file}: lists no video')
     digits = max(len(str(info['label'])) for info in samples.dataset.video_infos)
     if 30 + args.bts * (digits + 1) > 255:
-        raise ClipError(f'--bts {args.bts}: so many labels make a file name longer than file systems allow; '
+        raise InputError(f'--bts {args.bts}: so many labels make a file name longer than file systems allow; '
                         'use a smaller one (ais_bench puts several files into a batch)')
     _, sample = samples[0]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     count = math.ceil(len(samples) / args.bts)
     need, free = count * args.bts * sample.nbytes, shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
     if need > free:
-        raise ClipError(f'{path}: {need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; '
+        raise InputError(f'{path}: {need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; '
                         '--dtype uint8 needs a quarter, r2plus1d_infer.py --config none')
 
     part = path + '.part'
@@ -206,7 +202,7 @@ def preprocess(args):
         with tqdm(total=len(samples), unit='video', desc=path) as bar:
             for done in loader:
                 if isinstance(done, str):
-                    raise ClipError(done)
+                    raise InputError(done)
                 bar.update(done)
         with open(os.path.join(part, 'info.json'), 'w') as f:
             json.dump(
@@ -239,7 +235,7 @@ def main():
     args = parse_args()
     try:
         preprocess(args)
-    except (ClipError, OSError) as e:
+    except (InputError, OSError) as e:
         sys.exit(f'r2plus1d_preprocess.py: {e}')
 
 

@@ -35,7 +35,8 @@ from matplotlib import font_manager  # noqa: E402
 from mmaction.datasets import build_dataset  # noqa: E402
 from parse import GUIDE, read_batch_size, read_json  # noqa: E402
 
-from r2plus1d_postprocess import ResultError, average, find_summaries, read_run  # noqa: E402
+from r2plus1d_engines import InputError  # noqa: E402
+from r2plus1d_postprocess import average, find_summaries, read_classes, read_run  # noqa: E402
 
 GUIDE_ACCURACY = {'310': (0.8892, 0.9741), '310P': (0.8923, 0.9745)}  # top-1, top-5 on UCF-101, split 1
 COLOURS = ['#1d4ed8', '#c2410c', '#0f766e', '#7e22ce', '#a16207']
@@ -43,19 +44,6 @@ TILE = 128  # height in pixels of a frame on the page
 
 
 # ---- what the chain left ---------------------------------------------------------------------------
-
-
-def read_classes(path):
-    """The names in lines like "1 ApplyEyeMakeup", by label: line 1 is label 0."""
-    try:
-        with open(path, encoding='utf-8-sig') as f:
-            lines = [line.split(None, 1) for line in f.read().split('\n') if line.strip()]
-    except UnicodeDecodeError:
-        raise ResultError(f'{path}: not UTF-8; save it as UTF-8')
-    for i, line in enumerate(lines, 1):
-        if len(line) != 2 or line[0] != str(i):
-            raise ResultError(f'{path}: line {i} is "{" ".join(line).strip()}", expected "{i} <class name>"')
-    return [' '.join(name.split()) for _, name in lines]
 
 
 def open_dataset(config):
@@ -67,7 +55,7 @@ def open_dataset(config):
         cfg.data.test.pipeline = steps[:decoder + 1]
         dataset = build_dataset(cfg.data.test, dict(test_mode=True))
     except Exception as e:
-        raise ResultError(f'{config}: its data.test cannot be read: {type(e).__name__}: {" ".join(str(e).split())}')
+        raise InputError(f'{config}: its data.test cannot be read: {type(e).__name__}: {" ".join(str(e).split())}')
     backbone = cfg.get('model', {}).get('backbone', {})
     return dataset, (backbone.get('type'), backbone.get('depth'), backbone.get('base_channels', 64))
 
@@ -79,7 +67,7 @@ def read_predictions(out, bs, accuracy, crops):
     predicted = np.argsort(scores, axis=1)[:, -1]  # as mmaction2 takes it
     top1 = float(np.mean(predicted == labels))
     if len(labels) != accuracy['num_videos'] or abs(top1 - accuracy['top1_acc']) > 1e-6:
-        raise ResultError(f'{out}: top-1 {top1:.4f} of {len(labels)} videos, and result_bs{bs}.json says '
+        raise InputError(f'{out}: top-1 {top1:.4f} of {len(labels)} videos, and result_bs{bs}.json says '
                           f'{accuracy["top1_acc"]:.4f} of {accuracy["num_videos"]}; run test/eval_acc_perf.sh again')
     if accuracy['average_clips'] == 'score':
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -106,14 +94,14 @@ def performance(source, summary, path):
                     median=float(ms['median']), p99=float(ms['percentile(99%)']), times=times, guide=guide,
                     model=argument(args, '--model', argument(args, '-m', 'unknown model')))
     except (KeyError, TypeError, ValueError):
-        raise ResultError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py')
+        raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py')
 
 
 def read_extra(name, folder):
     """The rows of the summaries in a folder and in its folders: the newest of each batch size."""
     paths = [p for level in ('', '*/', '*/*/') for p in glob.glob(f'{glob.escape(folder)}/{level}*_summary.json')]
     if not paths:
-        raise ResultError(f'--extra {name}={folder}: no *_summary.json in it')
+        raise InputError(f'--extra {name}={folder}: no *_summary.json in it')
     rows = [performance(name, read_json(path), path) for path in sorted(paths, key=os.path.getmtime)]
     return [row for _, row in sorted({row['bs']: row for row in rows}.items())]
 
@@ -155,7 +143,7 @@ def sampled_frames(dataset, index):
     try:
         clip = dataset[index]
     except Exception as e:
-        raise ResultError(f'{name}: its frames cannot be read ({" ".join(str(e).split())[:200]}); '
+        raise InputError(f'{name}: its frames cannot be read ({" ".join(str(e).split())[:200]}); '
                           '--examples 0 makes the report without frames')
     images = [cv2.resize(image, (round(TILE * image.shape[1] / image.shape[0]), TILE), interpolation=cv2.INTER_AREA)
               for image in map(np.asarray, clip['imgs'][:clip['clip_len']])]
@@ -303,7 +291,7 @@ def report(args):
     accuracies = {bs: accuracy for bs, (accuracy, _) in runs.items()}
     for bs, accuracy in accuracies.items():
         for key in {'mean_class_accuracy', 'average_clips'} - set(accuracy):
-            raise ResultError(f'{args.work_dir}/result_bs{bs}.json: has no {key}; run test/eval_acc_perf.sh again')
+            raise InputError(f'{args.work_dir}/result_bs{bs}.json: has no {key}; run test/eval_acc_perf.sh again')
     outs = [os.path.join(args.work_dir, f'predata_bts1_bs{bs}_out') for bs in runs]
     rows = [performance('this run', summary, out) for out, (_, summary) in zip(outs, runs.values())]
     best = max(rows, key=lambda row: row['rate'])
@@ -315,10 +303,10 @@ def report(args):
     first = args.batch_sizes[0]
     labels, predicted, probabilities = read_predictions(outs[0], first, accuracies[first], args.crops)
     if [int(info['label']) for info in dataset.video_infos] != labels.tolist():
-        raise ResultError(f'{dataset.ann_file}: its {len(dataset)} videos and labels are not those of {outs[0]} '
+        raise InputError(f'{dataset.ann_file}: its {len(dataset)} videos and labels are not those of {outs[0]} '
                           f'({len(labels)} videos); give the --config of that run')
     if labels.max() >= len(names):
-        raise ResultError(f'{args.classes}: {len(names)} classes, and a video has label {labels.max()} (from 0)')
+        raise InputError(f'{args.classes}: {len(names)} classes, and a video has label {labels.max()} (from 0)')
 
     def name(c):
         return f'{c + 1} {names[c]}' if c < len(names) else f'{c + 1}, not in the list of classes'
@@ -402,7 +390,7 @@ def main():
     try:
         files = report(args)
         write(os.path.dirname(os.path.abspath(args.output)), files)
-    except (ResultError, OSError) as e:
+    except (InputError, OSError) as e:
         sys.exit(f'r2plus1d_report.py: {e}')
     print(f'{args.output}: {sum(map(len, list(files.values())[-1:])) / 1e6:.2f} MB', file=sys.stderr)
 

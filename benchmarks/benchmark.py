@@ -77,10 +77,10 @@ def worker(args):
     if name in PEERS[:4]:
         engine = torch_engine(name, model)
     elif name == 'ONNX Runtime':
-        from r2plus1d_infer import OnnxRuntime
+        from r2plus1d_engines import OnnxRuntime
         engine = OnnxRuntime(model, list(batch.shape), 'f32')
     else:
-        from r2plus1d_infer import OpenVINO
+        from r2plus1d_engines import OpenVINO
         engine = OpenVINO(model, list(batch.shape), name.split()[-1])
     engine(batch)
     start, times = time.perf_counter() - began, []

@@ -262,6 +262,23 @@ def test_seeking_gives_the_frames_of_mmaction2(dataset, video_config, monkeypatc
         assert samples[i][0] == expected[i][0] and samples[i][1].tobytes() == expected[i][1].tobytes()
 
 
+def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
+    """r2plus1d_predict.py against mmaction2's inference_recognizer, both configs, a name with a space and Chinese."""
+    from mmaction.apis import inference_recognizer, init_recognizer
+    video = tmp_path / '我的 clip.avi'
+    video.write_bytes((dataset / 'data/ucf101/videos/YoYo/v_YoYo_g02_c01.avi').read_bytes())
+    names = [f'class {i} 类' for i in range(396)]  # four fewer than the model has
+    (tmp_path / 'classes.txt').write_text(''.join(f'{i} {name}\n' for i, name in enumerate(names, 1)), 'utf-8')
+    expected = inference_recognizer(init_recognizer(str(small.config), str(small.checkpoint), 'cpu'), str(video))
+    for config in (small.config, video_config):
+        done = python(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
+                      '--classes', tmp_path / 'classes.txt', env={'PYTHONIOENCODING': 'utf-8'})
+        found = [line.split(' ', 1) for line in done.stdout.splitlines()]
+        assert [name for _, name in found] == [
+            names[i] if i < len(names) else f'(class {i}, not in the list)' for i, _ in expected]
+        np.testing.assert_allclose([float(p) for p, _ in found], [p for _, p in expected], atol=6e-5)
+
+
 def test_a_video_that_ends_early_is_an_error(dataset, video_config, small, tmp_path):
     import shutil
     shutil.copytree(dataset / 'data', tmp_path / 'data', ignore=shutil.ignore_patterns('rawframes'))

@@ -76,6 +76,24 @@ def test_a_run_replaces_the_bins_of_another(folder, small):
         assert len(list((folder / 'bins').glob('*.bin'))) == names
 
 
+def test_predict(dataset, small, tmp_path):
+    def predict(**changes):
+        options = dict(model=small.sim, config=small.config, classes='classes.txt',
+                       video=next(dataset.glob('data/ucf101/videos/YoYo/*.avi')))
+        options.update(changes)
+        return python(ROOT / 'r2plus1d_predict.py', *(f'--{k}={v}' for k, v in options.items()), cwd=tmp_path,
+                      check=False)
+
+    (tmp_path / 'classes.txt').write_text('1 A\n2 B\n')
+    (tmp_path / 'wrong.txt').write_text('A\nB\n')
+    (tmp_path / 'long.txt').write_text(''.join(f'{i} c{i}\n' for i in range(1, 402)))
+    fails(predict(video='no.avi'), 2, '--video', 'no.avi')
+    fails(predict(video='classes.txt'), 1, 'classes.txt', 'not a video')
+    fails(predict(classes='wrong.txt'), 1, 'wrong.txt', 'line 1')
+    fails(predict(classes='long.txt'), 1, 'long.txt', '401', '400')
+    fails(predict(model='classes.txt'), 1, 'classes.txt', 'not an ONNX model')
+
+
 def test_infer(bins, small, tmp_path):
     def infer(*options):
         done = python(ROOT / 'r2plus1d_infer.py', *options, cwd=tmp_path, check=False)
