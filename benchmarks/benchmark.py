@@ -7,7 +7,8 @@ autocast, ONNX Runtime, OpenVINO's benchmark_app, and r2plus1d_infer.py's engine
 does not depend on them. Each measurement is a process of its own, in rounds, so that a change of the machine's
 load meets all of them; figures are medians over the rounds. The limit of the machine is a matrix product of
 2048 x 2048 in OpenVINO at the same precision. Preprocessing: the original guide's loop (mmaction2's dataloader,
-numpy.tofile) against r2plus1d_preprocess.py. Results: benchmarks/results.json, .md and .png.
+numpy.tofile) against r2plus1d_preprocess.py. And the whole way from .avi files to the accuracy, by mmaction2's
+tools and by ours. Results: benchmarks/results.json, .md and .png.
 """
 import argparse
 import contextlib
@@ -84,7 +85,7 @@ def worker(args):
         engine = OpenVINO(model, list(batch.shape), name.split()[-1])
     engine(batch)
     start, times = time.perf_counter() - began, []
-    while len(times) < 3 or (sum(times) < args.seconds and len(times) < 20):
+    while not times or (sum(times) < args.seconds and len(times) < 20):
         before = time.perf_counter()
         engine(batch)
         times.append(time.perf_counter() - before)
@@ -192,6 +193,61 @@ def preprocessing(frames, folder, videos, rounds):
     return results
 
 
+def rate(*command):
+    """(seconds of r2plus1d_infer.py with these options, its samples/s with reading and writing, without)."""
+    before = time.perf_counter()
+    done = subprocess.run([sys.executable, f'{ROOT}/r2plus1d_infer.py', *command], check=True, text=True,
+                          stderr=subprocess.PIPE).stderr
+    return (time.perf_counter() - before, float(re.search(r'with reading and writing: ([\d.]+)', done)[1]),
+            float(re.search(r'throughput .*: ([\d.]+)', done)[1]))
+
+
+def end_to_end(frames, folder, checkpoint, models, videos, rounds):
+    """Seconds from the .avi files to the accuracy, by mmaction2's tools and by ours without files in between.
+
+    models: {precision: ONNX file}. The share is the rate of the whole evaluation of that of pure inference.
+    """
+    data, tools = os.path.join(folder, 'data', 'ucf101'), f'{ROOT}/mmaction2/tools'
+    shutil.copytree(f'{frames}/data/ucf101/annotations', f'{data}/annotations')
+    with open(f'{data}/annotations/testlist01.txt') as f:
+        listed = [line.strip() for line in f]
+    listed = listed[::max(1, len(listed) // videos)][:videos]
+    for name in listed:
+        os.makedirs(os.path.dirname(f'{data}/videos/{name}'), exist_ok=True)
+        shutil.copy(f'{frames}/data/ucf101/videos/{name}', f'{data}/videos/{name}')
+    theirs, results = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py', {}
+    here = os.getcwd()
+    os.chdir(folder)
+
+    def run(*command):
+        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    try:
+        for _ in range(rounds):
+            before = time.perf_counter()
+            run(f'{tools}/data/build_rawframes.py', 'data/ucf101/videos/', 'data/ucf101/rawframes/', '--task', 'rgb',
+                '--level', '2', '--ext', 'avi', '--use-opencv')
+            run(f'{tools}/data/build_file_list.py', 'ucf101', 'data/ucf101/rawframes/', '--level', '2', '--format',
+                'rawframes')
+            run(f'{tools}/test.py', CONFIG, checkpoint, '--eval', 'top_k_accuracy')
+            results.setdefault(theirs, dict(seconds=[], share=[]))['seconds'].append(time.perf_counter() - before)
+            shutil.rmtree(f'{data}/rawframes')
+            for precision, model in models.items():
+                options = ['--model', model, '--precision', precision]
+                pure = rate(*options, '--loop', '5')[2]
+                before = time.perf_counter()
+                run(f'{tools}/data/build_file_list.py', 'ucf101', 'data/ucf101/videos/', '--level', '2', '--format',
+                    'videos')
+                whole = rate(*options, '--config', CONFIG.replace('_8x8x1', '_video_8x8x1'), '--output', 'out')[1]
+                run(f'{ROOT}/r2plus1d_postprocess.py', '--result_path', 'out')
+                result = results.setdefault(f'r2plus1d_infer.py --config, {precision}', dict(seconds=[], share=[]))
+                result['seconds'].append(time.perf_counter() - before)
+                result['share'].append(whole / pure)
+    finally:
+        os.chdir(here)
+    return dict(videos=len(listed), results=results)
+
+
 # ---- tables ----------------------------------------------------------------------------------------
 
 
@@ -218,6 +274,14 @@ def summarize(results):
         rate = np.median(r['rate'])
         lines.append(f'| {name} | {rate:.1f} | {rate / guide:.2f} | {r["bytes"] / 1e6:.1f} | '
                      f'{r["bytes"] * 3783 / 1e9:.1f} |')
+    ends = results['end_to_end']
+    lines += ['', f'From {ends["videos"]} .avi files to the accuracy, start-up included; full-size model, batch 1.',
+              '', '| way | s | ratio | of pure inference |', '| --- | --- | --- | --- |']
+    first = np.median(next(iter(ends['results'].values()))['seconds'])
+    for name, r in ends['results'].items():
+        seconds = np.median(r['seconds'])
+        share = f'{np.median(r["share"]):.2f}' if r['share'] else ''
+        lines.append(f'| {name} | {seconds:.1f} | {first / seconds:.2f} | {share} |')
     return '\n'.join(lines) + '\n'
 
 
@@ -242,6 +306,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--seconds', type=float, default=5, help='least time of a measurement (default: 5)')
     parser.add_argument('--videos', type=int, default=200, help='to preprocess (default: 200)')
+    parser.add_argument('--end_to_end', type=int, default=24, help='videos from .avi to accuracy (default: 24)')
     parser.add_argument('--int8', help='model of r2plus1d_optimize.py --int8, to measure that too')
     parser.add_argument('--worker', nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -257,8 +322,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, model = make_models(folder)
         jobs = [(name, checkpoint if name in PEERS[:4] else model) for name in PEERS if bf16 or 'bf16' not in name]
-        for precision in ['f32'] + ['bf16'] * bf16 + ['int8'] * bool(args.int8):
-            variant = args.int8 if precision == 'int8' else model
+        variants = {'f32': model}
+        if bf16:
+            variants['bf16'] = model
+        if args.int8:
+            variants['int8'] = os.path.abspath(args.int8)
+        for precision, variant in variants.items():
             jobs += [(f'benchmark_app {precision}', variant), (f'r2plus1d_infer.py {precision}', variant)]
         jobs = [job for job in jobs if job[0] == EAGER or re.search(args.engines, job[0])]
         runs = {(name, bs): [] for bs in map(int, args.batch_sizes.split()) for name, _ in jobs}
@@ -278,7 +347,9 @@ def main():
             versions=f'torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, '
             f'OpenVINO {openvino.__version__.split("-")[0]}',
             limit_gflops={p: round(machine_limit(p, folder)) for p in ['f32'] + ['bf16'] * bf16},
-            preprocessing=preprocessing(os.path.abspath(args.frames), folder, args.videos, args.rounds))
+            preprocessing=preprocessing(os.path.abspath(args.frames), folder, args.videos, args.rounds),
+            end_to_end=end_to_end(os.path.abspath(args.frames), folder, checkpoint, variants, args.end_to_end,
+                                  args.rounds))
     base = os.path.join(ROOT, 'benchmarks', 'results')
     with open(base + '.json', 'w') as f:
         json.dump(results, f, indent=1)
