@@ -98,7 +98,7 @@ def calibration_samples(args, cfg, test):
     shared = len(paths & test_paths)
     if shared or os.path.realpath(train.ann_file) == os.path.realpath(cfg.data.test.ann_file):
         raise InputError(f'{train.ann_file}: has {shared or len(test)} videos of the test list '
-                            f'{cfg.data.test.ann_file}; int8 is calibrated on training videos, never on test videos')
+                         f'{cfg.data.test.ann_file}; int8 is calibrated on training videos, never on test videos')
     return samples
 
 

@@ -63,7 +63,7 @@ def read_output(path, crops, num_classes):
         raise InputError(f'{path}: cannot be read: {e}')
     if scores.ndim != 2 or not scores.size or len(scores) % crops:
         raise InputError(f'{path}: found an array of {"x".join(map(str, scores.shape))}, '
-                          f'expected {crops} rows (crops) for each video')
+                         f'expected {crops} rows (crops) for each video')
     if not np.isfinite(scores).all():
         raise InputError(f'{path}: holds values that are not finite')
     return scores.astype(np.float32)
@@ -92,13 +92,13 @@ def read_run(summaries, crops, num_classes):
             scores = scores.reshape(-1, crops, scores.shape[1])
             if len(labels) != last - first + 1 or len(scores) < len(labels):
                 raise InputError(f'{output}: {len(scores)} samples for {len(labels)} labels of '
-                                  f'videos {first} to {last}')
+                                 f'videos {first} to {last}')
             if max(labels) >= scores.shape[2]:
                 raise InputError(f'{bin_file}: label {max(labels)}, and the model has {scores.shape[2]} classes')
             for i, label in enumerate(labels):
                 if first + i in found:
                     raise InputError(f'{summary}: video {first + i} is there twice; was {os.path.dirname(bin_file)} '
-                                      'made anew between two runs?')
+                                     'made anew between two runs?')
                 found[first + i] = scores[i], label
     if not found:
         raise InputError(f'{summaries[0]}: lists no file')
@@ -106,7 +106,7 @@ def read_run(summaries, crops, num_classes):
     missing = sorted(set(range(expected)) - set(found))
     if missing:
         raise InputError(f'{summaries[0]}: {len(missing)} of {expected} videos are missing, the first is '
-                          f'number {missing[0]}; run the inference on all files')
+                         f'number {missing[0]}; run the inference on all files')
     order = sorted(found)
     return np.stack([found[i][0] for i in order]), [found[i][1] for i in order]
 

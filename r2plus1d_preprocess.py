@@ -92,7 +92,7 @@ class Samples(Dataset):
             self.tables = [np.ascontiguousarray(values[:, :, c].T) for c in range(3)]
         elif dtype == 'uint8':
             raise InputError(f'{config}: --dtype uint8 needs a test pipeline that ends with Normalize, '
-                            f'FormatShape (NCTHW), Collect, ToTensor; this one ends with {", ".join(tail)}')
+                             f'FormatShape (NCTHW), Collect, ToTensor; this one ends with {", ".join(tail)}')
         self.dtype = np.dtype(dtype)
 
     def __len__(self):
@@ -185,14 +185,14 @@ def preprocess(args):
     digits = max(len(str(info['label'])) for info in samples.dataset.video_infos)
     if 30 + args.bts * (digits + 1) > 255:
         raise InputError(f'--bts {args.bts}: so many labels make a file name longer than file systems allow; '
-                        'use a smaller one (ais_bench puts several files into a batch)')
+                         'use a smaller one (ais_bench puts several files into a batch)')
     _, sample = samples[0]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     count = math.ceil(len(samples) / args.bts)
     need, free = count * args.bts * sample.nbytes, shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
     if need > free:
         raise InputError(f'{path}: {need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; '
-                        '--dtype uint8 needs a quarter, r2plus1d_infer.py --config none')
+                         '--dtype uint8 needs a quarter, r2plus1d_infer.py --config none')
 
     part = path + '.part'
     shutil.rmtree(part, ignore_errors=True)

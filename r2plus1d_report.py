@@ -68,7 +68,7 @@ def read_predictions(out, bs, accuracy, crops):
     top1 = float(np.mean(predicted == labels))
     if len(labels) != accuracy['num_videos'] or abs(top1 - accuracy['top1_acc']) > 1e-6:
         raise InputError(f'{out}: top-1 {top1:.4f} of {len(labels)} videos, and result_bs{bs}.json says '
-                          f'{accuracy["top1_acc"]:.4f} of {accuracy["num_videos"]}; run test/eval_acc_perf.sh again')
+                         f'{accuracy["top1_acc"]:.4f} of {accuracy["num_videos"]}; run test/eval_acc_perf.sh again')
     if accuracy['average_clips'] == 'score':
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
     return labels, predicted, scores / scores.sum(axis=1, keepdims=True)
@@ -144,7 +144,7 @@ def sampled_frames(dataset, index):
         clip = dataset[index]
     except Exception as e:
         raise InputError(f'{name}: its frames cannot be read ({" ".join(str(e).split())[:200]}); '
-                          '--examples 0 makes the report without frames')
+                         '--examples 0 makes the report without frames')
     images = [cv2.resize(image, (round(TILE * image.shape[1] / image.shape[0]), TILE), interpolation=cv2.INTER_AREA)
               for image in map(np.asarray, clip['imgs'][:clip['clip_len']])]
     return os.path.basename(name), list(zip(clip['frame_inds'].tolist(), images))
@@ -304,7 +304,7 @@ def report(args):
     labels, predicted, probabilities = read_predictions(outs[0], first, accuracies[first], args.crops)
     if [int(info['label']) for info in dataset.video_infos] != labels.tolist():
         raise InputError(f'{dataset.ann_file}: its {len(dataset)} videos and labels are not those of {outs[0]} '
-                          f'({len(labels)} videos); give the --config of that run')
+                         f'({len(labels)} videos); give the --config of that run')
     if labels.max() >= len(names):
         raise InputError(f'{args.classes}: {len(names)} classes, and a video has label {labels.max()} (from 0)')
 
