@@ -33,6 +33,9 @@ class OpenVINO:
     def __init__(self, model, shape, precision):
         import openvino as ov
         core = ov.Core()
+        if precision == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+            raise InputError('--precision bf16: this CPU has no bf16, and OpenVINO would run f32 in its place; '
+                             'use --precision f32')
         network = core.read_model(model)
         network.reshape(shape)
         self.compiled = core.compile_model(

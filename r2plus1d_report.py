@@ -8,38 +8,31 @@ the first one. The page holds its figures and opens without a network; they are 
 """
 import argparse
 import base64
-import contextlib
 import glob
-import io
 import os
 import platform
 import re
 import shlex
-import string
 import sys
 import time
 import warnings
 
 import cv2
 import jinja2
-import matplotlib
 import numpy as np
 from PIL import Image
 
-matplotlib.use('Agg')
 warnings.filterwarnings('ignore', module='mmcv')  # its announcements of mmcv 2
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'test'))
-import matplotlib.pyplot as plt  # noqa: E402
 import mmcv  # noqa: E402
-from matplotlib import font_manager  # noqa: E402
 from mmaction.datasets import build_dataset  # noqa: E402
 from parse import GUIDE, read_batch_size, read_json  # noqa: E402
 
+import r2plus1d_figures as figures  # noqa: E402
 from r2plus1d_engines import InputError  # noqa: E402
 from r2plus1d_postprocess import average, find_summaries, read_classes, read_run  # noqa: E402
 
 GUIDE_ACCURACY = {'310': (0.8892, 0.9741), '310P': (0.8923, 0.9745)}  # top-1, top-5 on UCF-101, split 1
-COLOURS = ['#1d4ed8', '#c2410c', '#0f766e', '#7e22ce', '#a16207']
 TILE = 128  # height in pixels of a frame on the page
 
 
@@ -126,12 +119,6 @@ def what_was_run(args, row, summary, accuracy, dataset):
     }
 
 
-def image_bytes(image, kind, **options):
-    data = io.BytesIO()
-    image.save(data, kind, optimize=True, **options)
-    return data.getvalue()
-
-
 def data_uri(kind, data):
     return f'data:image/{kind};base64,' + base64.b64encode(data).decode()
 
@@ -150,117 +137,7 @@ def sampled_frames(dataset, index):
     return os.path.basename(name), list(zip(clip['frame_inds'].tolist(), images))
 
 
-# ---- figures ---------------------------------------------------------------------------------------
-
-
-def choose_font(text):
-    """Set a font that has all of TEXT, if one is installed. Return label(text, fallback): what a figure can show."""
-    def charmap_of(path):
-        try:
-            return font_manager.get_font(path).get_charmap()
-        except (OSError, RuntimeError):
-            return {}
-
-    charmap = charmap_of(font_manager.findfont('DejaVu Sans'))
-    if not all(ord(c) in charmap for c in text):
-        known = {f.fname for f in font_manager.fontManager.ttflist}  # of a cache, which may be older than the fonts
-        for path in set(font_manager.findSystemFonts()) - known:
-            with contextlib.suppress(Exception):  # a damaged font
-                font_manager.fontManager.addfont(path)
-        fonts = [f for f in font_manager.fontManager.ttflist if f.style == 'normal' and f.weight in (400, 'normal')
-                 and 'Last Resort' not in f.name]  # which has every character, as a box
-        for font in sorted(fonts, key=lambda f: (not re.search('CJK SC|Hei|Han Sans', f.name), f.name)):
-            found = charmap_of(font.fname)
-            if all(ord(c) in found for c in text + string.printable[:95] + '…'):
-                plt.rcParams['font.family'], charmap = [font.name], found
-                break
-
-    def label(text, fallback):
-        if not all(ord(c) in charmap for c in text):
-            return fallback
-        return (text if len(text) <= 26 else text[:25] + '…').replace('$', r'\$')  # a bare $ begins a formula
-    return label
-
-
-def confusion_figure(matrix, names, label):
-    n, columns = matrix.shape
-    pitch = min(max(0.1, 3.4 / columns), 0.5)
-    size = 6 if n > 40 else 8
-    fig, ax = plt.subplots(figsize=(1.6 + pitch * columns, 0.5 + pitch * n))
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    colours = np.where(np.eye(n, columns, dtype=bool)[..., None], plt.cm.Blues(share * 0.85),
-                       plt.cm.Oranges(0.1 + np.sqrt(share) * 0.7))
-    colours[matrix == 0] = 1
-    ax.imshow(colours)
-    ax.set_xticks(range(columns), [str(i + 1) for i in range(n)] + ['other'] * (columns - n), size=size,
-                  rotation=90 if columns > 20 or columns > n else 0)
-    ax.set_yticks(range(n), [f'{label(name, "")} {i + 1}'.strip() for i, name in enumerate(names)], size=size)
-    ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
-    ax.grid(which='minor', color='#dddddd', linewidth=0.4)
-    ax.tick_params(which='both', length=0)
-    ax.set(xlabel='predicted', ylabel='true')
-    for i, j in zip(*np.nonzero(matrix)) if n <= 20 else ():
-        ax.text(j, i, matrix[i, j], ha='center', va='center', size=7, color='white' if share[i, j] > 0.55 else '#222')
-    return fig
-
-
-def performance_figure(rows, label):
-    sizes = sorted(set(GUIDE) | {row['bs'] for row in rows})
-    fig, ax = plt.subplots(figsize=(5, 3.9))
-    for i, (chip, marker) in enumerate(zip(('310', '310P', 'T4'), 's^D')):
-        ax.plot([sizes.index(bs) for bs in GUIDE], [GUIDE[bs][i] for bs in GUIDE], color='#777777', marker=marker,
-                linewidth=0.8, markersize=4, label=f'guide, {chip}')
-    for i, source in enumerate(dict.fromkeys(row['source'] for row in rows)):
-        points = [(sizes.index(row['bs']), row['rate']) for row in rows if row['source'] == source]
-        colour = COLOURS[i % len(COLOURS)]
-        ax.plot(*zip(*points), color=colour, marker='o', linewidth=1.8, label=label(source, f'extra {i}'))
-        for point in points:
-            ax.annotate(f'{point[1]:.3g}', point, (0, 6), textcoords='offset points', ha='center', color=colour, size=8)
-    values = [row['rate'] for row in rows] + [v for guide in GUIDE.values() for v in guide]
-    if max(values) > 8 * min(values):
-        ax.set_yscale('log')
-        ax.set_ylim(min(values) / 1.6, max(values) * 1.8)
-    else:
-        ax.set_ylim(0, max(values) * 1.12)
-    ax.yaxis.set_major_formatter('{x:g}')
-    ax.set_xticks(range(len(sizes)), [str(bs) for bs in sizes])
-    ax.set(xlabel='batch size', ylabel='videos/s')
-    ax.grid(axis='y', color='#dddddd', linewidth=0.6)
-    ax.legend(loc='lower center', bbox_to_anchor=(0.45, 1), ncol=3, frameon=False, fontsize=8, columnspacing=1.2)
-    return fig
-
-
-def latency_figure(rows, label):
-    fig, ax = plt.subplots(figsize=(5, 1 + 0.42 * len(rows)))
-    sources = list(dict.fromkeys(row['source'] for row in rows))
-    for y, row in enumerate(rows):
-        times, colour = np.sort(row['times']), COLOURS[sources.index(row['source']) % len(COLOURS)]
-        dots = times[np.unique(np.linspace(0, len(times) - 1, 600).astype(int))]
-        jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(dots))
-        ax.scatter(dots, y + jitter, s=4, color=colour, alpha=0.35, linewidths=0)
-        ax.plot(np.percentile(times, [25, 75]), [y, y], color=colour, linewidth=6, alpha=0.6)
-        ax.plot([np.median(times)] * 2, [y - 0.35, y + 0.35], color='#222222', linewidth=1.2)
-    if max(row['times'].max() for row in rows) > 8 * min(row['times'].min() for row in rows):
-        ax.set_xscale('log')
-    ax.xaxis.set_major_formatter('{x:g}')
-    ax.set_yticks(range(len(rows)), [
-        f'{label(row["source"], "extra %d" % sources.index(row["source"]))}, {row["bs"]}' for row in rows])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlabel('ms for a batch')
-    ax.grid(axis='x', color='#dddddd', linewidth=0.6)
-    return fig
-
-
 # ---- the page --------------------------------------------------------------------------------------
-
-
-def draw(figure):
-    """A figure as PNG, in 256 colours, which is a third of the bytes."""
-    data = io.BytesIO()
-    figure.savefig(data, dpi=180, bbox_inches='tight')
-    plt.close(figure)
-    return image_bytes(Image.open(data).convert('RGB').quantize(256, dither=Image.Dither.NONE), 'PNG')
 
 
 def choose_examples(args, labels, predicted, probabilities, dataset, name):
@@ -277,12 +154,12 @@ def choose_examples(args, labels, predicted, probabilities, dataset, name):
         sheet = sheet or Image.new('RGB', (strip.width, 0), 'white')
         sheet = sheet.crop((0, 0, max(sheet.width, strip.width), sheet.height + TILE + 4))
         sheet.paste(strip, (0, sheet.height - TILE))
-        frames = [(number, data_uri('jpeg', image_bytes(Image.fromarray(image), 'JPEG', quality=80)), image.shape[1])
-                  for number, image in frames]
+        frames = [(number, data_uri('jpeg', figures.image_bytes(Image.fromarray(image), 'JPEG', quality=80)),
+                   image.shape[1]) for number, image in frames]
         top5 = np.argsort(-probabilities[i], kind='stable')[:5]
         examples.append(dict(video=video, true=name(labels[i]), predicted=name(predicted[i]), frames=frames,
                              top5=[(name(c), probabilities[i, c]) for c in top5]))
-    return examples, sheet and image_bytes(sheet.quantize(256), 'PNG')
+    return examples, sheet and figures.image_bytes(sheet.quantize(256), 'PNG')
 
 
 def report(args):
@@ -317,16 +194,14 @@ def report(args):
     classes = sorted(np.flatnonzero(totals), key=lambda c: (hits[c] / totals[c], c))
     pairs = sorted((-matrix[i, j], i, j) for i, j in zip(*np.nonzero(matrix)) if i != j)[:10]
 
-    plt.rcParams.update({'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False,
-                         'axes.edgecolor': '#888888', 'figure.constrained_layout.use': True,
-                         'xtick.color': '#333333', 'ytick.color': '#333333'})
-    label = choose_font(''.join(names + sources))
-    files, figures = {}, {}
-    for title, figure in (('confusion_matrix.png', confusion_figure(matrix if other else matrix[:, :-1], names, label)),
-                          ('performance.png', performance_figure(rows, label)),
-                          ('latency.png', latency_figure(rows, label))):
-        files[title] = draw(figure)
-        figures[title] = dict(uri=data_uri('png', files[title]), width=round(figure.get_figwidth(), 1))
+    label = figures.choose_font(''.join(names + sources))
+    files, drawn = {}, {}
+    for title, figure in (
+            ('confusion_matrix.png', figures.confusion_figure(matrix if other else matrix[:, :-1], names, label)),
+            ('performance.png', figures.performance_figure(rows, label)),
+            ('latency.png', figures.latency_figure(rows, label))):
+        files[title] = figures.draw(figure)
+        drawn[title] = dict(uri=data_uri('png', files[title]), width=round(figure.get_figwidth(), 1))
     examples, strips = choose_examples(args, labels, predicted, probabilities, dataset, name)
     if strips:
         files['examples.png'] = strips
@@ -335,7 +210,7 @@ def report(args):
         template = f.read()
     page = jinja2.Environment(autoescape=True).from_string(template).render(
         args=args, accuracies=accuracies, top1=top1, reached=top1 >= args.reference - args.tolerance,
-        guide_accuracy=GUIDE_ACCURACY, best=best, rows=rows, backbone=backbone, figures=figures, names=names,
+        guide_accuracy=GUIDE_ACCURACY, best=best, rows=rows, backbone=backbone, figures=drawn, names=names,
         speeds='Videos/s by batch size: ' + '; '.join(f'{r["source"]}, {r["bs"]}: {r["rate"]:.4g}' for r in rows),
         classes=[(name(c), hits[c], totals[c]) for c in classes], other=other,
         pairs=[(name(i), name(j) if j < len(names) else 'other', -count, totals[i]) for count, i, j in pairs],

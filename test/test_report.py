@@ -212,20 +212,20 @@ def test_no_mistakes_and_prob(tmp_path):
 @pytest.mark.parametrize('installed', [True, False])
 def test_fonts(installed, monkeypatch):
     """Figures show a name, or only the number of its class where no font has it; never boxes, never a formula."""
-    import r2plus1d_report as report
-    manager = report.font_manager.fontManager
+    import r2plus1d_figures as figures
+    manager = figures.font_manager.fontManager
     if not installed:
-        monkeypatch.setattr(report.font_manager, 'findSystemFonts', lambda: [])
+        monkeypatch.setattr(figures.font_manager, 'findSystemFonts', lambda: [])
         monkeypatch.setattr(manager, 'ttflist', [f for f in manager.ttflist if re.match('DejaVu|Last Resort', f.name)])
-    with report.plt.rc_context(), warnings.catch_warnings():
+    with figures.plt.rc_context(), warnings.catch_warnings():
         warnings.simplefilter('error')
-        label = report.choose_font(''.join(NAMES))
+        label = figures.choose_font(''.join(NAMES))
         shown = [label(name, '') for name in NAMES]
         assert shown[2:4] == ['<script>alert(1)</script>', r'A & "B" \$x\$ \$y'] and len(label('x' * 99, '')) == 26
         assert shown[1] == '' or installed
-        figure = report.confusion_figure(np.eye(6, 7, dtype=int), NAMES, label)
+        figure = figures.confusion_figure(np.eye(6, 7, dtype=int), NAMES, label)
         assert [text.get_text() for text in figure.axes[0].get_yticklabels()][4] == 'IceDancing 5'
-        report.draw(figure)
+        figures.draw(figure)
 
 
 def test_101_classes(tmp_path, monkeypatch):
