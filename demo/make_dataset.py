@@ -28,9 +28,11 @@ WIDTH, HEIGHT, FPS = 320, 240, 25
 LENGTHS = 29, 90, 151  # frames: least, most frequent, bound
 MARGIN = 32  # pixels by which backgrounds and noise are larger than the picture, to move it over them
 RADIUS = 80  # half the side of an object's sprite, pixels
+BACKGROUND, OBJECT = ([[0], [60]], [[40], [120]]), ([[140], [190]], [[200], [255]])  # ranges of the two colours
 SIZES = np.log([38, 76])  # the object's radius, log of pixels
-CLASSES = ('MoveRight', 'MoveLeft', 'MoveDown', 'MoveUp', 'RotateClockwise', 'RotateCounterclockwise',
-           'OrbitClockwise', 'OrbitCounterclockwise', 'Grow', 'Shrink', 'Approach', 'Recede')
+# Pairs, of which one is the other played backwards. The object moves or, in the second half, the camera does.
+CLASSES = ('MoveRight', 'MoveLeft', 'MoveDown', 'MoveUp', 'OrbitClockwise', 'OrbitCounterclockwise',
+           'PanRight', 'PanLeft', 'RollClockwise', 'RollCounterclockwise', 'ZoomIn', 'ZoomOut')
 LISTS = [f'{part}list{split:02}' for part in ('train', 'test') for split in (1, 2, 3)]
 
 
@@ -44,7 +46,7 @@ def make_texture(rng, kind, colours, height, width):
         return cv2.resize(rng.random((cells, cells), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
 
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    angle, frequency = rng.uniform(0, np.pi), 2 * np.pi / rng.uniform(14, 48)
+    angle, frequency = rng.uniform(0, np.pi), 2 * np.pi / rng.uniform(36, 80)
     along = np.sin((columns * np.cos(angle) + rows * np.sin(angle)) * frequency + 3 * clouds(5))
     across = np.sin((rows * np.cos(angle) - columns * np.sin(angle)) * frequency)
     field = (clouds(rng.integers(4, 16)), 0.5 + along / 2, 0.5 + np.tanh(4 * along * across) / 2, 0 * along)[kind]
@@ -52,7 +54,7 @@ def make_texture(rng, kind, colours, height, width):
         center = int(rng.integers(width)), int(rng.integers(height))
         cv2.circle(field, center, int(rng.integers(4, 13)), rng.uniform(0.4, 1), -1)
     field = np.clip(0.8 * field + 0.2 * clouds(24), 0, 1)[..., None]
-    first, second = (colours + rng.normal(0, 15, (2, 3))).astype(np.float32)
+    first, second = (colours[::rng.choice([-1, 1])] + rng.normal(0, 10, (2, 3))).astype(np.float32)
     return np.clip(first + (second - first) * field, 0, 255).astype(np.uint8)
 
 
@@ -66,7 +68,7 @@ def make_sprite(rng):
     mask = np.zeros((RADIUS * 8, RADIUS * 8), np.uint8)  # drawn four times as large, for smooth edges
     cv2.fillPoly(mask, [np.round((outline * 0.97 + 1) * RADIUS * 4).astype(np.int32)], 255)
     mask = cv2.resize(mask, (RADIUS * 2, RADIUS * 2), interpolation=cv2.INTER_AREA)
-    return np.dstack([make_texture(rng, rng.integers(4), rng.uniform(110, 250, (2, 3)), RADIUS * 2, RADIUS * 2), mask])
+    return np.dstack([make_texture(rng, rng.integers(4), rng.uniform(*OBJECT, (2, 3)), RADIUS * 2, RADIUS * 2), mask])
 
 
 def wobble(rng, time, amplitude):
@@ -75,42 +77,53 @@ def wobble(rng, time, amplitude):
     return np.sin(2 * np.pi * turns) @ rng.uniform(0.2, 0.6, 2) * amplitude
 
 
-def make_path(rng, motion, time):
-    """The object's x, y (pixels), angle (degrees, clockwise) and radius (pixels) in each frame."""
+def make_motion(rng, motion, time):
+    """In each frame the object's x, y (pixels), angle (degrees, clockwise) and radius (pixels), and the camera's
+    shift of the picture in x and y (pixels), its turn of it (degrees, clockwise) and its enlargement."""
     backwards = CLASSES.index(motion) % 2
-    motion = CLASSES[CLASSES.index(motion) - backwards]
+    motion, sign = CLASSES[CLASSES.index(motion) - backwards], 1 - 2 * backwards
+    # in steps of 8 frames, which a model sees; 0 in the middle, so that a zoom is as near there as any other clip
+    passed = sign * rng.uniform(0.6, 1) / 8 * (time - time.mean())
     turn, way = rng.uniform(0, 360), rng.uniform(0, 1000)  # where a motion that comes round again begins
-    passed = time * rng.uniform(0.6, 1) / 8  # in steps of 8 frames, which a model sees: all is far below half a turn
-    x = rng.uniform(85, WIDTH - 85) + wobble(rng, time, 5)
-    y = rng.uniform(70, HEIGHT - 70) + wobble(rng, time, 5)
-    angle = rng.uniform(0, 360) + wobble(rng, time, 7)
-    size = rng.uniform(*SIZES) + wobble(rng, time, 0.05)
+    x, y = rng.uniform(85, WIDTH - 85) + wobble(rng, time, 5), rng.uniform(70, HEIGHT - 70) + wobble(rng, time, 5)
+    angle, size = rng.uniform(0, 360) + wobble(rng, time, 7), rng.uniform(*SIZES) + wobble(rng, time, 0.05)
+    camera = np.zeros((4, len(time)))
     if motion == 'MoveRight':
         x += way + 14 * passed
-    elif motion in ('MoveDown', 'Approach'):
+    elif motion == 'MoveDown':
         y += way + 14 * passed
-    elif motion == 'RotateClockwise':
-        angle += 24 * passed
     elif motion == 'OrbitClockwise':
         x += rng.uniform(55, 85) * np.cos(np.radians(turn + 24 * passed))
         y += rng.uniform(50, 70) * np.sin(np.radians(turn + 24 * passed))
-    if motion in ('Grow', 'Approach'):
-        size = SIZES[0] + (way + 0.11 * passed) % 1 * (SIZES[1] - SIZES[0])
-    radius = np.exp(size)
-    if motion in ('MoveRight', 'MoveDown', 'Approach'):  # out on one side, in on the other
-        edge = 0.6 * radius.mean()
-        x = (x + edge) % (WIDTH + 2 * edge) - edge
-        y = (y + edge) % (HEIGHT + 2 * edge) - edge
-    path = np.stack([x, y, angle, radius], 1)
-    return path[::-1] if backwards else path
+    elif motion == 'PanRight':
+        camera[0] -= 12 * passed
+    elif motion == 'RollClockwise':
+        camera[2] -= 6 * passed
+    elif motion == 'ZoomIn':
+        camera[3] += 0.09 * passed
+    camera[:2] += wobble(rng, time, 3), wobble(rng, time, 3)
+    camera[:2] += rng.normal(0, 0.3, (2, len(time)))
+    return np.stack([x, y, angle, np.exp(size)], 1), np.stack([*camera[:3], np.exp(camera[3])], 1)
 
 
 def make_distractor(rng, time):
     """The path of a small object that drifts and wobbles with no regard to the class."""
-    x = (rng.uniform(0, WIDTH) + rng.uniform(-2, 2) * time + wobble(rng, time, 30)) % WIDTH
-    y = (rng.uniform(0, HEIGHT) + rng.uniform(-2, 2) * time + wobble(rng, time, 30)) % HEIGHT
+    x = rng.uniform(0, WIDTH) + rng.uniform(-2, 2) * time + wobble(rng, time, 30)
+    y = rng.uniform(0, HEIGHT) + rng.uniform(-2, 2) * time + wobble(rng, time, 30)
     turn, radius = rng.uniform(0, 360) + rng.uniform(-3, 3) * time, rng.uniform(8, 15)
     return np.stack([x, y, turn, radius * np.exp(wobble(rng, time, 0.3))], 1)
+
+
+def seen_by(camera, path):
+    """A path as the moving camera has it; what leaves the picture on one side comes in on the other."""
+    turn, scale = np.radians(camera[:, 2]), camera[:, 3]
+    x, y = path[:, 0] - WIDTH / 2, path[:, 1] - HEIGHT / 2
+    x, y = scale * (np.cos(turn) * x - np.sin(turn) * y), scale * (np.sin(turn) * x + np.cos(turn) * y)
+    radius = path[:, 3] * scale
+    edge = 0.6 * radius.mean()
+    x = (x + camera[:, 0] + WIDTH / 2 + edge) % (WIDTH + 2 * edge) - edge
+    y = (y + camera[:, 1] + HEIGHT / 2 + edge) % (HEIGHT + 2 * edge) - edge
+    return np.stack([x, y, path[:, 2] + camera[:, 2], radius], 1)
 
 
 def draw(frame, sprite, x, y, angle, radius):
@@ -131,17 +144,20 @@ def make_frames(seed, name, motion):
     rng, look = random_for(seed, name), random_for(seed, name[name.rindex('_g'):])
     style = random_for(seed, name[name.rindex('_g'):name.rindex('_c')])
     size = HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN
-    background, sprite = make_texture(look, style.integers(4), style.uniform(10, 110, (2, 3)), *size), make_sprite(look)
+    background = make_texture(look, style.integers(4), style.uniform(*BACKGROUND, (2, 3)), *size)
+    sprite = make_sprite(look)
     time = np.arange(int(rng.triangular(*LENGTHS)))
-    actors = [(make_sprite(rng), make_distractor(rng, time)) for _ in range(rng.integers(2, 5))]
-    actors.append((sprite, make_path(rng, motion, time)))
-    camera = np.stack([wobble(rng, time, 3), wobble(rng, time, 3)], 1) + rng.normal(0, 0.3, (len(time), 2))
+    path, camera = make_motion(rng, motion, time)
+    actors = [(make_sprite(rng), make_distractor(rng, time)) for _ in range(rng.integers(2, 5))] + [(sprite, path)]
+    actors = [(picture, seen_by(camera, path)) for picture, path in actors]
     light = rng.uniform(0.7, 1.1, 3) + wobble(rng, time, 0.1)[:, None]  # for blue, green and red
     noise = rng.normal(0, rng.uniform(1, 5), (*size, 3)).astype(np.int16)
-    for moment, (dx, dy), (row, column) in zip(time, camera, rng.integers(0, 2 * MARGIN, (len(time), 2))):
-        frame = cv2.warpAffine(background, np.array([[1, 0, dx - MARGIN], [0, 1, dy - MARGIN]]), (WIDTH, HEIGHT))
-        for picture, path in actors:
-            draw(frame, picture, *(path[moment] + (dx, dy, 0, 0)))
+    for moment, (dx, dy, turn, scale), (row, column) in zip(time, camera, rng.integers(0, 2 * MARGIN, (len(time), 2))):
+        matrix = cv2.getRotationMatrix2D((WIDTH / 2 + MARGIN, HEIGHT / 2 + MARGIN), -turn, scale)
+        matrix[:, 2] += dx - MARGIN, dy - MARGIN
+        frame = cv2.warpAffine(background, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT_101)
+        for picture, seen in actors:
+            draw(frame, picture, *seen[moment])
         frame = cv2.multiply(frame, (*light[moment], 0))
         yield cv2.add(frame, noise[row:row + HEIGHT, column:column + WIDTH], dtype=cv2.CV_8U)
 

@@ -1,4 +1,4 @@
-"""What the tests share: a small data set in UCF-101's form, a small R(2+1)D, and the full-size one.
+"""What the tests share: a small data set in UCF-101's form and a small R(2+1)D.
 
 The clips are made here; with the real ones of UCF101_REAL (a folder with videos/, short_rawframes/ and
 annotations/) the data set has those too.
@@ -23,7 +23,7 @@ STAND_INS = ROOT / 'test' / 'stand_ins'
 CONFIG = ROOT / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
 REAL = pathlib.Path(os.environ.get('UCF101_REAL', ROOT.parent / 'shared' / 'data' / 'ucf101_real'))
 SMALL = """_base_ = ['{base}']
-model = dict(backbone=dict(depth=18, base_channels=8), cls_head=dict(in_channels=64))
+model = dict(backbone=dict(depth=18, base_channels=8, conv1_stride_s=4), cls_head=dict(in_channels=64))
 """
 # name: (test split 1 or training, frames); two are shorter than the 64 frames that a clip spans
 VIDEOS = {
@@ -40,7 +40,7 @@ VIDEOS = {
 
 def pytest_collection_modifyitems(items):
     """The longest files first, so that two processes end at about the same time."""
-    order = ['test_readme.py', 'test_full_size.py', 'test_errors.py', 'test_chain.py']
+    order = ['test_demo.py', 'test_readme.py', 'test_errors.py', 'test_chain.py']
     items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else len(order))
 
 
@@ -180,11 +180,6 @@ class Model:
 @pytest.fixture(scope='session')
 def small(tmp_path_factory):
     return Model(tmp_path_factory.mktemp('small'), SMALL.format(base=CONFIG))
-
-
-@pytest.fixture(scope='session')
-def full(tmp_path_factory):
-    return Model(tmp_path_factory.mktemp('full'), f"_base_ = ['{CONFIG}']\n")
 
 
 @pytest.fixture(scope='session')

@@ -1,6 +1,7 @@
 """The chain against mmaction2, PyTorch and ONNX Runtime: bins, ONNX, outputs, accuracy."""
 import json
 import os
+import pathlib
 import re
 
 import numpy as np
@@ -222,6 +223,22 @@ def test_natural_order_and_files_of_several_samples(dataset, small, tmp_path):
     assert one == two and one['num_videos'] == 5
     failed = infer('--model', small.sim, '--input', tmp_path / 'bins', '--batchsize', 4, check=False)
     assert failed.returncode == 1 and '--bts' in failed.stderr
+
+
+def test_bf16_is_bf16(small, tmp_path):
+    """OpenVINO runs f32 where the CPU has no bf16: there it is refused; elsewhere it is near f32, and not f32."""
+    outputs = {}
+    for precision in ('f32', 'bf16'):
+        done = infer('--model', small.sim, '--precision', precision, '--pure_data_type', 'random', '--backend',
+                     'openvino', '--output', tmp_path / precision, check=False)
+        outputs[precision] = [np.fromfile(path, np.float32) for path in (tmp_path / precision).glob('*/*.bin')]
+    flags = pathlib.Path('/proc/cpuinfo').read_text()
+    if done.returncode:
+        assert 'no bf16' in done.stderr and done.returncode == 1 and not outputs['bf16']
+        assert 'avx512_bf16' not in flags and 'amx_bf16' not in flags
+    else:
+        f32, bf16 = outputs['f32'][0], outputs['bf16'][0]
+        assert 0 < np.abs(f32 - bf16).max() < 0.05 * np.abs(f32).max()
 
 
 def test_pure_inference(small, tmp_path):

@@ -1,11 +1,133 @@
-"""demo/make_dataset.py: UCF-101's form, seeded. The demo itself is run by test_readme.py."""
+"""The demo: its data set, its trained model, demo/run.sh, and the full-size model that it makes."""
+import json
 import re
 
 import cv2
+import numpy as np
+import onnx
 import pytest
-from conftest import REAL, ROOT, python
+import torch
+from conftest import CONFIG, REAL, ROOT, make_video, python, run
+from test_chain import infer, mmaction2_samples, postprocess, preprocess, torch_model
 
+DEMO_CONFIG, CHECKPOINT = (ROOT / 'demo' / f'r2plus1d_r18_demo.{kind}' for kind in ('py', 'pth'))
+OPPOSITE = {'Left': 'Right', 'Right': 'Left', 'Clockwise': 'Counterclockwise', 'Counterclockwise': 'Clockwise'}
 SCRIPT = ROOT / 'demo' / 'make_dataset.py'
+
+
+@pytest.fixture(scope='module')
+def demo(tmp_path_factory):
+    """The folder that demo/run.sh has filled; what it printed is in stdout.txt."""
+    folder = tmp_path_factory.mktemp('demo')
+    (folder / 'stdout.txt').write_text(run('bash', ROOT / 'demo/run.sh', folder).stdout)
+    return folder
+
+
+# ---- the trained model -----------------------------------------------------------------------------
+
+
+def test_accuracy_of_the_demo(demo):
+    results = [json.loads((demo / f'result_bs{bs}.json').read_text()) for bs in (1, 16)]
+    assert results[0] == results[1] and results[0]['num_videos'] >= 200
+    assert results[0]['top1_acc'] >= 0.95 and results[0]['top5_acc'] >= 0.99
+    text = (demo / 'stdout.txt').read_text()
+    log = (demo / 'model.log').read_text()
+    assert 'no atc on this machine' in log and log.endswith('success\n')
+    assert f'top-1 {results[0]["top1_acc"]:.4f} reaches 0.9500' in text and 'random weights' in text
+    assert all(re.search(rf'batch size {bs}: [\d.]+ samples/s', text) for bs in (1, 4))
+    assert 50_000 < (demo / 'report/index.html').stat().st_size < 3_000_000
+    again = run('bash', ROOT / 'demo/run.sh', demo).stdout
+    assert again.count('done before') == 7 and again.endswith(text[text.index('\nThe small'):])
+
+
+def test_shuffled_frames_are_not_recognised(demo, tmp_path):
+    """Every frame is still there: what is lost is the motion."""
+    python(ROOT / 'demo/shuffle_frames.py', demo / 'data/ucf101/rawframes', demo / 'shuffled')
+    names = [sorted(p.name for p in (demo / folder).glob('*/*/*')) for folder in ('data/ucf101/rawframes', 'shuffled')]
+    assert names[0] == names[1]
+    infer('--model', demo / 'r2plus1d_sim.onnx', '--config', DEMO_CONFIG, '--output', tmp_path, '--outfmt', 'NPY',
+          '--cfg-options', 'data.test.data_prefix=shuffled', cwd=demo)
+    result = json.loads(postprocess('--result_path', tmp_path).stdout)
+    assert result['num_videos'] >= 200 and result['top1_acc'] < 0.5
+
+
+def test_predictions_are_those_of_mmaction2(demo, tmp_path):
+    """mmaction2's tools/test.py on the same checkpoint and videos: every prediction, and the accuracy."""
+    from r2plus1d_postprocess import average, read_run
+    done = python(ROOT / 'mmaction2/tools/test.py', DEMO_CONFIG, CHECKPOINT, '--out', tmp_path / 'scores.json',
+                  '--eval', 'top_k_accuracy', cwd=demo)
+    expected = np.array(json.loads((tmp_path / 'scores.json').read_text()))
+    summary, = (demo / 'predata_bts1_bs1_out').glob('*_summary.json')
+    scores, _ = read_run([str(summary)], 3, 12)
+    found = average(scores, 'prob')
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert (found.argmax(1) == expected.argmax(1)).all()
+    ours = json.loads(postprocess('--result_path', summary, '--average_clips', 'prob').stdout)
+    assert ours['top1_acc'] == pytest.approx(float(re.search(r'top1_acc: ([\d.]+)', done.stdout)[1]), abs=5e-5)
+
+
+def test_the_checkpoint_is_small_safe_and_documented():
+    assert CHECKPOINT.stat().st_size <= 4_000_000
+    import mmcv
+    state = torch.load(CHECKPOINT, weights_only=True)
+    record = json.loads(CHECKPOINT.with_suffix('.json').read_text())
+    assert record['command'] == 'bash demo/train.sh' and record['versions']['torch'] and record['train_seconds'] > 60
+    assert record['parameters'] == sum(v.numel() for k, v in state['state_dict'].items()
+                                       if not re.search('running_|num_batches', k))
+    assert record['test']['top1_acc'] >= 0.95 and record['test_shuffled_frames']['top1_acc'] < 0.5
+    mirrored = mmcv.Config.fromfile(str(DEMO_CONFIG)).mirrored
+    for i, name in enumerate(state['meta']['classes']):
+        swapped = re.sub('Left|Right|Clockwise|Counterclockwise', lambda m: OPPOSITE[m[0]], name)
+        assert state['meta']['classes'][mirrored.get(i, i)] == swapped
+    assert record['curve'][-1]['loss'] < record['curve'][0]['loss']
+
+
+# ---- the full-size model ---------------------------------------------------------------------------
+
+
+def test_full_size_graph(demo):
+    """The graph that ATC has taken: opset 11, input 0, BatchNorm folded in, one file."""
+    folder = demo / 'full_size'
+    assert 'batch 2: PyTorch and ONNX differ by' in (demo / 'full_size.log').read_text()
+    for path in folder / 'r2plus1d.onnx', folder / 'r2plus1d_sim.onnx':
+        model = onnx.load(path, load_external_data=False)
+        ops = [node.op_type for node in model.graph.node]
+        assert [(o.domain, o.version) for o in model.opset_import] == [('', 11)]
+        value, = model.graph.input
+        dims = [d.dim_value or d.dim_param for d in value.type.tensor_type.shape.dim]
+        assert value.name == '0' and dims == ['-1', 3, 3, 8, 256, 256]
+        assert ops.count('Conv') == 72 and ops.count('Relu') == 69 and ops.count('Add') == 16
+        assert set(ops) <= {'Conv', 'Relu', 'Add', 'MaxPool', 'GlobalAveragePool', 'Gemm', 'Reshape', 'Shape',
+                            'Gather', 'Unsqueeze', 'Concat', 'Constant'}
+        assert not any(w.data_location == onnx.TensorProto.EXTERNAL for w in model.graph.initializer)
+        # 63,759,281 parameters less 2 for each BatchNorm channel that is folded in, plus a bias of each Conv
+        assert 63.6e6 < sum(int(np.prod(w.dims)) for w in model.graph.initializer) < 63.8e6
+    assert sorted(p.name for p in folder.glob('*.onnx*')) == ['r2plus1d.onnx', 'r2plus1d_sim.onnx']
+
+
+def test_full_size_chain_on_one_video(demo, tmp_path):
+    """avi -> frames -> bin -> scores, against PyTorch on mmaction2's own sample."""
+    name = 'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01'
+    video = tmp_path / 'data/ucf101/videos' / f'{name}.avi'
+    real = REAL / 'videos' / f'{name}.avi'
+    if real.is_file():
+        video.parent.mkdir(parents=True)
+        video.write_bytes(real.read_bytes())
+    else:
+        make_video(video, 164, 0)
+    python(ROOT / 'mmaction2/tools/data/build_rawframes.py', 'data/ucf101/videos/', 'data/ucf101/rawframes/', '--task',
+           'rgb', '--level', '2', '--ext', 'avi', '--use-opencv', cwd=tmp_path)
+    (tmp_path / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text(f'{name} 164 0\n')
+    preprocess(tmp_path, CONFIG, 'bins')
+    infer('--model', demo / 'full_size/r2plus1d_sim.onnx', '--input', 'bins', '--output', 'out', '--outfmt', 'NPY',
+          cwd=tmp_path)
+    output, = (tmp_path / 'out').glob('*/*.npy')
+    (sample, _), = mmaction2_samples(CONFIG, tmp_path)
+    expected = torch_model(CONFIG, demo / 'full_size/random.pth')(sample[None])
+    np.testing.assert_allclose(np.load(output), expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()))
+
+
+# ---- the data set ----------------------------------------------------------------------------------
 
 
 def videos(folder):
@@ -38,6 +160,30 @@ def test_the_form_is_that_of_ucf101(tmp_path):
         assert video.get(cv2.CAP_PROP_FPS) == 25 and 29 <= video.get(cv2.CAP_PROP_FRAME_COUNT) <= 150
 
 
+def test_mmaction2_reads_it(tmp_path, monkeypatch):
+    """build_file_list.py, and RawframeDataset and VideoDataset with mmaction2's own decoders, training and test."""
+    import mmcv
+    from mmaction.datasets import build_dataset
+    monkeypatch.chdir(tmp_path)
+    data, tools = 'data/ucf101', ROOT / 'mmaction2/tools/data'
+    python(SCRIPT, '--out', data, '--classes', '2', '--clips', '1')
+    python(tools / 'build_rawframes.py', f'{data}/videos/', f'{data}/rawframes/', '--task', 'rgb', '--level', '2',
+           '--ext', 'avi', '--use-opencv')
+    for form in ('rawframes', 'videos'):
+        python(tools / 'build_file_list.py', 'ucf101', f'{data}/{form}/', '--level', '2', '--format', form)
+    cfg = mmcv.Config.fromfile(str(DEMO_CONFIG)).data
+    for part, listed, count in (('train', 'train', 36), ('test', 'val', 14)):
+        steps = cfg[part].pipeline
+        as_video = [dict(type='OpenCVInit')] + [
+            dict(type='OpenCVDecode') if step['type'] == 'RawFrameDecode' else step for step in steps]
+        for kind, form, pipeline in (('RawframeDataset', 'rawframes', steps), ('VideoDataset', 'videos', as_video)):
+            dataset = build_dataset(dict(type=kind, pipeline=pipeline, data_prefix=f'{data}/{form}',
+                                         ann_file=f'{data}/ucf101_{listed}_split_1_{form}.txt'))
+            assert len(dataset) == count and {info['label'] for info in dataset.video_infos} == {0, 1}
+            for i in range(0, count, 5):
+                assert dataset[i]['imgs'].shape[-4:-2] == (3, 8) and dataset[i]['imgs'].std() > 0.1
+
+
 @pytest.mark.skipif(not (REAL / 'annotations').is_dir(), reason='no official lists at UCF101_REAL')
 def test_official_names(tmp_path):
     """--names takes official lists; here the first lines of them."""
@@ -54,3 +200,9 @@ def test_bad_arguments(tmp_path):
         done = python(SCRIPT, '--out', tmp_path / 'x', *options, check=False)
         assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / 'x').exists()
+    for script, options in (('run.sh', ['--no']), ('run.sh', ['--clean', '--no'])):
+        done = run('bash', ROOT / 'demo' / script, *options, check=False)
+        assert done.returncode == 2 and '--no' in done.stderr
+    for folder in tmp_path / 'none', ROOT / 'demo':  # not there; no frames in it
+        done = python(ROOT / 'demo/shuffle_frames.py', folder, tmp_path / 'x', check=False)
+        assert done.returncode == 2 and str(folder) in done.stderr and len(done.stderr.strip().splitlines()) == 1
