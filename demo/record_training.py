@@ -4,13 +4,14 @@
 
 writes demo/r2plus1d_r18_demo.pth (state_dict and a small meta; torch.load reads it with weights_only=True) and
 demo/r2plus1d_r18_demo.json (command, versions, seed, machine, time, curve, accuracy on the test split, in order and
-with the frames of every video shuffled). In the work folder it needs the log, latest.pth, and the scores that
-mmaction2's tools/test.py wrote: test.json and shuffled.json.
+with the frames of every video shuffled). In the work folder it needs train_directions/ and train/, what the two runs of
+mmaction2's tools/train.py left, and the scores that its tools/test.py wrote: test.json and shuffled.json.
 """
 import argparse
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -60,12 +61,13 @@ def main():
     args = parser.parse_args()
     ann_file = args.work_dir / 'data/ucf101/ucf101_val_split_1_rawframes.txt'
     seed, curve = read_curve(max((args.work_dir / 'train').glob('*.log.json')))
+    _, curve_directions = read_curve(max((args.work_dir / 'train_directions').glob('*.log.json')))
     checkpoint = torch.load(args.work_dir / 'train/latest.pth', map_location='cpu', weights_only=False)
     classes = (args.work_dir / 'data/ucf101/annotations/classInd.txt').read_text().split()[1::2]
     record = {
         'command': 'bash demo/train.sh',
         'seed': seed,
-        'epochs': len(curve),
+        'epochs': {'directions': len(curve_directions), 'all': len(curve)},
         'parameters': sum(value.numel() for name, value in checkpoint['state_dict'].items()
                           if 'running_' not in name and 'num_batches' not in name),
         'train_seconds': args.seconds,
@@ -74,6 +76,7 @@ def main():
                      'mmaction2': mmaction.__version__, 'numpy': np.__version__, 'opencv': cv2.__version__},
         'test': score(args.work_dir / 'test.json', ann_file),
         'test_shuffled_frames': score(args.work_dir / 'shuffled.json', ann_file),
+        'curve_directions': curve_directions,
         'curve': curve,
     }
     meta = {'classes': classes, 'seed': seed, 'epoch': len(curve), 'top1_acc': record['test']['top1_acc']}
@@ -81,7 +84,8 @@ def main():
     torch.save({'meta': meta, 'state_dict': checkpoint['state_dict']}, part)
     torch.load(part, weights_only=True)
     os.replace(part, args.output)
-    part.write_text(json.dumps(record, indent=2) + '\n')
+    part.write_text(re.sub(r'\{\n +("epoch".*?)\n +\}', lambda m: '{' + re.sub(r'\n +', ' ', m[1]) + '}',
+                           json.dumps(record, indent=2), flags=re.S) + '\n')  # one line an epoch
     os.replace(part, args.output.with_suffix('.json'))
     print(json.dumps({name: record[name] for name in ('test', 'test_shuffled_frames', 'train_seconds')}))
 

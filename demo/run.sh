@@ -85,7 +85,8 @@ once report "write the report" python "$root/r2plus1d_report.py" --config "$conf
     --classes data/ucf101/annotations/classInd.txt --extra "R(2+1)D-34, full size, random weights=full_size/performance"
 
 echo
-echo "The small R(2+1)D-18, trained on videos like these (demo/train.sh):"
+echo "The small R(2+1)D-18, trained on videos like these (demo/train.sh). The columns 310, 310P and T4 are of the full-size"
+echo "model on UCF-101: what the small one's speed does not compare with."
 python "$root/test/parse.py" --reference 0.95 --tolerance 0
 echo
 echo "The full-size R(2+1)D-34, random weights, on this machine:"
