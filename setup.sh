@@ -84,7 +84,11 @@ install_packages() {
             "$work/installed" - >"$work/constraints.txt"
     fi
     # mmcv's setup.py needs pkg_resources, which setuptools 82 no longer has and 80 warns about.
-    "$python" -m pip install -q -r "$work/requirements.txt" -c "$work/constraints.txt" 'setuptools>=64,<80' wheel
+    "$python" -m pip install -q --no-compile -r "$work/requirements.txt" -c "$work/constraints.txt" \
+        'setuptools>=64,<80' wheel
+    # pip compiles on one core, which is half of the whole time. Some packages hold files that are no Python.
+    "$python" -m compileall -q -j 0 "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+        >/dev/null 2>&1 || true
 }
 
 # get_source DIR REQUIREMENT: unpacks and patches the source package, and gives it its name when it is complete.

@@ -1,9 +1,9 @@
 """Make a small synthetic action dataset in the form of UCF-101: videos, class index, official-style split lists.
 
 The classes differ in motion only, in pairs of which one is the other played backwards: neither a single frame nor
-shuffled frames tell them apart. A clip has a large textured object that moves as its class says and wobbles otherwise,
-small distractors, a moving camera, changing light and noise; 320x240, 25 fps, MPEG-4 (XVID), 29 to 150 frames. The
-frames depend on the seed and on the clip's name only.
+shuffled frames tell them apart. A clip has a large textured object and a camera: one moves as the class says, both
+wobble. There are small objects that drift, changing light and noise; 320x240, 25 fps, MPEG-4 (XVID), 29 to 150 frames.
+The frames depend on the seed and on the clip's name only.
 
     python demo/make_dataset.py --out data/demo --split test
 
