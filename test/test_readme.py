@@ -98,7 +98,8 @@ def test_commands_run_as_printed(tmp_path):
     commands = [b for b in blocks('README.md') if b not in ELSEWHERE]
     # CANN's set_env.sh, where its installer puts it: only `source` of that very file is replaced.
     stand_in = 'source() { [ "$1" = /usr/local/Ascend/ascend-toolkit/set_env.sh ] || builtin source "$@"; }'
-    script = '\n'.join([stand_in, 'set -euo pipefail'] + [f'echo "+ {i}, second $SECONDS"\n{b}' for i, b in enumerate(commands)])
+    commands = [f'echo "+ {i}, second $SECONDS"\n{block}' for i, block in enumerate(commands)]
+    script = '\n'.join([stand_in, 'set -euo pipefail', *commands])
     # The verdict on random weights is no: its reference is replaced.
     assert script.count('--reference 0.8892') == 1
     script = script.replace('--reference 0.8892', '--reference 0')
