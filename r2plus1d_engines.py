@@ -5,6 +5,8 @@
 """
 import argparse
 import contextlib
+import os
+import platform
 import sys
 
 import numpy as np
@@ -23,6 +25,16 @@ def positive(text):
 
 def log(text):
     print(f'[INFO] {text}', file=sys.stderr)
+
+
+def cpu_name():
+    """The CPU's name where Linux tells it (not on aarch64), else what Python knows of it."""
+    if os.path.exists('/proc/cpuinfo'):
+        with open('/proc/cpuinfo', errors='replace') as f:
+            for line in f:
+                if line.startswith('model name'):
+                    return line.split(':', 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 class OpenVINO:

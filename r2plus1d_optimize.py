@@ -29,19 +29,9 @@ from tqdm import tqdm  # noqa: E402
 
 from r2plus1d_engines import InputError, log, make_engine, positive, read_input_spec  # noqa: E402
 from r2plus1d_postprocess import average  # noqa: E402
-from r2plus1d_preprocess import Samples  # noqa: E402
+from r2plus1d_preprocess import Samples, read_config  # noqa: E402
 
 NORMALIZE = ['/normalize/Cast', '/normalize/Sub', '/normalize/Mul']  # names of the nodes that --uint8_input adds
-
-
-def read_config(args):
-    try:
-        cfg = mmcv.Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
-        assert cfg.data.test.pipeline and cfg.data.test.ann_file, 'no pipeline or ann_file'
-        return cfg
-    except Exception as e:
-        raise InputError(f'{args.config}: not a config with data.test: {e}')
 
 
 def add_uint8_input(model, args, cfg):
@@ -158,7 +148,9 @@ def evaluate(args, float_model, int8_model, samples):
 
 def optimize(args):
     """Write the variant; what is known of it as a dict, in which 'accepted' says whether it was kept."""
-    cfg = read_config(args)
+    cfg = read_config(args.config, args.cfg_options)
+    if not cfg.data.test.get('ann_file'):
+        raise InputError(f'{args.config}: its data.test has no ann_file')
     shape, dtype = read_input_spec(args.model)
     model = onnx.load(args.model)
     float_model, base = args.model, os.path.splitext(args.output)[0]

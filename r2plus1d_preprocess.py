@@ -60,6 +60,17 @@ class SeekDecode:
         return results
 
 
+def read_config(path, options=None):
+    """A config of mmaction2 with a test pipeline, changed by --cfg-options. Raises InputError."""
+    try:
+        cfg = mmcv.Config.fromfile(path)
+        cfg.merge_from_dict(options or {})
+        assert cfg.data.test.pipeline, 'no pipeline'
+        return cfg
+    except Exception as e:  # a config is Python code
+        raise InputError(f'{path}: not a config with data.test: {type(e).__name__}: {" ".join(str(e).split())[:300]}')
+
+
 class Samples(Dataset):
     """The test videos of a config, as mmaction2's test pipeline makes them.
 
@@ -73,12 +84,11 @@ class Samples(Dataset):
     """
 
     def __init__(self, config, dtype='float32', options=None):
+        cfg = read_config(config, options)
+        steps = cfg.data.test.pipeline
         try:
-            cfg = mmcv.Config.fromfile(config)
-            cfg.merge_from_dict(options or {})
-            steps = cfg.data.test.pipeline
             self.dataset = build_dataset(cfg.data.test, dict(test_mode=True))
-        except Exception as e:  # a config is Python code, and mmaction2 checks little
+        except Exception as e:  # mmaction2 checks little
             raise InputError(f'{config}: no test data set: {type(e).__name__}: {" ".join(str(e).split())[:300]}')
         tail = [step['type'] for step in steps[-4:]]
         self.tables = None

@@ -10,7 +10,6 @@ import argparse
 import base64
 import glob
 import os
-import platform
 import re
 import shlex
 import sys
@@ -29,7 +28,7 @@ from mmaction.datasets import build_dataset  # noqa: E402
 from parse import GUIDE, read_batch_size, read_json  # noqa: E402
 
 import r2plus1d_figures as figures  # noqa: E402
-from r2plus1d_engines import InputError  # noqa: E402
+from r2plus1d_engines import InputError, cpu_name  # noqa: E402
 from r2plus1d_postprocess import average, find_summaries, read_classes, read_run  # noqa: E402
 
 GUIDE_ACCURACY = {'310': (0.8892, 0.9741), '310P': (0.8923, 0.9745)}  # top-1, top-5 on UCF-101, split 1
@@ -100,10 +99,6 @@ def read_extra(name, folder):
 
 
 def what_was_run(args, row, summary, accuracy, dataset):
-    cpu = platform.processor() or platform.machine()
-    if os.path.exists('/proc/cpuinfo'):
-        with open('/proc/cpuinfo', errors='replace') as f:
-            cpu = next((line.split(':', 1)[1].strip() for line in f if line.startswith('model name')), cpu)
     named = re.search(r'(\d{4})_(\d\d)_(\d\d)-(\d\d)_(\d\d)', os.path.basename(summary))
     engine = 'ais_bench, on an NPU'
     if 'r2plus1d_infer' in ''.join(row['args'][:1]):
@@ -115,7 +110,7 @@ def what_was_run(args, row, summary, accuracy, dataset):
             '%Y-%m-%d %H:%M', time.localtime(os.path.getmtime(summary))),
         'Videos': f'{accuracy["num_videos"]} videos of {dataset.ann_file}', 'Config': args.config,
         'Crops': f'{args.crops} a video, averaged by {accuracy["average_clips"]} (average_clips)',
-        'CPU': f'{cpu}, {os.cpu_count()} cores: the machine that wrote this page',
+        'CPU': f'{cpu_name()}, {os.cpu_count()} cores: the machine that wrote this page',
     }
 
 

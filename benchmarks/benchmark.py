@@ -36,8 +36,7 @@ PEERS = [EAGER, 'PyTorch channels_last_3d', 'PyTorch compile', 'PyTorch bf16 aut
 
 def cpu_flags():
     with open('/proc/cpuinfo') as f:
-        text = f.read()
-    return re.search(r'model name\s*: (.*)', text)[1], set(re.search(r'flags\s*: (.*)', text)[1].split())
+        return set(re.search(r'flags\s*: (.*)', f.read())[1].split())
 
 
 # ---- one measurement, in a process of its own ----------------------------------------------------
@@ -49,7 +48,7 @@ def torch_engine(name, checkpoint):
     import torch
     from mmaction.models import build_model
     model = build_model(mmcv.Config.fromfile(CONFIG).model).eval()
-    model.load_state_dict(torch.load(checkpoint))
+    model.load_state_dict(torch.load(checkpoint)['state_dict'])
     layout = torch.contiguous_format
     if 'channels_last' in name or 'compile' in name:
         layout = torch.channels_last_3d
@@ -130,13 +129,9 @@ def machine_limit(precision, folder):
 
 
 def make_models(folder):
-    """(state_dict file, simplified ONNX file) of the full-size model with random weights."""
-    import mmcv
-    import torch
-    from mmaction.models import build_model
-    torch.manual_seed(0)
+    """(checkpoint, simplified ONNX file) of the full-size model with random weights."""
     checkpoint = os.path.join(folder, 'model.pth')
-    torch.save(build_model(mmcv.Config.fromfile(CONFIG).model).state_dict(), checkpoint)
+    subprocess.run([sys.executable, f'{ROOT}/demo/random_weights.py', CONFIG, checkpoint], check=True)
     subprocess.run(['bash', f'{ROOT}/test/pth2om.sh', '--config', CONFIG, '--checkpoint', checkpoint, '--work_dir',
                     folder], check=True, stdout=subprocess.DEVNULL)
     return checkpoint, os.path.join(folder, 'r2plus1d_sim.onnx')
@@ -193,13 +188,11 @@ def preprocessing(frames, folder, videos, rounds):
     return results
 
 
-def rate(*command):
-    """(seconds of r2plus1d_infer.py with these options, its samples/s with reading and writing, without)."""
-    before = time.perf_counter()
-    done = subprocess.run([sys.executable, f'{ROOT}/r2plus1d_infer.py', *command], check=True, text=True,
-                          stderr=subprocess.PIPE).stderr
-    return (time.perf_counter() - before, float(re.search(r'with reading and writing: ([\d.]+)', done)[1]),
-            float(re.search(r'throughput .*: ([\d.]+)', done)[1]))
+def infer(*options):
+    """samples/s that r2plus1d_infer.py logs with these options: of the model alone, and with reading and writing."""
+    log = subprocess.run([sys.executable, f'{ROOT}/r2plus1d_infer.py', *options], check=True, text=True,
+                         stderr=subprocess.PIPE).stderr
+    return [float(re.search(rf'{what}: ([\d.]+)', log)[1]) for what in ('throughput .*', 'with reading and writing')]
 
 
 def end_to_end(frames, folder, checkpoint, models, videos, rounds):
@@ -234,11 +227,11 @@ def end_to_end(frames, folder, checkpoint, models, videos, rounds):
             shutil.rmtree(f'{data}/rawframes')
             for precision, model in models.items():
                 options = ['--model', model, '--precision', precision]
-                pure = rate(*options, '--loop', '5')[2]
+                pure, _ = infer(*options, '--loop', '5')
                 before = time.perf_counter()
                 run(f'{tools}/data/build_file_list.py', 'ucf101', 'data/ucf101/videos/', '--level', '2', '--format',
                     'videos')
-                whole = rate(*options, '--config', CONFIG.replace('_8x8x1', '_video_8x8x1'), '--output', 'out')[1]
+                _, whole = infer(*options, '--config', CONFIG.replace('_8x8x1', '_video_8x8x1'), '--output', 'out')
                 run(f'{ROOT}/r2plus1d_postprocess.py', '--result_path', 'out')
                 result = results.setdefault(f'r2plus1d_infer.py --config, {precision}', dict(seconds=[], share=[]))
                 result['seconds'].append(time.perf_counter() - before)
@@ -317,8 +310,9 @@ def main():
     import onnxruntime
     import openvino
     import torch
-    cpu, flags = cpu_flags()
-    bf16 = bool({'avx512_bf16', 'amx_bf16'} & flags)  # elsewhere it is emulated
+
+    from r2plus1d_engines import cpu_name
+    bf16 = bool({'avx512_bf16', 'amx_bf16'} & cpu_flags())  # elsewhere it is emulated
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, model = make_models(folder)
         jobs = [(name, checkpoint if name in PEERS[:4] else model) for name in PEERS if bf16 or 'bf16' not in name]
@@ -343,7 +337,7 @@ def main():
                                   peak_mb=found[-1]['peak_mb']))
         results = dict(
             command=' '.join(['python', 'benchmarks/benchmark.py', *map(shlex.quote, sys.argv[1:])]),
-            cpu=cpu, cores=os.cpu_count(), date=time.strftime('%Y-%m-%d'), inference=inference,
+            cpu=cpu_name(), cores=os.cpu_count(), date=time.strftime('%Y-%m-%d'), inference=inference,
             versions=f'torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, '
             f'OpenVINO {openvino.__version__.split("-")[0]}',
             limit_gflops={p: round(machine_limit(p, folder)) for p in ['f32'] + ['bf16'] * bf16},

@@ -22,6 +22,9 @@ import numpy as np
 import torch
 from mmaction.core import mean_class_accuracy, top_k_accuracy
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from r2plus1d_engines import cpu_name
+
 
 def read_curve(path):
     """mmcv's log, JSON lines, as (seed, one entry an epoch: mean training loss and accuracy, validation accuracy)."""
@@ -48,9 +51,7 @@ def score(outputs, ann_file):
 
 
 def machine():
-    names = [line.partition(':')[2].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
-             if line.startswith('model name')]
-    return {'cpu': names[0] if names else platform.processor(), 'cores': os.cpu_count(), 'arch': platform.machine()}
+    return {'cpu': cpu_name(), 'cores': os.cpu_count(), 'arch': platform.machine()}
 
 
 def main():

@@ -49,26 +49,9 @@ accuracy() {
     rm -r predata_bts1 # 4.8 GB
 }
 
-random_weights() {
-    python - "$full" <<'END'
-import sys
-
-import mmcv
-import torch
-from mmaction.models import build_model
-
-torch.manual_seed(0)
-model = build_model(mmcv.Config.fromfile(sys.argv[1]).model)
-for name, buffer in model.named_buffers():  # equal ones would be one in the ONNX file
-    if 'running_' in name:
-        buffer.add_(torch.randn_like(buffer), alpha=0.05)
-torch.save({'state_dict': model.state_dict()}, 'full_size/random.pth')
-END
-}
-
 full_size() {
     mkdir -p full_size
-    random_weights
+    python "$root/demo/random_weights.py" "$full" full_size/random.pth
     bash "$root/test/pth2om.sh" --config "$full" --checkpoint full_size/random.pth --work_dir full_size --batch_sizes "1 4"
     for bs in 1 4; do
         python "$root/r2plus1d_infer.py" --model full_size/r2plus1d_sim.onnx --batchsize $bs --loop 2 \
