@@ -53,8 +53,8 @@ full_size() {
     mkdir -p full_size
     python "$root/demo/random_weights.py" "$full" full_size/random.pth
     bash "$root/test/pth2om.sh" --config "$full" --checkpoint full_size/random.pth --work_dir full_size --batch_sizes "1 4"
-    for bs in 1 4; do
-        python "$root/r2plus1d_infer.py" --model full_size/r2plus1d_sim.onnx --batchsize $bs --loop 2 \
+    for bs in 1 4; do # four samples each
+        python "$root/r2plus1d_infer.py" --model full_size/r2plus1d_sim.onnx --batchsize $bs --loop $((4 / bs)) \
             --output full_size/performance --output_dirname "bs$bs"
     done
 }
