@@ -3,15 +3,17 @@
     python benchmarks/benchmark.py --frames <folder with data/ucf101 of videos, frames and lists>
 
 Inference: mmaction2's own model call (PyTorch eager), PyTorch with channels_last_3d, torch.compile and bf16
-autocast, ONNX Runtime, OpenVINO's benchmark_app, and r2plus1d_infer.py's engine; random weights, since speed
-does not depend on them. Each measurement is a process of its own, in rounds, so that a change of the machine's
-load meets all of them; figures are medians over the rounds. The limit of the machine is a matrix product of
-2048 x 2048 in OpenVINO at the same precision. Preprocessing: the original guide's loop (mmaction2's dataloader,
+autocast, ONNX Runtime, OpenVINO's benchmark_app, and r2plus1d_infer.py's engine, the last two also in bf16
+where the CPU has it and in int8 where NNCF is installed; random weights, since speed does not depend on them.
+Each measurement is a process of its own, in rounds, so that a change of the machine's load meets all of them;
+figures are medians over the rounds. The limit of the machine is a matrix product of 2048 x 2048 in OpenVINO at
+the same precision (in f32 for int8). Preprocessing: the original guide's loop (mmaction2's dataloader,
 numpy.tofile) against r2plus1d_preprocess.py. And the whole way from .avi files to the accuracy, by mmaction2's
 tools and by ours. Results: benchmarks/results.json, .md and .png.
 """
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -137,6 +139,22 @@ def make_models(folder):
     return checkpoint, os.path.join(folder, 'r2plus1d_sim.onnx')
 
 
+def make_int8(frames, folder, model):
+    """The int8 variant; its accuracy, of random weights, says nothing."""
+    with open(f'{frames}/data/ucf101/ucf101_val_split_1_rawframes.txt') as f:
+        lines = f.readlines()
+    lists = {'train': lines[:8], 'test': lines[-1:]}
+    for part, chosen in lists.items():
+        with open(f'{folder}/{part}.txt', 'w') as f:
+            f.writelines(chosen)
+    path = os.path.join(folder, 'r2plus1d_int8.onnx')
+    subprocess.run([sys.executable, f'{ROOT}/r2plus1d_optimize.py', '--model', model, '--config', CONFIG, '--int8',
+                    '--max_drop', '1', '--output', path, '--cfg-options',
+                    *(f'data.{part}.ann_file={folder}/{part}.txt' for part in lists)],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=frames)
+    return path
+
+
 def repeat(infos, videos):
     """A list of that many videos, from the start again where the data set has fewer."""
     return [infos[i % len(infos)] for i in range(videos)]
@@ -157,11 +175,12 @@ def guide_preprocess(folder, videos):
 def our_preprocess(folder, videos, dtype):
     from torch.utils.data import DataLoader
 
-    from r2plus1d_preprocess import BinWriter, Samples
+    from r2plus1d_preprocess import BinWriter, Samples, parse_args
     os.mkdir(folder)
+    workers = parse_args(['--config', CONFIG, '--output_path', folder]).workers
     samples = Samples(CONFIG, dtype)
     samples.dataset.video_infos = repeat(samples.dataset.video_infos, videos)
-    for _ in DataLoader(BinWriter(samples, 1, folder), batch_size=None, num_workers=os.cpu_count()):
+    for _ in DataLoader(BinWriter(samples, 1, folder), batch_size=None, num_workers=workers):
         pass
 
 
@@ -188,6 +207,10 @@ def preprocessing(frames, folder, videos, rounds):
     return results
 
 
+def size_of(folder):
+    return sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(folder) for name in names)
+
+
 def infer(*options):
     """samples/s that r2plus1d_infer.py logs with these options: of the model alone, and with reading and writing."""
     log = subprocess.run([sys.executable, f'{ROOT}/r2plus1d_infer.py', *options], check=True, text=True,
@@ -208,7 +231,7 @@ def end_to_end(frames, folder, checkpoint, models, videos, rounds):
     for name in listed:
         os.makedirs(os.path.dirname(f'{data}/videos/{name}'), exist_ok=True)
         shutil.copy(f'{frames}/data/ucf101/videos/{name}', f'{data}/videos/{name}')
-    theirs, results = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py', {}
+    theirs, results, frames_seconds = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py', {}, []
     here = os.getcwd()
     os.chdir(folder)
 
@@ -220,10 +243,12 @@ def end_to_end(frames, folder, checkpoint, models, videos, rounds):
             before = time.perf_counter()
             run(f'{tools}/data/build_rawframes.py', 'data/ucf101/videos/', 'data/ucf101/rawframes/', '--task', 'rgb',
                 '--level', '2', '--ext', 'avi', '--use-opencv')
+            frames_seconds.append(time.perf_counter() - before)
             run(f'{tools}/data/build_file_list.py', 'ucf101', 'data/ucf101/rawframes/', '--level', '2', '--format',
                 'rawframes')
             run(f'{tools}/test.py', CONFIG, checkpoint, '--eval', 'top_k_accuracy')
             results.setdefault(theirs, dict(seconds=[], share=[]))['seconds'].append(time.perf_counter() - before)
+            sizes = [size_of(f'{data}/{form}') for form in ('videos', 'rawframes')]
             shutil.rmtree(f'{data}/rawframes')
             for precision, model in models.items():
                 options = ['--model', model, '--precision', precision]
@@ -238,7 +263,7 @@ def end_to_end(frames, folder, checkpoint, models, videos, rounds):
                 result['share'].append(whole / pure)
     finally:
         os.chdir(here)
-    return dict(videos=len(listed), results=results)
+    return dict(videos=len(listed), results=results, frames_seconds=frames_seconds, bytes=sizes)
 
 
 # ---- tables ----------------------------------------------------------------------------------------
@@ -254,10 +279,11 @@ def summarize(results):
              '| --- | --- | --- | --- | --- | --- | --- | --- | --- |']
     base = {r['batch_size']: r['rate'] for r in results['inference'] if r['engine'] == EAGER}
     for r in results['inference']:
+        start, peak = (f'{r[key]:.{digits}f}' if r[key] else '' for key, digits in (('start', 1), ('peak_mb', 0)))
         limit = results['limit_gflops'].get(r['engine'].split()[-1], results['limit_gflops']['f32'])
         lines.append(f'| {r["engine"]} | {r["batch_size"]} | {r["rate"]:.3f} | {r["rate"] / base[r["batch_size"]]:.2f} '
                      f'| {r["median"]:.2f} | {min(r["times"]):.2f} to {max(r["times"]):.2f} '
-                     f'| {r["rate"] * GFLOP / limit:.2f} | {r["start"] or 0:.1f} | {r["peak_mb"] or 0:.0f} |')
+                     f'| {r["rate"] * GFLOP / limit:.2f} | {start} | {peak} |')
     lines += ['', f'The limit: {json.dumps(results["limit_gflops"])} GFLOP/s. Start: imports, loading, compiling, '
               'the first run. For benchmark_app start and memory are not measured.', '',
               '| preprocessing | videos/s | ratio | MB a video | GB of the test split (3,783) |',
@@ -275,6 +301,9 @@ def summarize(results):
         seconds = np.median(r['seconds'])
         share = f'{np.median(r["share"]):.2f}' if r['share'] else ''
         lines.append(f'| {name} | {seconds:.1f} | {first / seconds:.2f} | {share} |')
+    before, after = (size / ends['videos'] / 1e6 for size in ends['bytes'])
+    lines += ['', f'The frames: build_rawframes.py took {np.median(ends["frames_seconds"]):.1f} s of the first way; '
+              f'{after:.1f} MB of JPEGs a video, from {before:.2f} MB of .avi.']
     return '\n'.join(lines) + '\n'
 
 
@@ -300,13 +329,13 @@ def main():
     parser.add_argument('--seconds', type=float, default=5, help='least time of a measurement (default: 5)')
     parser.add_argument('--videos', type=int, default=200, help='to preprocess (default: 200)')
     parser.add_argument('--end_to_end', type=int, default=24, help='videos from .avi to accuracy (default: 24)')
-    parser.add_argument('--int8', help='model of r2plus1d_optimize.py --int8, to measure that too')
     parser.add_argument('--worker', nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         return worker(args)
     if not args.frames or not os.path.isdir(os.path.join(args.frames, 'data/ucf101/rawframes')):
         parser.error('--frames: a folder with data/ucf101/rawframes, such as work_dirs/demo after demo/run.sh')
+    args.frames = os.path.abspath(args.frames)
     import onnxruntime
     import openvino
     import torch
@@ -319,8 +348,8 @@ def main():
         variants = {'f32': model}
         if bf16:
             variants['bf16'] = model
-        if args.int8:
-            variants['int8'] = os.path.abspath(args.int8)
+        if importlib.util.find_spec('nncf'):
+            variants['int8'] = make_int8(args.frames, folder, model)
         for precision, variant in variants.items():
             jobs += [(f'benchmark_app {precision}', variant), (f'r2plus1d_infer.py {precision}', variant)]
         jobs = [job for job in jobs if job[0] == EAGER or re.search(args.engines, job[0])]
@@ -341,8 +370,8 @@ def main():
             versions=f'torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, '
             f'OpenVINO {openvino.__version__.split("-")[0]}',
             limit_gflops={p: round(machine_limit(p, folder)) for p in ['f32'] + ['bf16'] * bf16},
-            preprocessing=preprocessing(os.path.abspath(args.frames), folder, args.videos, args.rounds),
-            end_to_end=end_to_end(os.path.abspath(args.frames), folder, checkpoint, variants, args.end_to_end,
+            preprocessing=preprocessing(args.frames, folder, args.videos, args.rounds),
+            end_to_end=end_to_end(args.frames, folder, checkpoint, variants, args.end_to_end,
                                   args.rounds))
     base = os.path.join(ROOT, 'benchmarks', 'results')
     with open(base + '.json', 'w') as f:

@@ -40,7 +40,8 @@ VIDEOS = {
 
 def pytest_collection_modifyitems(items):
     """The longest files first, so that two processes end at about the same time."""
-    order = ['test_demo.py', 'test_readme.py', 'test_errors.py', 'test_chain.py']
+    order = ['test_demo.py', 'test_readme.py', 'test_chain.py', 'test_errors.py', 'test_optimize.py',
+             'test_make_dataset.py']
     items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else len(order))
 
 

@@ -3,6 +3,7 @@ import importlib.util
 import json
 import tempfile
 import types
+from functools import partial
 
 import cv2
 import numpy as np
@@ -91,12 +92,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def optimize(made):
-    """optimize(*flags) runs the script in the data's folder: (status, stdout, stderr)."""
-    def call(*flags, model=made.sim, config=made.config):
-        done = python(SCRIPT, '--model', model, '--config', config, *flags, cwd=made.folder, check=False)
+    """optimize(*flags) runs the script in the data's folder: (status, stdout, stderr); APART where engines run."""
+    def optimize(*flags, model=made.sim, config=made.config, apart=False):
+        flags = ['--model', model, '--config', config, *flags]
+        start = partial(python, SCRIPT) if apart else partial(call, 'r2plus1d_optimize')
+        done = start(*flags, cwd=made.folder, check=False)
         return done.returncode, done.stdout, done.stderr
 
-    return call
+    return optimize
 
 
 @pytest.fixture
@@ -211,7 +214,7 @@ def test_uint8_input_for_an_int8_model(made, int8, optimize, tmp_path):
 
 def test_both_at_once(made, int8, optimize, tmp_path):
     status, out, _ = optimize('--uint8_input', '--int8', '--calibration_videos', 2, '--eval_videos', 3,
-                              '--output', tmp_path / 'both.onnx')
+                              '--output', tmp_path / 'both.onnx', apart=True)
     report = json.loads(out)
     assert status == 0 and report['input_dtype'] == 'uint8'
     assert (report['calibration_videos'], report['num_videos'], report['num_test_videos']) == (2, 3, 12)
@@ -227,7 +230,7 @@ def test_a_model_that_lost_too_much_is_not_left(made, int8, optimize, tmp_path):
         cv2.imwrite(str(made.folder / 'black' / f'img_{i + 1:05}.jpg'), np.zeros((240, 320, 3), np.uint8))
     (made.folder / 'black.txt').write_text('black 8 0\n')
     status, out, err = optimize('--int8', '--output', tmp_path / 'm.onnx',
-                                '--cfg-options', f'data.train.ann_file={made.folder}/black.txt')
+                                '--cfg-options', f'data.train.ann_file={made.folder}/black.txt', apart=True)
     report = json.loads(out)
     assert status == 1 and report['top1_drop'] > 0.005 and not report['accepted']
     assert 'm.onnx: not written: top-1 fell from 1.0000' in err
