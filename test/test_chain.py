@@ -82,6 +82,20 @@ def test_another_pipeline_is_run_as_it_is(dataset, small, tmp_path):
     assert failed.returncode == 1 and 'uint8' in failed.stderr and 'Traceback' not in failed.stderr
 
 
+def test_writing_past_the_page_cache(tmp_path):
+    """Sizes, places and positions in the file that O_DIRECT takes, and such that it does not."""
+    from r2plus1d_preprocess import empty, write
+    arrays = [empty((3, 4096), np.dtype(np.float32)) for _ in range(3)]
+    for i, array in enumerate(arrays):
+        assert array.ctypes.data % 4096 == 0
+        array[:] = i + np.arange(4096)
+    arrays[1:2] = [arrays[1][1:, 3:4000].copy()]
+    with open(tmp_path / 'x', 'wb', buffering=0) as f:
+        for array in arrays:
+            write(f, array)
+    assert (tmp_path / 'x').read_bytes() == b''.join(a.tobytes() for a in arrays)
+
+
 @pytest.mark.skipif(not (REAL / 'short_rawframes').is_dir(), reason='no real clips at UCF101_REAL')
 def test_real_clips_shorter_than_a_sample(small, tmp_path):
     """25 real frames, 340x256, for 64 that the sampler spans."""
