@@ -116,7 +116,8 @@ apply_patches() {
     local patch
     for patch in "$PWD/$2"/*.patch; do
         if ! apply "$1" -R --check "$patch" 2>/dev/null; then
-            apply "$1" --check "$patch" || die "${patch#"$PWD/"} does not apply to $1"
+            apply "$1" --check "$patch" ||
+                die "${patch#"$PWD/"} does not apply to $1; if an earlier version of this script patched it, move it away"
             apply "$1" "$patch"
             say "applied ${patch#"$PWD/"}"
         fi
