@@ -88,10 +88,14 @@ install_packages() {
             "$work/installed" - >"$work/constraints.txt"
     fi
     # mmcv's setup.py needs pkg_resources, which setuptools 82 no longer has and 80 warns about.
-    # --no-compile: Python compiles what is imported, at the first time; pip would compile everything, twice as long.
     "$python" -m pip install -q --no-compile -r "$work/requirements.txt" -c "$work/constraints.txt" \
         'setuptools>=64,<80' wheel
+    compile "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 }
+
+# compile DIR…: on all cores; pip does it on one. Not left to the first import: where PYTHONDONTWRITEBYTECODE is set, as
+# in many containers, each start would compile everything anew, seconds long. Some packages hold files that are no Python.
+compile() { "$python" -m compileall -q -j 0 "$@" >/dev/null 2>&1 || true; }
 
 # get_source DIR REQUIREMENT: unpacks and patches the source package, and gives it its name when it is complete.
 get_source() {
@@ -153,6 +157,7 @@ main() {
     get_source mmaction2 "$MMACTION2"
     wait $!
     install_editable ./mmcv ./mmaction2
+    compile mmcv/mmcv mmaction2/mmaction
     for config in r2plus1d_r34_*.py; do
         ln -sfn "../../../../$config" "mmaction2/configs/recognition/r2plus1d/$config"
     done
