@@ -177,18 +177,16 @@ def write(f, array):
     71 GB would push everything else out of the cache and not stay there themselves; and to take the pages for them
     cost more than all the rest of the work.
     """
-    flags = fcntl.fcntl(f, fcntl.F_GETFL)
-    data, direct = memoryview(array).cast('B'), getattr(os, 'O_DIRECT', 0)
+    direct = getattr(os, 'O_DIRECT', 0)
+    data, flags = memoryview(array).cast('B'), fcntl.fcntl(f, fcntl.F_GETFL) & ~direct
     while data:
         try:
-            if direct:
-                fcntl.fcntl(f, fcntl.F_SETFL, flags | direct)
+            fcntl.fcntl(f, fcntl.F_SETFL, flags | direct)
             data = data[f.write(data):]
         except OSError as e:
             if not direct or e.errno != errno.EINVAL:
                 raise
             direct = 0  # not here
-            fcntl.fcntl(f, fcntl.F_SETFL, flags & ~os.O_DIRECT)
 
 
 def check_output(path):
