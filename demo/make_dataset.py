@@ -47,12 +47,18 @@ def make_texture(rng, kind, colours, height, width):
 
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     angle, frequency = rng.uniform(0, np.pi), 2 * np.pi / rng.uniform(36, 80)
-    along = np.sin((columns * np.cos(angle) + rows * np.sin(angle)) * frequency + 3 * clouds(5))
-    across = np.sin((rows * np.cos(angle) - columns * np.sin(angle)) * frequency)
-    field = (clouds(rng.integers(4, 16)), 0.5 + along / 2, 0.5 + np.tanh(4 * along * across) / 2, 0 * along)[kind]
-    for _ in range(height * width // 900 if kind == 3 else 0):
-        center = int(rng.integers(width)), int(rng.integers(height))
-        cv2.circle(field, center, int(rng.integers(4, 13)), rng.uniform(0.4, 1), -1)
+    bend, field = 3 * clouds(5), clouds(rng.integers(4, 16))
+    if kind in (1, 2):
+        along = np.sin((columns * np.cos(angle) + rows * np.sin(angle)) * frequency + bend)
+        field = 0.5 + along / 2
+    if kind == 2:
+        across = np.sin((rows * np.cos(angle) - columns * np.sin(angle)) * frequency)
+        field = 0.5 + np.tanh(4 * along * across) / 2
+    if kind == 3:
+        field = np.zeros((height, width))
+        for _ in range(height * width // 900):
+            center = int(rng.integers(width)), int(rng.integers(height))
+            cv2.circle(field, center, int(rng.integers(4, 13)), rng.uniform(0.4, 1), -1)
     field = np.clip(0.8 * field + 0.2 * clouds(24), 0, 1)[..., None]
     first, second = (colours[::rng.choice([-1, 1])] + rng.normal(0, 10, (2, 3))).astype(np.float32)
     return np.clip(first + (second - first) * field, 0, 255).astype(np.uint8)
