@@ -13,6 +13,9 @@ MMCV=mmcv-full==1.7.2
 MMACTION2=mmaction2==0.24.1
 TESTED_PYTHON=3.11 # what constraints.txt was tested on
 export MMCV_WITH_OPS=${MMCV_WITH_OPS:-0} PIP_DISABLE_PIP_VERSION_CHECK=1
+# What is imported here is compiled, once and for all: where this is set, as in many containers, each later start would
+# do it again, seconds long. pip would compile every file of every package, ten times as much.
+unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '[setup] %s\n' "$*"; }
 die() {
@@ -49,22 +52,23 @@ fingerprint() {
     cat setup.sh requirements.txt constraints.txt patches/*/*.patch | cksum
 }
 
-# check import|find: every package that the scripts import, from outside this folder so that ./mmcv is not taken for
-# it. Only to find them takes a tenth of a second, to import them four seconds.
+# check import|find: what the scripts import, from outside this folder so that ./mmcv is not taken for it. Only to find
+# the packages takes a tenth of a second, to import them seconds.
 check() {
     (cd / && "$python" -W ignore - "$1") <<'EOF'
 import importlib.util
 import platform
 import sys
 
-names = ['torch', 'numpy', 'cv2', 'onnx', 'onnxruntime', 'tqdm', 'mmcv', 'mmaction', 'tools.data.parse_file_list']
+names = ['torch.onnx', 'numpy', 'cv2', 'onnx.version_converter', 'onnxruntime', 'tqdm', 'jinja2', 'matplotlib.pyplot',
+         'mmcv', 'mmaction.apis', 'tools.data.parse_file_list']
 if platform.machine() == 'x86_64':
     names += ['onnxsim', 'openvino']
 for name in names:
     try:
         if sys.argv[1] == 'import':
             importlib.import_module(name)
-        elif not importlib.util.find_spec(name):
+        elif not importlib.util.find_spec(name.split('.')[0]):
             raise ImportError(name)
     except Exception as e:
         sys.exit(f'{name} does not import: {type(e).__name__}: {e}')
@@ -90,12 +94,7 @@ install_packages() {
     # mmcv's setup.py needs pkg_resources, which setuptools 82 no longer has and 80 warns about.
     "$python" -m pip install -q --no-compile -r "$work/requirements.txt" -c "$work/constraints.txt" \
         'setuptools>=64,<80' wheel
-    compile "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 }
-
-# compile DIR…: on all cores; pip does it on one. Not left to the first import: where PYTHONDONTWRITEBYTECODE is set, as
-# in many containers, each start would compile everything anew, seconds long. Some packages hold files that are no Python.
-compile() { "$python" -m compileall -q -j 0 "$@" >/dev/null 2>&1 || true; }
 
 # get_source DIR REQUIREMENT: unpacks and patches the source package, and gives it its name when it is complete.
 get_source() {
@@ -157,7 +156,6 @@ main() {
     get_source mmaction2 "$MMACTION2"
     wait $!
     install_editable ./mmcv ./mmaction2
-    compile mmcv/mmcv mmaction2/mmaction
     for config in r2plus1d_r34_*.py; do
         ln -sfn "../../../../$config" "mmaction2/configs/recognition/r2plus1d/$config"
     done
