@@ -74,3 +74,5 @@ if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -f "$root/.venv/bin/activate"
     . "$root/.venv/bin/activate"
 fi
 export PYTHONWARNINGS=ignore # of mmcv and torch, about their next versions
+# glibc gives the memory of each layer's output back, and the system clears it for the next: a quarter of an export's time
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184

@@ -14,6 +14,7 @@ import zipfile
 from unittest import mock
 
 import cv2
+import forked
 import numpy as np
 import pytest
 
@@ -45,18 +46,27 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else len(order))
 
 
-def run(*command, check=True, **options):
-    """Run a command with text output; its output is shown when it fails unexpectedly."""
-    environment = dict(os.environ, PYTHONWARNINGS='ignore', **options.pop('env', {}))
-    done = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env=environment, **options)
+def checked(done, check=True):
+    """What a command gave; its output is shown when it failed and should not have."""
     if check:
-        assert done.returncode == 0, f'{command}\n{done.stdout}\n{done.stderr}'
+        assert done.returncode == 0, f'{done.args}\n{done.stdout}\n{done.stderr}'
     return done
 
 
-def python(*command, **options):
-    return run(sys.executable, *command, **options)
+def run(*command, check=True, **options):
+    """Run a command with text output."""
+    environment = dict(os.environ, PYTHONWARNINGS='ignore', **options.pop('env', {}))
+    done = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=environment, **options)
+    return checked(done, check)
+
+
+def python(*command, check=True, **options):
+    """Run a Python script in a process of its own: forked, where it begins with importing PyTorch."""
+    of_mmaction2 = ROOT / 'mmaction2' in pathlib.Path(command[0]).parents
+    if (of_mmaction2 or any(str(c).startswith('--config') for c in command)) and 'env' not in options:
+        return checked(forked.run(*command, **options), check)
+    return run(sys.executable, *command, check=check, **options)
 
 
 def call(script, *arguments, cwd=None, check=True):
@@ -79,10 +89,8 @@ def call(script, *arguments, cwd=None, check=True):
             status = 1
     finally:
         os.chdir(here)
-    done = subprocess.CompletedProcess([script] + arguments, status, stdout.getvalue(), stderr.getvalue())
-    if check:
-        assert status == 0, f'{done.args}\n{done.stdout}\n{done.stderr}'
-    return done
+    return checked(subprocess.CompletedProcess([script] + arguments, status, stdout.getvalue(), stderr.getvalue()),
+                   check)
 
 
 def make_video(path, frames, seed):

@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash setup.sh
 . test/common.sh
-python -m pip install -q pytest pytest-xdist 'nncf>=2.7; python_version >= "3.10"' -c constraints.txt # NNCF: for int8
+unset PYTHONDONTWRITEBYTECODE # each of many starts would compile what set-up did not import
+python -m pip install -q --no-compile pytest pytest-xdist 'nncf>=2.7; python_version >= "3.10"' \
+    -c constraints.txt # NNCF: for int8
 export OMP_NUM_THREADS=1 # two tests at a time: PyTorch's threads would wait for one another
 python -m pytest test -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@"

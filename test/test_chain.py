@@ -303,7 +303,7 @@ def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
     expected = inference_recognizer(init_recognizer(str(small.config), str(small.checkpoint), 'cpu'), str(video))
     for config in (small.config, video_config):
         done = python(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
-                      '--classes', tmp_path / 'classes.txt', env={'PYTHONIOENCODING': 'utf-8'})
+                      '--classes', tmp_path / 'classes.txt')
         found = [line.split(' ', 1) for line in done.stdout.splitlines()]
         assert [name for _, name in found] == [
             names[i] if i < len(names) else f'(class {i}, not in the list)' for i, _ in expected]
