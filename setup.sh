@@ -114,6 +114,14 @@ get_source() {
     apply_patches "$1" "patches/$1"
 }
 
+# applied DIR: whether all its patches are in it
+applied() {
+    local patch
+    for patch in "$PWD/patches/$1"/*.patch; do
+        apply "$1" -R --check "$patch" 2>/dev/null || return
+    done
+}
+
 # apply_patches DIR PATCHES: each patch that is not applied yet, all of it or nothing.
 apply_patches() {
     local patch
@@ -145,7 +153,7 @@ main() {
     choose_python
     local stamp
     stamp=$("$python" -c 'import sys; print(sys.prefix)')/.r2plus1d_setup
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ] && [ -d mmcv/mmcv ] &&
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ] && applied mmcv && applied mmaction2 &&
         [ -e mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py ] && check find 2>/dev/null; then
         say "nothing to do"
         return
