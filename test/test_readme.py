@@ -4,8 +4,10 @@ Only the model is made smaller there, by the config. wget, unrar, atc, npu-smi a
 stand-ins (test/stand_ins) that check their arguments.
 """
 import json
+import os
 import re
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -67,7 +69,6 @@ def make_scratch(folder):
 
 def without_environment():
     """Environment changes that leave the active venv, as in a new shell."""
-    import os
     return {'PATH': f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}', 'PYTHONPATH': str(STAND_INS), 'VIRTUAL_ENV': '',
             'CONDA_PREFIX': ''}
 
@@ -123,12 +124,16 @@ def test_commands_run_as_printed(tmp_path):
     # Set-up: done is done; what is missing is made again.
     env = without_environment()
     assert 'nothing to do' in run('bash', 'setup.sh', cwd=scratch, env=env).stdout
-    shutil.rmtree(scratch / 'mmcv')
-    (scratch / '.setup.1').mkdir()  # of a run that was killed
-    # A source that the user cloned: kept, patched once.
+    # A source that the user put in the place of ours: kept, patched once, by the run after one that is killed.
     (scratch / 'mmaction2' / 'mine').touch()
     patch = next((scratch / 'patches' / 'mmaction2').glob('0003*'))
     run('git', 'apply', '-R', patch, cwd=scratch / 'mmaction2', env={'GIT_CEILING_DIRECTORIES': str(scratch)})
+    with subprocess.Popen(['bash', 'setup.sh'], cwd=scratch, env={**os.environ, **env}, text=True,
+                          stdout=subprocess.PIPE, start_new_session=True) as killed:
+        assert 'installing packages' in killed.stdout.readline()
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert list(scratch.glob('.setup.*'))
+    shutil.rmtree(scratch / 'mmcv')
     again = run('bash', 'setup.sh', cwd=scratch, env=env).stdout
     assert 'nothing to do' not in again and (scratch / 'mmcv/mmcv').is_dir() and not list(scratch.glob('.setup.*'))
     assert again.count('applied patches/mmaction2') == 1 and patch.name in again
