@@ -114,11 +114,14 @@ get_source() {
     apply_patches "$1" "patches/$1"
 }
 
-# applied DIR: whether all its patches are in it
-applied() {
+# has_patch DIR PATCH: whether the patch is in it already
+has_patch() { apply "$1" -R --check "$2" 2>/dev/null; }
+
+# has_patches DIR: whether all its patches are
+has_patches() {
     local patch
     for patch in "$PWD/patches/$1"/*.patch; do
-        apply "$1" -R --check "$patch" 2>/dev/null || return
+        has_patch "$1" "$patch" || return
     done
 }
 
@@ -126,7 +129,7 @@ applied() {
 apply_patches() {
     local patch
     for patch in "$PWD/$2"/*.patch; do
-        if ! apply "$1" -R --check "$patch" 2>/dev/null; then
+        if ! has_patch "$1" "$patch"; then
             apply "$1" --check "$patch" ||
                 die "${patch#"$PWD/"} does not apply to $1; if an earlier version of this script patched it, move it away"
             apply "$1" "$patch"
@@ -153,7 +156,7 @@ main() {
     choose_python
     local stamp
     stamp=$("$python" -c 'import sys; print(sys.prefix)')/.r2plus1d_setup
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ] && applied mmcv && applied mmaction2 &&
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ] && has_patches mmcv && has_patches mmaction2 &&
         [ -e mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py ] && check find 2>/dev/null; then
         say "nothing to do"
         return

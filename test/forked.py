@@ -1,7 +1,7 @@
 """Scripts in processes of their own that have PyTorch and mmaction2 imported when they begin: seconds less for each.
 
 They are forked from one process, which does nothing but import. (The READMEs' and the demo's commands are run as users
-run them, so that every script is started whole, too.)
+run them, so that each of their scripts is started whole, too.)
 """
 import multiprocessing
 import os
