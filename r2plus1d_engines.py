@@ -1,30 +1,19 @@
-"""The inference engines that run the ONNX model, one interface for all, and what the scripts that use them share.
+"""The inference engines: one interface for all that run a model file.
 
-    engine = make_engine(args, shape)    # args: --model, --backend, --precision, --device
-    outputs = engine(batch)              # batch: float32 or uint8 as the model has it, of SHAPE; outputs: float32
+    engine = make_engine('r2plus1d_sim.onnx', batch_size=1)
+    outputs = engine(batch)    # batch: 1 x crops x 3 x frames x height x width; outputs: list of float32 arrays
+
+An engine says what it takes (sample_shape, dtype, batch_size) and what it is (describe()).
 """
 import argparse
 import contextlib
 import os
 import platform
-import sys
 
 import numpy as np
 
-
-class InputError(Exception):
-    """Something that the user can mend; the message says what and how."""
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
-    return value
-
-
-def log(text):
-    print(f'[INFO] {text}', file=sys.stderr)
+from r2plus1d_files import InputError, log, one_line
+from r2plus1d_npu import AisBench
 
 
 def cpu_name():
@@ -37,58 +26,142 @@ def cpu_name():
     return platform.processor() or platform.machine()
 
 
-class OpenVINO:
-    """OpenVINO on the CPU, at one batch size."""
+def read_onnx_input(model):
+    """(shape of one sample, dtype) of an ONNX file's only input. Raises InputError."""
+    import onnx
+    try:
+        graph = onnx.load(model, load_external_data=False).graph
+        weights = {weight.name for weight in graph.initializer}
+        value, = (value for value in graph.input if value.name not in weights)
+        tensor = value.type.tensor_type
+        shape = [dimension.dim_value for dimension in tensor.shape.dim[1:]]
+        return shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except Exception as e:
+        raise InputError(f'{model}: not an ONNX model with one input: {one_line(e, 200)}')
 
-    PRECISION = {'f32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
 
-    def __init__(self, model, shape, precision):
-        import openvino as ov
-        core = ov.Core()
-        if precision == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+class Engine:
+    """What all engines have in common.
+
+    sample_shape: list of int, the shape of one sample. dtype: numpy dtype of the input. batch_size: int where the model
+    has a fixed one, None where it takes any. name, version, precision: what runs, see describe().
+    """
+
+    batch_size = None
+
+    def __init__(self, model, precision):
+        self.model = model
+        self.precision = precision
+        self.sample_shape, self.dtype = read_onnx_input(model)
+
+    def prepare(self, batch_size):
+        """Get ready for batches of this size, so that the first call takes no longer than the others."""
+
+    def allocate(self, count, batch_size):
+        """COUNT arrays for batches of this size."""
+        return [np.empty([batch_size, *self.sample_shape], self.dtype) for _ in range(count)]
+
+    def __call__(self, batch):
+        """Outputs, a list of float32 arrays, of a batch: C-contiguous, batch size x sample_shape, of dtype."""
+        raise NotImplementedError
+
+    def describe(self):
+        """What runs, for the summary of a run: a dict of name, version, precision and cpu."""
+        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': cpu_name()}
+
+
+class OpenVINO(Engine):
+    """OpenVINO on the CPU. It compiles the model for one batch size."""
+
+    name = 'OpenVINO'
+    # OpenVINO's word for the arithmetic of what the model does not say itself: an int8 model says where it is int8.
+    INFERENCE_PRECISION = {'f32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
+
+    def __init__(self, model, precision, device):
+        super().__init__(model, precision)
+        import openvino
+        self.version = openvino.__version__.split('-')[0]
+        self.core = openvino.Core()
+        if precision == 'bf16' and 'BF16' not in self.core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
             raise InputError('--precision bf16: this CPU has no bf16, and OpenVINO would run f32 in its place; '
                              'use --precision f32')
-        network = core.read_model(model)
-        network.reshape(shape)
-        self.compiled = core.compile_model(
-            network, 'CPU', {
-                'PERFORMANCE_HINT': 'LATENCY',
-                'INFERENCE_PRECISION_HINT': self.PRECISION[precision]
-            })
-        self.request = self.compiled.create_infer_request()
-        self.name = f'OpenVINO {ov.__version__.split("-")[0]}, CPU'
+        self.network = self.core.read_model(model)
+
+    def prepare(self, batch_size):
+        self.network.reshape([batch_size, *self.sample_shape])
+        options = {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_PRECISION_HINT': self.INFERENCE_PRECISION[self.precision],
+        }
+        compiled = self.core.compile_model(self.network, 'CPU', options)
+        self.outputs = compiled.outputs
+        self.request = compiled.create_infer_request()
 
     def __call__(self, batch):
         results = self.request.infer([batch], share_inputs=True)
-        return [results[output] for output in self.compiled.outputs]
+        return [results[output] for output in self.outputs]
 
 
-class OnnxRuntime:
+class OnnxRuntime(Engine):
     """ONNX Runtime with the first provider that is there of CANN (Ascend), CUDA, CPU."""
 
     ACCELERATORS = ['CANNExecutionProvider', 'CUDAExecutionProvider']
 
-    def __init__(self, model, shape, precision, device=0):
-        import onnxruntime as ort
+    def __init__(self, model, precision, device):
+        super().__init__(model, precision)
+        import onnxruntime
         if precision == 'bf16':
             raise InputError('--precision bf16: ONNX Runtime has no bf16 on CPUs; use --backend openvino')
-        available = ort.get_available_providers()
-        providers = [(p, {'device_id': device}) for p in self.ACCELERATORS if p in available]
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        self.session = ort.InferenceSession(model, options, providers=providers + ['CPUExecutionProvider'])
-        self.input = self.session.get_inputs()[0].name
-        self.name = f'ONNX Runtime {ort.__version__}, {self.session.get_providers()[0]}'
+        available = onnxruntime.get_available_providers()
+        providers = [(name, {'device_id': device}) for name in self.ACCELERATORS if name in available]
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors
+        self.session = onnxruntime.InferenceSession(model, options, providers=[*providers, 'CPUExecutionProvider'])
+        self.input_name = self.session.get_inputs()[0].name
+        self.name = f'ONNX Runtime ({self.session.get_providers()[0]})'
+        self.version = onnxruntime.__version__
 
     def __call__(self, batch):
-        return self.session.run(None, {self.input: batch})
+        return self.session.run(None, {self.input_name: batch})
 
 
-def choose_backend():
-    """An accelerator that ONNX Runtime was built for, else OpenVINO, else ONNX Runtime on the CPU."""
+class PyTorch(Engine):
+    """The model of a config with a checkpoint, in PyTorch on the CPU: what all other engines are compared with."""
+
+    name = 'PyTorch'
+
+    def __init__(self, cfg, checkpoint, sample_shape):
+        import torch
+
+        from mmaction.models import build_model
+        from mmcv.runner import load_checkpoint
+        self.model = checkpoint
+        self.precision = 'f32'
+        self.version = torch.__version__
+        self.sample_shape = sample_shape
+        self.dtype = np.dtype(np.float32)
+        try:
+            self.network = build_model(cfg.model, train_cfg=None, test_cfg=None).eval()
+            load_checkpoint(self.network, checkpoint, map_location='cpu', strict=True, logger='silent')
+        except Exception as e:  # a damaged checkpoint raises many kinds
+            raise InputError(f'{checkpoint}: not a checkpoint of the model of {cfg.filename}: {one_line(e)}')
+
+    def __call__(self, batch):
+        import torch
+        with torch.no_grad():
+            return [self.network.forward_dummy(torch.from_numpy(batch))[0].numpy()]
+
+
+ENGINES = {'openvino': OpenVINO, 'onnxruntime': OnnxRuntime, 'ais_bench': AisBench}
+
+
+def default_backend(model):
+    """ais_bench for an .om; for ONNX: ONNX Runtime where it has an accelerator, else OpenVINO, else ONNX Runtime."""
+    if model.endswith('.om'):
+        return 'ais_bench'
     with contextlib.suppress(ImportError):
-        import onnxruntime as ort
-        if set(OnnxRuntime.ACCELERATORS) & set(ort.get_available_providers()):
+        import onnxruntime
+        if set(OnnxRuntime.ACCELERATORS) & set(onnxruntime.get_available_providers()):
             return 'onnxruntime'
     try:
         import openvino  # noqa: F401
@@ -97,41 +170,49 @@ def choose_backend():
         return 'onnxruntime'
 
 
-def add_engine_options(parser):
-    parser.add_argument('--device', '-d', type=int, default=0, help='of an accelerator (default: 0)')
-    parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
-                        help='auto: ONNX Runtime where it has CANN or CUDA, else OpenVINO, else ONNX Runtime')
-    parser.add_argument('--precision', default='f32', choices=['f32', 'bf16', 'int8'],
-                        help='of the arithmetic; int8 takes a model of r2plus1d_optimize.py (default: f32)')
+def make_engines(args):
+    """One engine for each number in --device, by the options of add_engine_options(). Raises InputError."""
+    backend = default_backend(args.model) if args.backend == 'auto' else args.backend
+    if len(args.device) > 1 and backend == 'openvino':
+        raise InputError('--device: OpenVINO runs on the CPU, which is one device')
+    return [make_engine(args.model, None, backend, args.precision, device) for device in args.device]
 
 
-def make_engine(args, shape):
-    """The engine for batches of SHAPE; prints which it is."""
-    backend = choose_backend() if args.backend == 'auto' else args.backend
+def make_engine(model, batch_size=None, backend='auto', precision='f32', device=0):
+    """The engine for a model file. Logs which it is. Raises InputError.
+
+    Without a batch size, call prepare() before the first batch. BACKEND: auto or a key of ENGINES.
+    PRECISION of the arithmetic: f32, bf16 or int8. DEVICE: number of the accelerator.
+    """
+    if backend == 'auto':
+        backend = default_backend(model)
     try:
-        if backend == 'openvino':
-            engine = OpenVINO(args.model, shape, args.precision)
-        else:
-            engine = OnnxRuntime(args.model, shape, args.precision, args.device)
+        engine = ENGINES[backend](model, precision, device)
+        if batch_size:
+            engine.prepare(batch_size)
     except InputError:
         raise
     except ImportError as e:
         raise InputError(f'--backend {backend}: {e}; install it or choose another')
     except Exception as e:
-        raise InputError(f'{args.model}: {backend} cannot load it: {" ".join(str(e).split())[:300]}')
-    log(f'{engine.name}, {args.precision}, batch size {shape[0]}')
+        raise InputError(f'{model}: {backend} cannot load it: {one_line(e)}')
+    log('{name} {version}, {precision}, {cpu}'.format(**engine.describe()))
     return engine
 
 
-def read_input_spec(model):
-    """(shape of one sample, dtype) of the model's only input, from the ONNX file."""
-    import onnx
-    try:
-        graph = onnx.load(model, load_external_data=False).graph
-        weights = {w.name for w in graph.initializer}
-        value, = (i for i in graph.input if i.name not in weights)
-        tensor = value.type.tensor_type
-        shape = [d.dim_value for d in tensor.shape.dim[1:]]
-        return shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    except Exception as e:
-        raise InputError(f'{model}: not an ONNX model with one input: {" ".join(str(e).split())[:200]}')
+def device_list(text):
+    """Type of --device: the numbers in 0 or 0,1."""
+    devices = [int(number) for number in text.split(',')]
+    if min(devices) < 0 or len(set(devices)) < len(devices):
+        raise argparse.ArgumentTypeError(f'{text}: numbers of 0 or more, each once, with commas between')
+    return devices
+
+
+def add_engine_options(parser):
+    parser.add_argument('--device', '-d', type=device_list, default=[0],
+                        help='number of the accelerator, or numbers with commas between (default: 0)')
+    parser.add_argument('--backend', default='auto', choices=['auto', *ENGINES],
+                        help='auto: ais_bench for an .om; for an ONNX file ONNX Runtime where it has CANN or CUDA, '
+                        'else OpenVINO, else ONNX Runtime')
+    parser.add_argument('--precision', default='f32', choices=['f32', 'bf16', 'int8'],
+                        help='of the arithmetic; int8 takes a model of r2plus1d_optimize.py (default: f32)')

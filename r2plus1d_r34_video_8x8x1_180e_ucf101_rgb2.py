@@ -1,11 +1,11 @@
 """The main config with its test videos read from the .avi files: no frames on disk.
 
-The list is made by build_file_list.py with --format videos. SeekDecode is in
-r2plus1d_preprocess.py; mmaction2's own tools run this config with OpenCVDecode
-in its place, started in this folder with PYTHONPATH=. they take it as it is.
+The list is made by build_file_list.py with --format videos. SeekDecode, the
+decoding step, is in r2plus1d_data.py. mmaction2's own tools find it when they
+are started in this folder with PYTHONPATH=. before the command.
 """
 _base_ = ['./r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py']
-custom_imports = dict(imports=['r2plus1d_preprocess'], allow_failed_imports=False)
+custom_imports = dict(imports=['r2plus1d_data'], allow_failed_imports=False)
 data = dict(
     test=dict(
         type='VideoDataset',

@@ -31,8 +31,8 @@ train_pipeline = [
     dict(type='Flip', flip_ratio=0.5, flip_label_map=mirrored),
     dict(
         type='Normalize',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
+        mean={{_base_.img_norm_cfg.mean}},
+        std={{_base_.img_norm_cfg.std}},
         to_bgr=False),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='Collect', keys=['imgs', 'label'], meta_keys=[]),

@@ -4,18 +4,36 @@
 """
 import argparse
 
-import mmcv
 import torch
+
+import mmcv
 from mmaction.models import build_model
 
-if __name__ == '__main__':
+
+def random_model(config):
+    """The model of a config file with random weights, always the same ones.
+
+    All BatchNorm statistics differ from one another, because equal ones would become one tensor in the ONNX file. The
+    last layer's weights are large enough that the scores of the classes differ.
+    """
+    torch.manual_seed(0)
+    model = build_model(mmcv.Config.fromfile(str(config)).model)
+    for name, buffer in model.named_buffers():
+        if name.endswith('running_mean'):
+            buffer.normal_(0, 0.1)
+        elif name.endswith('running_var'):
+            buffer.uniform_(0.7, 1.3)
+    torch.nn.init.normal_(model.cls_head.fc_cls.weight, 0, 0.3)
+    return model
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config')
     parser.add_argument('output', help='the .pth to write')
     args = parser.parse_args()
-    torch.manual_seed(0)
-    model = build_model(mmcv.Config.fromfile(args.config).model)
-    for name, buffer in model.named_buffers():  # equal ones would be one in the ONNX file
-        if 'running_' in name:
-            buffer.add_(torch.randn_like(buffer), alpha=0.05)
-    torch.save({'state_dict': model.state_dict()}, args.output)
+    torch.save({'state_dict': random_model(args.config).state_dict()}, args.output)
+
+
+if __name__ == '__main__':
+    main()

@@ -16,10 +16,11 @@ import sys
 from pathlib import Path
 
 import cv2
-import mmaction
-import mmcv
 import numpy as np
 import torch
+
+import mmaction
+import mmcv
 from mmaction.core import mean_class_accuracy, top_k_accuracy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

@@ -35,11 +35,19 @@ once() {
         return
     fi
     say "$2"
-    local start=$SECONDS
-    "${@:3}" >"$1.log" 2>&1 || {
+    local start=$SECONDS status=0
+    # Not COMMAND || …: bash would go on after a failed command of a function there, whatever set -e says.
+    set +e
+    (
+        set -e
+        "${@:3}"
+    ) >"$1.log" 2>&1
+    status=$?
+    set -e
+    if [ "$status" -ne 0 ]; then
         tail -n 20 "$1.log" >&2
         fail "failed: $2; see $work/$1.log"
-    }
+    fi
     echo "    $((SECONDS - start)) s"
     touch "$1.done"
 }

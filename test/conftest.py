@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
 STAND_INS = ROOT / 'test' / 'stand_ins'
 CONFIG = ROOT / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
 REAL = pathlib.Path(os.environ.get('UCF101_REAL', ROOT.parent / 'shared' / 'data' / 'ucf101_real'))
@@ -40,10 +40,11 @@ VIDEOS = {
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first, so that two processes end at about the same time."""
-    order = ['test_demo.py', 'test_readme.py', 'test_chain.py', 'test_errors.py', 'test_optimize.py',
-             'test_make_dataset.py']
-    items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else len(order))
+    """The longest files first, so that two processes end at about the same time.
+
+    A file that takes long says so by its variable SECONDS.
+    """
+    items.sort(key=lambda item: -getattr(item.module, 'SECONDS', 0))
 
 
 def checked(done, check=True):
@@ -54,23 +55,20 @@ def checked(done, check=True):
 
 
 def run(*command, check=True, **options):
-    """Run a command with text output."""
+    """Run any command in a new process, with text output."""
     environment = dict(os.environ, PYTHONWARNINGS='ignore', **options.pop('env', {}))
     done = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=environment, **options)
     return checked(done, check)
 
 
-def python(*command, check=True, **options):
-    """Run a Python script in a process of its own: forked, where it begins with importing PyTorch."""
-    of_mmaction2 = ROOT / 'mmaction2' in pathlib.Path(command[0]).parents
-    if (of_mmaction2 or any(str(c).startswith('--config') for c in command)) and 'env' not in options:
-        return checked(forked.run(*command, **options), check)
-    return run(sys.executable, *command, check=check, **options)
+def start(*command, cwd=None, check=True):
+    """Run a Python script, or a module after -m, in a new process, which has PyTorch imported already (forked.py)."""
+    return checked(forked.run(*command, cwd=cwd), check)
 
 
 def call(script, *arguments, cwd=None, check=True):
-    """The main() of a script of the root, in this process: what run() gives, without seconds of imports.
+    """The main() of a script of the root, in this process: it gives what start() gives and takes less time.
 
     Not for scripts that load an inference engine: the threads of two of those beside PyTorch's in a process that
     forks (the workers of a DataLoader) ended in a segmentation fault now and then.
@@ -143,34 +141,26 @@ def dataset(tmp_path_factory):
     for name, text in annotations().items():
         (data / 'annotations' / name).write_bytes(text.encode())
     tools = ROOT / 'mmaction2' / 'tools' / 'data'
-    python(tools / 'build_rawframes.py', './data/ucf101/videos/', './data/ucf101/rawframes/', '--task', 'rgb',
+    start(tools / 'build_rawframes.py', './data/ucf101/videos/', './data/ucf101/rawframes/', '--task', 'rgb',
            '--level', '2', '--ext', 'avi', '--use-opencv', cwd=folder)
-    python(tools / 'build_file_list.py', 'ucf101', 'data/ucf101/rawframes/', '--level', '2', '--format', 'rawframes',
+    start(tools / 'build_file_list.py', 'ucf101', 'data/ucf101/rawframes/', '--level', '2', '--format', 'rawframes',
            '--shuffle', cwd=folder)
     return folder
 
 
 def save_random_checkpoint(config, path):
-    """A checkpoint as mmcv writes it, of random weights with BatchNorm statistics that are not 0 and 1."""
-    import mmcv
+    """A checkpoint as mmcv writes it, with a NumPy number in its meta, of random weights."""
     import torch
-    from mmaction.models import build_model
-    torch.manual_seed(0)
-    model = build_model(mmcv.Config.fromfile(str(config)).model)
-    for name, buffer in model.named_buffers():
-        if name.endswith('running_mean'):
-            buffer.normal_(0, 0.1)
-        elif name.endswith('running_var'):
-            buffer.uniform_(0.7, 1.3)
-    torch.nn.init.normal_(model.cls_head.fc_cls.weight, 0, 0.3)  # scores that differ between classes
-    torch.save({'state_dict': model.state_dict(), 'meta': {'hook_msgs': {'best_score': np.float64(0.5)}}}, path)
+    from random_weights import random_model
+    meta = {'hook_msgs': {'best_score': np.float64(0.5)}}
+    torch.save({'state_dict': random_model(config).state_dict(), 'meta': meta}, path)
 
 
 def export(folder, config, checkpoint):
     """folder/r2plus1d.onnx and r2plus1d_sim.onnx by the guide's two commands; what the first one printed."""
-    exported = python(ROOT / 'mmaction2/tools/deployment/pytorch2onnx.py', config, checkpoint, '--verify',
+    exported = start(ROOT / 'mmaction2/tools/deployment/pytorch2onnx.py', config, checkpoint, '--verify',
                       f'--output-file={folder}/r2plus1d.onnx', '--shape', 1, 3, 3, 8, 256, 256, cwd=folder)
-    python('-m', 'onnxsim', '--test-input-shape=1,3,3,8,256,256', 'r2plus1d.onnx', 'r2plus1d_sim.onnx', cwd=folder)
+    start('-m', 'onnxsim', '--test-input-shape=1,3,3,8,256,256', 'r2plus1d.onnx', 'r2plus1d_sim.onnx', cwd=folder)
     return exported.stdout
 
 

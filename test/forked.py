@@ -1,7 +1,7 @@
-"""Scripts in processes of their own that have PyTorch and mmaction2 imported when they begin: seconds less for each.
+"""Python scripts in processes of their own that have PyTorch and mmaction2 imported already, which saves seconds each.
 
-They are forked from one process, which does nothing but import. (The READMEs' and the demo's commands are run as users
-run them, so that each of their scripts is started whole, too.)
+One server process imports them and does nothing else; each script runs in a fork of it. The commands of the READMEs
+and of the demo are run as users run them (test_readme.py, test_demo.py), so each script is started whole there, too.
 """
 import multiprocessing
 import os
@@ -17,24 +17,32 @@ FORKS.set_forkserver_preload(['torch.onnx', 'mmaction.apis'])
 
 
 def _main(arguments, cwd, files):
-    for i, path in enumerate(files, 1):
-        os.dup2(os.open(path, os.O_WRONLY), i)
-    multiprocessing.set_start_method('fork', force=True)  # as in any script: this process had another one
+    """What the forked process does: run the script ARGUMENTS[0], or the module after -m, with the other arguments."""
+    for descriptor, path in enumerate(files, 1):
+        os.dup2(os.open(path, os.O_WRONLY), descriptor)
+    multiprocessing.set_start_method('fork', force=True)  # as in any script; the server had set another one
     warnings.simplefilter('ignore')
     os.chdir(cwd)
-    sys.argv, here = arguments, Path(__file__).resolve().parent
-    sys.path = [str(Path(arguments[0]).parent)] + [p for p in sys.path if Path(p).resolve() not in (here, here.parent)]
-    runpy.run_path(arguments[0], run_name='__main__')
+    here = Path(__file__).resolve().parent
+    path = [entry for entry in sys.path if Path(entry).resolve() not in (here, here.parent)]
+    if arguments[0] == '-m':
+        sys.path = [cwd, *path]
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
+    else:
+        sys.path = [str(Path(arguments[0]).parent), *path]
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name='__main__')
 
 
 def run(*command, cwd=None):
-    """Run a script with arguments; its subprocess.CompletedProcess, with text."""
-    command = [str(c) for c in command]
+    """Run a script, or a module after -m, with arguments; its subprocess.CompletedProcess, with text."""
+    command = [str(word) for word in command]
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ('stdout', 'stderr')]
         for path in files:
             path.touch()
-        process = FORKS.Process(target=_main, args=(command, cwd or os.getcwd(), files))
+        process = FORKS.Process(target=_main, args=(command, str(cwd or os.getcwd()), files))
         process.start()
         process.join()
         return CompletedProcess(command, process.exitcode, *(path.read_text('utf-8') for path in files))

@@ -5,81 +5,71 @@
 Exit status 0: the top-1 of every batch size is at least the reference less the tolerance.
 """
 import argparse
-import glob
-import json
 import os
 import sys
 
-# The original guide's samples/s; a sample is one video of three crops.
-GUIDE = {
-    1: (44.9012, 60.6969, 38.2989),
-    4: (49.2828, 80.4857, 38.8568),
-    8: (48.0392, 83.7505, 39.5354),
-    16: (49.0324, 84.0091, 40.3182),
-    32: (52.6588, 84.7777, 31.6976),
-}
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from r2plus1d_files import script_main
+from r2plus1d_metrics import GUIDE_CHIPS, GUIDE_RATES, REFERENCE_TOP1, judge_accuracy
+from r2plus1d_outputs import parse_batch_sizes, read_performance, read_result
 
 
-def read_json(path):
-    try:
-        with open(path) as f:
-            return json.load(f)
-    except OSError:
-        sys.exit(f'parse.py: {path}: no such file; run test/eval_acc_perf.sh for this batch size')
-    except ValueError:
-        sys.exit(f'parse.py: {path}: not JSON; was the step that writes it interrupted?')
+def print_table(head, rows):
+    """Print texts in columns, aligned to the right. HEAD: a text for each column."""
+    widths = [max(len(text) for text in column) for column in zip(head, *rows)]
+    rule = ['-' * width for width in widths]
+    for row in [head, rule, *rows]:
+        print('| ' + ' | '.join(text.rjust(width) for text, width in zip(row, widths)) + ' |')
 
 
-def read_batch_size(work_dir, bs):
-    """(accuracy JSON, summary JSON) of one batch size."""
-    accuracy = read_json(os.path.join(work_dir, f'result_bs{bs}.json'))
-    runs = glob.glob(os.path.join(glob.escape(work_dir), f'predata_bts1_bs{bs}_out', '*_summary.json'))
-    if len(runs) != 1:
-        sys.exit(f'parse.py: {work_dir}/predata_bts1_bs{bs}_out: {len(runs)} runs in it, expected one')
-    summary = read_json(runs[0])
-    for path, content, keys in ((f'result_bs{bs}.json', accuracy, ('top1_acc', 'top5_acc', 'num_videos')),
-                                (runs[0], summary, ('throughput', 'NPU_compute_time'))):
-        missing = [key for key in keys if key not in content]
-        if missing:
-            sys.exit(f'parse.py: {path}: has no {missing[0]}')
-    return accuracy, summary
-
-
-def table(head, rows):
-    widths = [max(len(row[i]) for row in [head] + rows) for i in range(len(head))]
-    for row in [head, ['-' * w for w in widths]] + rows:
-        print('| ' + ' | '.join(cell.rjust(w) for cell, w in zip(row, widths)) + ' |')
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--work_dir', default='.')
-    parser.add_argument('--batch_sizes', default='1 16')
-    parser.add_argument('--reference', type=float, default=0.8892, help='top-1 to reach (default: 0.8892)')
-    parser.add_argument('--tolerance', type=float, default=0.01, help='how much less will do (default: 0.01)')
-    args = parser.parse_args()
-    batch_sizes = [int(bs) for bs in args.batch_sizes.split()]
-    runs = {bs: read_batch_size(args.work_dir, bs) for bs in batch_sizes}
-
-    print('\nAccuracy')
-    table(['batch size', 'top-1', 'top-5', 'mean class', 'videos', 'average'],
-          [[str(bs), f'{acc["top1_acc"]:.4f}', f'{acc["top5_acc"]:.4f}', f'{acc["mean_class_accuracy"]:.4f}',
-            str(acc['num_videos']), acc['average_clips']] for bs, (acc, _) in runs.items()])
-
-    print('\nPerformance, samples/s (a sample is one video of three crops); 310, 310P, T4: the original guide')
+def print_accuracy(accuracies):
+    """ACCURACIES: accuracy JSONs by batch size."""
     rows = []
-    for bs, (_, summary) in runs.items():
-        ms = summary['NPU_compute_time']
-        rows.append([str(bs), str(ms['count']), f'{summary["throughput"]:.4f}', f'{ms["median"]:.2f}',
-                     f'{ms["percentile(99%)"]:.2f}'] +
-                    [f'{v:.4f}' for v in GUIDE.get(bs, ())] + ['-'] * (0 if bs in GUIDE else 3))
-    table(['batch size', 'batches', 'this run', 'median ms', '99% ms', '310', '310P', 'T4'], rows)
-    best = max(runs, key=lambda bs: runs[bs][1]['throughput'])
-    print(f'best: batch size {best}, {runs[best][1]["throughput"]:.4f} samples/s')
+    for batch_size, accuracy in accuracies.items():
+        fractions = [accuracy[key] for key in ('top1_acc', 'top5_acc', 'mean_class_accuracy')]
+        rows.append([str(batch_size), *(f'{fraction:.4f}' for fraction in fractions), str(accuracy['num_videos']),
+                     accuracy['average_clips']])
+    print('\nAccuracy')
+    print_table(['batch size', 'top-1', 'top-5', 'mean class', 'videos', 'average'], rows)
 
-    worst = min(acc['top1_acc'] for acc, _ in runs.values())
-    reached = worst >= args.reference - args.tolerance
-    print(f'\nverdict: top-1 {worst:.4f} {"reaches" if reached else "is below"} '
+
+def print_performance(performances):
+    """PERFORMANCES: those of r2plus1d_outputs.py, by batch size."""
+    rows = []
+    for batch_size, performance in performances.items():
+        guide = [f'{rate:.4f}' for rate in GUIDE_RATES.get(batch_size, ())]
+        rows.append([str(batch_size), str(performance.batches), f'{performance.rate:.4f}',
+                     f'{performance.median:.2f}', f'{performance.p99:.2f}', *(guide or ['-'] * len(GUIDE_CHIPS))])
+    print(f'\nPerformance, samples/s (a sample is one video of three crops); {", ".join(GUIDE_CHIPS)}: '
+          'the original guide')
+    print_table(['batch size', 'batches', 'this run', 'median ms', '99% ms', *GUIDE_CHIPS], rows)
+    fastest = max(performances, key=lambda batch_size: performances[batch_size].rate)
+    print(f'best: batch size {fastest}, {performances[fastest].rate:.4f} samples/s')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--work_dir', default='.', help='that of eval_acc_perf.sh (default: .)')
+    parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='(default: "1 16")')
+    parser.add_argument('--reference', type=float, default=REFERENCE_TOP1,
+                        help='top-1 to reach (default: %(default)s)')
+    parser.add_argument('--tolerance', type=float, default=0.01,
+                        help='how far below the reference top-1 may be (default: %(default)s)')
+    return parser.parse_args()
+
+
+@script_main
+def main():
+    args = parse_args()
+    accuracies = {}
+    performances = {}
+    for batch_size in args.batch_sizes:
+        accuracies[batch_size], summaries = read_result(args.work_dir, batch_size)
+        performances[batch_size] = read_performance(summaries)
+    print_accuracy(accuracies)
+    print_performance(performances)
+    top1, reached = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
+    print(f'\nverdict: top-1 {top1:.4f} {"reaches" if reached else "is below"} '
           f'{args.reference:.4f} - {args.tolerance:.4f}')
     sys.exit(0 if reached else 1)
 

@@ -3,11 +3,12 @@ import json
 import os
 import pathlib
 import re
+import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import REAL, ROOT, call, python, run
+from conftest import REAL, ROOT, call, run, start
 
 
 def mmaction2_samples(config, dataset, drop=()):
@@ -33,7 +34,7 @@ def preprocess(dataset, config, output, *options, **run_options):
 
 
 def infer(*options, **run_options):
-    return python(ROOT / 'r2plus1d_infer.py', *options, **run_options)  # engines: in a process of their own
+    return start(ROOT / 'r2plus1d_infer.py', *options, **run_options)  # engines: in a process of their own
 
 
 def postprocess(*options, **run_options):
@@ -84,15 +85,15 @@ def test_another_pipeline_is_run_as_it_is(dataset, small, tmp_path):
 
 def test_writing_past_the_page_cache(tmp_path):
     """Sizes, places and positions in the file that O_DIRECT takes, and such that it does not."""
-    from r2plus1d_preprocess import empty, write
-    arrays = [empty((3, 4096), np.dtype(np.float32)) for _ in range(3)]
+    from r2plus1d_files import empty_at_page, write_past_cache
+    arrays = [empty_at_page((3, 4096), np.dtype(np.float32)) for _ in range(3)]
     for i, array in enumerate(arrays):
         assert array.ctypes.data % 4096 == 0
         array[:] = i + np.arange(4096)
     arrays[1:2] = [arrays[1][1:, 3:4000].copy()]
     with open(tmp_path / 'x', 'wb', buffering=0) as f:
         for array in arrays:
-            write(f, array)
+            write_past_cache(f, array)
     assert (tmp_path / 'x').read_bytes() == b''.join(a.tobytes() for a in arrays)
 
 
@@ -143,7 +144,7 @@ def test_export_refuses_a_checkpoint_that_does_not_fit(small, tmp_path, change):
         torch.save({'state_dict': dict(list(state.items())[:-1])}, checkpoint)
     else:
         torch.save({'state_dict': {'other.weight': torch.zeros(1)}}, checkpoint)
-    failed = python(ROOT / 'mmaction2/tools/deployment/pytorch2onnx.py', small.config, checkpoint, '--output-file',
+    failed = start(ROOT / 'mmaction2/tools/deployment/pytorch2onnx.py', small.config, checkpoint, '--output-file',
                     tmp_path / 'x.onnx', check=False)
     assert failed.returncode == 1 and str(checkpoint) in failed.stderr.splitlines()[-1]
     assert 'Traceback' not in failed.stderr and not list(tmp_path.glob('*.onnx*'))
@@ -158,7 +159,7 @@ def mmaction2_results(dataset, small):
     results = {}
     for average in ('score', 'prob'):
         out = small.folder / f'{average}.json'
-        printed = python(ROOT / 'mmaction2/tools/test.py', small.config, small.checkpoint, '--out', out, '--eval',
+        printed = start(ROOT / 'mmaction2/tools/test.py', small.config, small.checkpoint, '--out', out, '--eval',
                          'top_k_accuracy', 'mean_class_accuracy', '--average-clips', average, cwd=dataset).stdout
         metrics = {key: float(value) for key, value in re.findall(r'^(\w+_acc\w*): (\S+)', printed, re.M)}
         results[average] = np.array(json.loads(out.read_text())), metrics
@@ -181,16 +182,16 @@ def outputs(bins, small):
 @pytest.mark.parametrize('average', ['score', 'prob'])
 @pytest.mark.parametrize('bs', [1, 2, 3, 16])
 def test_accuracy_is_that_of_mmaction2(outputs, mmaction2_results, bs, average):
-    from r2plus1d_postprocess import average as average_clips
-    from r2plus1d_postprocess import find_summaries, read_run
+    from r2plus1d_metrics import average_crops
+    from r2plus1d_outputs import find_summaries, read_run
     expected_scores, expected = mmaction2_results[average]
     printed = postprocess(f'--result_path={outputs[bs]}', f'--average_clips={average}').stdout
     result = json.loads(printed)
     assert set(expected) == {'top1_acc', 'top5_acc', 'mean_class_accuracy'}
     assert {key: result[key] for key in expected} == pytest.approx(expected, abs=5e-5)  # printed with 4 digits
     assert result['num_videos'] == 5 and result['average_clips'] == average
-    scores, _ = read_run(find_summaries(str(outputs[bs])), 3, 400)
-    np.testing.assert_allclose(average_clips(scores, average), expected_scores, rtol=0, atol=1e-4)
+    scores, _ = read_run(find_summaries(str(outputs[bs])), 3, 400, 5)
+    np.testing.assert_allclose(average_crops(scores, average), expected_scores, rtol=0, atol=1e-4)
 
 
 def test_batch_16_gives_the_outputs_of_batch_1(outputs):
@@ -206,12 +207,16 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
         '--soc_version=Ascend310P3', env=npu)
     for fmt in ('TXT', 'NPY', 'BIN'):
         options = ['--input', bins, '--batchsize', 2, '--outfmt', fmt, '--output_dirname', fmt]
-        python('-m', 'ais_bench', '--model', tmp_path / 'm.om', '--output', tmp_path / 'npu', *options, env=npu)
+        run(sys.executable, '-m', 'ais_bench', '--model', tmp_path / 'm.om', '--output', tmp_path / 'npu', *options,
+            env=npu)
         infer('--model', small.sim, '--output', tmp_path / 'cpu', '--backend', 'onnxruntime', *options)
         ours, theirs = ({p.name: p.read_bytes() for p in (tmp_path / side / fmt).iterdir()} for side in ('cpu', 'npu'))
         assert ours == theirs and len(ours) == 5
     ours, theirs = (json.loads((tmp_path / side / 'TXT_summary.json').read_text()) for side in ('cpu', 'npu'))
-    assert set(ours) == set(theirs)
+    assert set(ours) == set(theirs) | {'engine', 'batchsize', 'num_videos'}
+    assert ours['batchsize'] == 2 and ours['num_videos'] == 5
+    assert ours['engine']['name'].startswith('ONNX Runtime') and ours['engine']['precision'] == 'f32'
+    assert set(ours['engine']) == {'name', 'version', 'precision', 'cpu'}
     for key in theirs:
         if isinstance(theirs[key], dict) and key != 'filesinfo':
             assert set(ours[key]) == set(theirs[key])
@@ -226,10 +231,10 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
 
 def test_natural_order_and_files_of_several_samples(dataset, small, tmp_path):
     """A batch of 6 from files of 3 samples, in the order 2 before 10."""
-    import r2plus1d_infer
+    from r2plus1d_files import list_inputs
     for n in (10, 2, 1):
         (tmp_path / f'b{n}.bin').write_bytes(b'0' * 12)
-    assert [os.path.basename(f) for f in r2plus1d_infer.list_files(str(tmp_path))] == ['b1.bin', 'b2.bin', 'b10.bin']
+    assert [os.path.basename(f) for f in list_inputs(str(tmp_path))] == ['b1.bin', 'b2.bin', 'b10.bin']
     preprocess(dataset, small.config, tmp_path / 'bins', '--bts=3')
     infer('--model', small.sim, '--input', tmp_path / 'bins', '--batchsize', 6, '--output', tmp_path / 'out')
     infer('--model', small.sim, '--input', tmp_path / 'bins', '--output', tmp_path / 'out3')
@@ -269,7 +274,7 @@ def test_pure_inference(small, tmp_path):
 @pytest.fixture(scope='module')
 def video_config(dataset, small):
     """The small model with test videos read from the .avi files, and the list of them."""
-    python(ROOT / 'mmaction2/tools/data/build_file_list.py', 'ucf101', 'data/ucf101/videos/', '--level', '2',
+    start(ROOT / 'mmaction2/tools/data/build_file_list.py', 'ucf101', 'data/ucf101/videos/', '--level', '2',
            '--format', 'videos', '--shuffle', cwd=dataset)
     config = small.folder / 'video.py'
     text = small.config.read_text().replace('r2plus1d_r34_8x8x1', 'r2plus1d_r34_video_8x8x1')
@@ -279,18 +284,30 @@ def video_config(dataset, small):
 
 def test_seeking_gives_the_frames_of_mmaction2(dataset, video_config, monkeypatch):
     """SeekDecode against mmaction2's OpenCVDecode, for clips longer and shorter than a sample."""
-    import mmcv
+    from r2plus1d_data import Samples, read_config
 
-    from r2plus1d_preprocess import Samples
+    import mmcv
     monkeypatch.chdir(dataset)
+    cfg = read_config(str(video_config))
+    samples = Samples(cfg)
     steps = mmcv.Config.fromfile(str(video_config)).data.test.pipeline
     assert steps[2]['type'] == 'SeekDecode'
-    expected = Samples(str(video_config), options={'data.test.pipeline': [
-        dict(type='OpenCVDecode') if step['type'] == 'SeekDecode' else step for step in steps]})
-    samples = Samples(str(video_config))
+    cfg.data.test.pipeline = [dict(type='OpenCVDecode') if step['type'] == 'SeekDecode' else step for step in steps]
+    expected = Samples(cfg)
     assert len(samples) == 5
     for i in range(5):
         assert samples[i][0] == expected[i][0] and samples[i][1].tobytes() == expected[i][1].tobytes()
+
+
+def test_bins_straight_from_avi(dataset, video_config, monkeypatch):
+    """The script itself, with the config that names the decoding step, leaves the bins that the pipeline makes."""
+    from r2plus1d_data import Samples, read_config
+    start(ROOT / 'r2plus1d_preprocess.py', '--config', video_config, '--output_path', 'bins_avi', cwd=dataset)
+    monkeypatch.chdir(dataset)
+    samples = Samples(read_config(str(video_config)))
+    assert len(list((dataset / 'bins_avi').glob('*.bin'))) == len(samples) == 5
+    for i, (label, sample) in enumerate(samples[i] for i in range(5)):
+        assert (dataset / 'bins_avi' / f'bin{i}-{i}_{label}.bin').read_bytes() == sample.tobytes()
 
 
 def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
@@ -302,7 +319,7 @@ def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
     (tmp_path / 'classes.txt').write_text(''.join(f'{i} {name}\n' for i, name in enumerate(names, 1)), 'utf-8')
     expected = inference_recognizer(init_recognizer(str(small.config), str(small.checkpoint), 'cpu'), str(video))
     for config in (small.config, video_config):
-        done = python(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
+        done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
                       '--classes', tmp_path / 'classes.txt')
         found = [line.split(' ', 1) for line in done.stdout.splitlines()]
         assert [name for _, name in found] == [

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import CONFIG, REAL, ROOT, make_video, python, run
+from conftest import CONFIG, REAL, ROOT, make_video, run, start
 from test_chain import infer, mmaction2_samples, postprocess, preprocess, torch_model
 
 DEMO_CONFIG, CHECKPOINT = (ROOT / 'demo' / f'r2plus1d_r18_demo.{kind}' for kind in ('py', 'pth'))
@@ -38,9 +38,26 @@ def test_accuracy_of_the_demo(demo):
     assert again.count('done before') == 7 and again.endswith(text[text.index('\nThe small'):])
 
 
+def test_a_failure_inside_a_step_ends_the_demo(tmp_path):
+    """The function that runs a step, as demo/run.sh has it: what follows a failed command in a step is not run."""
+    text = (ROOT / 'demo/run.sh').read_text()
+    function = text[text.index('once() {'):text.index('\n}\n', text.index('once() {')) + 3]
+    script = f"""set -euo pipefail
+work=$PWD
+say() {{ :; }}
+fail() {{ echo "$1"; exit 1; }}
+{function}
+step() {{ false; touch went_on; }}
+once accuracy "judge" step
+"""
+    done = run('bash', '-c', script, cwd=tmp_path, check=False)
+    assert done.returncode == 1 and 'failed: judge' in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ['accuracy.log']
+
+
 def test_shuffled_frames_are_not_recognised(demo, tmp_path):
     """Every frame is still there: what is lost is the motion."""
-    python(ROOT / 'demo/shuffle_frames.py', demo / 'data/ucf101/rawframes', demo / 'shuffled')
+    start(ROOT / 'demo/shuffle_frames.py', demo / 'data/ucf101/rawframes', demo / 'shuffled')
     names = [sorted(p.name for p in (demo / folder).glob('*/*/*')) for folder in ('data/ucf101/rawframes', 'shuffled')]
     assert names[0] == names[1]
     infer('--model', demo / 'r2plus1d_sim.onnx', '--config', DEMO_CONFIG, '--output', tmp_path, '--outfmt', 'NPY',
@@ -51,13 +68,14 @@ def test_shuffled_frames_are_not_recognised(demo, tmp_path):
 
 def test_predictions_are_those_of_mmaction2(demo, tmp_path):
     """mmaction2's tools/test.py on the same checkpoint and videos: every prediction, and the accuracy."""
-    from r2plus1d_postprocess import average, read_run
-    done = python(ROOT / 'mmaction2/tools/test.py', DEMO_CONFIG, CHECKPOINT, '--out', tmp_path / 'scores.json',
+    from r2plus1d_metrics import average_crops
+    from r2plus1d_outputs import read_run
+    done = start(ROOT / 'mmaction2/tools/test.py', DEMO_CONFIG, CHECKPOINT, '--out', tmp_path / 'scores.json',
                   '--eval', 'top_k_accuracy', cwd=demo)
     expected = np.array(json.loads((tmp_path / 'scores.json').read_text()))
     summary, = (demo / 'predata_bts1_bs1_out').glob('*_summary.json')
-    scores, _ = read_run([str(summary)], 3, 12)
-    found = average(scores, 'prob')
+    scores, _ = read_run([str(summary)], 3, 12, len(expected))
+    found = average_crops(scores, 'prob')
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert (found.argmax(1) == expected.argmax(1)).all()
     ours = json.loads(postprocess('--result_path', summary, '--average_clips', 'prob').stdout)
@@ -113,7 +131,7 @@ def test_full_size_chain_on_one_video(demo, tmp_path):
         video.write_bytes(real.read_bytes())
     else:
         make_video(video, 164, 0)
-    python(ROOT / 'mmaction2/tools/data/build_rawframes.py', 'data/ucf101/videos/', 'data/ucf101/rawframes/', '--task',
+    start(ROOT / 'mmaction2/tools/data/build_rawframes.py', 'data/ucf101/videos/', 'data/ucf101/rawframes/', '--task',
            'rgb', '--level', '2', '--ext', 'avi', '--use-opencv', cwd=tmp_path)
     (tmp_path / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text(f'{name} 164 0\n')
     preprocess(tmp_path, CONFIG, 'bins')

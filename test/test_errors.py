@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from conftest import ROOT, call, python, run
+from conftest import ROOT, call, run, start
 
 
 def fails(done, status, *words):
@@ -57,7 +57,7 @@ def test_preprocess(folder, small):
     frame = sorted((folder / 'data/ucf101/rawframes').glob('*/*/img_00001.jpg'))[0]
     for damage in (lambda: frame.write_bytes(b'no jpeg'), frame.unlink):
         damage()
-        fails(preprocess(config, out), 1, frame.parent.name)
+        fails(preprocess(config, out, '--overwrite'), 1, frame.parent.name)
         assert sorted(os.listdir(folder / 'bins')) == before and not list(folder.glob('*.part'))
 
     (folder / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text('')
@@ -76,6 +76,66 @@ def test_a_run_replaces_the_bins_of_another(folder, small):
         assert len(list((folder / 'bins').glob('*.bin'))) == names
 
 
+def test_bins_that_are_there_are_kept(folder, small):
+    """The same config, list, dtype and --bts: nothing is made. Otherwise, or on demand: made again."""
+    def preprocess(*options, check=True):
+        return call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', *options, cwd=folder,
+                    check=check)
+
+    def stamps():
+        return {path.name: path.stat().st_mtime_ns for path in (folder / 'bins').iterdir()}
+
+    preprocess()
+    first = stamps()
+    assert 'kept' in preprocess().stderr and stamps() == first
+    preprocess('--overwrite')
+    second = stamps()
+    assert set(second) == set(first) and all(second[name] != first[name] for name in first)
+
+    bins = sorted((folder / 'bins').glob('*.bin'))
+    with open(bins[0], 'r+b') as f:
+        f.truncate(1000)
+    preprocess()
+    assert bins[0].stat().st_size == bins[1].stat().st_size
+    bins[0].unlink()
+    preprocess()
+    assert sorted((folder / 'bins').glob('*.bin')) == bins
+    for options in (['--dtype=uint8'], ['--cfg-options', 'data.test.pipeline.0.frame_interval=4']):
+        assert 'kept' not in preprocess(*options).stderr
+        assert 'kept' in preprocess(*options).stderr
+    lines = (folder / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()
+    (folder / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text('\n'.join(lines[::-1]) + '\n')
+    assert 'kept' not in preprocess(*options).stderr
+
+    (folder / 'bins/info.json').unlink()  # then nothing says that they are ours
+    before = stamps()
+    fails(preprocess(check=False), 1, 'bins', '--overwrite')
+    assert stamps() == before
+    preprocess('--overwrite')
+    assert 'info.json' in stamps()
+
+
+def test_old_bins_make_room_for_new_ones(folder, small, monkeypatch):
+    """Where the disk has no room for both, the old ones are removed first; where that is not enough, they stay."""
+    import collections
+    usage = collections.namedtuple('usage', 'total used free')
+    sample = 3 * 3 * 8 * 256 * 256 * 4
+
+    def preprocess(free, *options):
+        monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage(0, 0, free))
+        return call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', *options, cwd=folder,
+                    check=False)
+
+    assert preprocess(2 * sample).returncode == 0
+    before = sorted(os.listdir(folder / 'bins'))
+    assert len(before) == 3
+    fails(preprocess(sample, '--bts=4'), 1, 'bins', 'GB')
+    assert sorted(os.listdir(folder / 'bins')) == before
+    done = preprocess(sample, '--bts=2')
+    assert done.returncode == 0 and 'removed first' in done.stderr
+    assert len(os.listdir(folder / 'bins')) == 2 and not list(folder.glob('bins.*'))
+
+
 def test_predict(dataset, small, tmp_path):
     def predict(run, **changes):
         options = dict(model=small.sim, config=small.config, classes='classes.txt',
@@ -87,7 +147,7 @@ def test_predict(dataset, small, tmp_path):
         return call('r2plus1d_predict', *options, cwd=tmp_path, check=False)
 
     def apart(*options):
-        return python(ROOT / 'r2plus1d_predict.py', *options, cwd=tmp_path, check=False)
+        return start(ROOT / 'r2plus1d_predict.py', *options, cwd=tmp_path, check=False)
 
     (tmp_path / 'classes.txt').write_text('1 A\n2 B\n')
     (tmp_path / 'wrong.txt').write_text('A\nB\n')
@@ -101,7 +161,7 @@ def test_predict(dataset, small, tmp_path):
 
 def test_infer(bins, small, tmp_path):
     def infer(*options):
-        done = python(ROOT / 'r2plus1d_infer.py', *options, cwd=tmp_path, check=False)
+        done = start(ROOT / 'r2plus1d_infer.py', *options, cwd=tmp_path, check=False)
         assert not list(tmp_path.glob('out*')) or not list((tmp_path / 'out').iterdir())
         return done
 
@@ -116,8 +176,7 @@ def test_infer(bins, small, tmp_path):
     fails(infer(*model, '--input', 'empty', *out), 1, 'empty', 'no .bin')
 
     (tmp_path / 'm.om').write_bytes(b'om')
-    fails(infer('--model', 'm.om', '--input', bins, '--batchsize', '16'), 2,
-          f'python3 -m ais_bench --model m.om --input {bins} --batchsize 16')
+    fails(infer('--model', 'm.om', '--input', bins, '--batchsize', '16'), 1, 'm.om', 'ais_bench and aclruntime')
     (tmp_path / 'm.onnx').write_bytes(b'no onnx')
     fails(infer('--model', 'm.onnx', '--input', bins), 1, 'm.onnx', 'not an ONNX model')
 
@@ -144,7 +203,7 @@ def test_infer(bins, small, tmp_path):
 @pytest.fixture
 def result(bins, small, tmp_path):
     """out/run and out/run_summary.json of a run on five videos."""
-    python(ROOT / 'r2plus1d_infer.py', '--model', small.sim, '--input', bins, '--output', tmp_path / 'out',
+    start(ROOT / 'r2plus1d_infer.py', '--model', small.sim, '--input', bins, '--output', tmp_path / 'out',
            '--output_dirname', 'run', '--outfmt', 'TXT')
     return tmp_path / 'out'
 
@@ -192,6 +251,33 @@ def test_postprocess(result, tmp_path):
     fails(postprocess(result), 1, output.name)
 
 
+def test_missing_videos_are_noticed_wherever_it_is_started(bins, result, tmp_path):
+    """The last videos of the list are missing: only their number in the summary or in info.json tells that."""
+    def postprocess(cwd, *options):
+        return call('r2plus1d_postprocess', f'--result_path={result}', *options, cwd=cwd, check=False)
+
+    summary = json.loads((result / 'run_summary.json').read_text())
+    summary['filesinfo'] = dict(list(summary['filesinfo'].items())[:3])
+    (result / 'run_summary.json').write_text(json.dumps(summary))
+    fails(postprocess(tmp_path), 1, 'run_summary.json', '2 of 5')
+
+    # As ais_bench writes it: no number, and the input as it was given.
+    del summary['num_videos']
+    for info in summary['filesinfo'].values():
+        info['infiles'] = [f'{bins.name}/{os.path.basename(path)}' for path in info['infiles']]
+    (result / 'run_summary.json').write_text(json.dumps(summary))
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    fails(postprocess(bins.parent), 1, 'run_summary.json', '2 of 5')  # where the inference was started
+    fails(postprocess(elsewhere), 1, 'run_summary.json', '--num_videos')
+    (tmp_path / bins.name).mkdir()
+    shutil.copy(bins / 'info.json', tmp_path / bins.name)
+    fails(postprocess(elsewhere), 1, 'run_summary.json', '2 of 5')  # bins beside the results
+    shutil.rmtree(tmp_path / bins.name)
+    fails(postprocess(elsewhere, '--num_videos=5'), 1, 'run_summary.json', '2 of 5')
+    assert json.loads(postprocess(elsewhere, '--num_videos=3').stdout)['num_videos'] == 3
+
+
 # ---- the shell tests -----------------------------------------------------------------------------
 
 
@@ -233,7 +319,7 @@ def test_arguments_of_the_shell_tests(small, tmp_path):
 
 def test_parse_refuses_what_is_not_there(tmp_path):
     def parse(*options):
-        return python(ROOT / 'test/parse.py', f'--work_dir={tmp_path}', '--batch_sizes=1', *options, check=False)
+        return start(ROOT / 'test/parse.py', f'--work_dir={tmp_path}', '--batch_sizes=1', *options, check=False)
 
     fails(parse(), 1, 'result_bs1.json')
     (tmp_path / 'result_bs1.json').write_text('{')

@@ -3,7 +3,7 @@ import re
 
 import cv2
 import pytest
-from conftest import REAL, ROOT, python, run
+from conftest import REAL, ROOT, run, start
 
 SCRIPT = ROOT / 'demo' / 'make_dataset.py'
 
@@ -20,7 +20,7 @@ def lines(folder, name):
 
 def test_the_form_is_that_of_ucf101(tmp_path):
     for name, options in (('a', ['--workers', '1']), ('b', ['--workers', '2']), ('c', ['--seed', '1'])):
-        python(SCRIPT, '--out', tmp_path / name, '--split', 'test', '--classes', '2', '--clips', '1', *options)
+        start(SCRIPT, '--out', tmp_path / name, '--split', 'test', '--classes', '2', '--clips', '1', *options)
     a, b, c = (videos(tmp_path / name) for name in 'abc')
     assert a == b  # whatever the number of processes
     assert list(a) == list(c) and all(a[name] != c[name] for name in a)
@@ -44,11 +44,11 @@ def test_mmaction2_reads_it(tmp_path, monkeypatch):
     from mmaction.datasets import build_dataset
     monkeypatch.chdir(tmp_path)
     data, tools = 'data/ucf101', ROOT / 'mmaction2/tools/data'
-    python(SCRIPT, '--out', data, '--classes', '2', '--clips', '1')
-    python(tools / 'build_rawframes.py', f'{data}/videos/', f'{data}/rawframes/', '--task', 'rgb', '--level', '2',
+    start(SCRIPT, '--out', data, '--classes', '2', '--clips', '1')
+    start(tools / 'build_rawframes.py', f'{data}/videos/', f'{data}/rawframes/', '--task', 'rgb', '--level', '2',
            '--ext', 'avi', '--use-opencv')
     for form in ('rawframes', 'videos'):
-        python(tools / 'build_file_list.py', 'ucf101', f'{data}/{form}/', '--level', '2', '--format', form)
+        start(tools / 'build_file_list.py', 'ucf101', f'{data}/{form}/', '--level', '2', '--format', form)
     cfg = mmcv.Config.fromfile(str(ROOT / 'demo/r2plus1d_r18_demo.py')).data
     for part, listed, count in (('train', 'train', 36), ('test', 'val', 14)):
         steps = cfg[part].pipeline
@@ -69,18 +69,18 @@ def test_official_names(tmp_path):
     for name in ('classInd.txt', 'testlist01.txt'):
         text = (REAL / 'annotations' / name).read_bytes().splitlines(keepends=True)
         (tmp_path / 'names' / name).write_bytes(b''.join(text[:3] if name == 'testlist01.txt' else text))
-    python(SCRIPT, '--out', tmp_path / 'out', '--split', 'test', '--names', tmp_path / 'names')
+    start(SCRIPT, '--out', tmp_path / 'out', '--split', 'test', '--names', tmp_path / 'names')
     assert [name[len('videos/'):] for name in videos(tmp_path / 'out')] == lines(tmp_path / 'out', 'testlist01.txt')
 
 
 def test_bad_arguments(tmp_path):
     for options, word in ((['--classes', '0'], '--classes'), (['--names', tmp_path], 'classInd.txt')):
-        done = python(SCRIPT, '--out', tmp_path / 'x', *options, check=False)
+        done = start(SCRIPT, '--out', tmp_path / 'x', *options, check=False)
         assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / 'x').exists()
     for script, options in (('run.sh', ['--no']), ('run.sh', ['--clean', '--no'])):
         done = run('bash', ROOT / 'demo' / script, *options, check=False)
         assert done.returncode == 2 and '--no' in done.stderr
     for folder in tmp_path / 'none', ROOT / 'demo':  # not there; no frames in it
-        done = python(ROOT / 'demo/shuffle_frames.py', folder, tmp_path / 'x', check=False)
+        done = start(ROOT / 'demo/shuffle_frames.py', folder, tmp_path / 'x', check=False)
         assert done.returncode == 2 and str(folder) in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import CONFIG, ROOT, call, export, python
+from conftest import CONFIG, ROOT, call, export, start
 
 SCRIPT = ROOT / 'r2plus1d_optimize.py'
 CLASSES = 4
@@ -44,14 +44,13 @@ def fit(config, path):
     """A network that tells the clips apart, without training: its convolutions are random, its BatchNorm
     statistics are those of the training clips, its last layer is fitted to them. Returns the model.
     """
-    import mmcv
-    from mmaction.models import build_model
+    from r2plus1d_data import Samples, read_config
 
-    from r2plus1d_preprocess import Samples
+    from mmaction.models import build_model
     torch.manual_seed(0)
-    cfg = mmcv.Config.fromfile(str(config))
+    cfg = read_config(str(config))
     model = build_model(cfg.model).train()
-    samples = Samples(str(config), options={'data.test.ann_file': cfg.data.train.ann_file})
+    samples = Samples.of_training_split(cfg)
     labels, clips = zip(*(samples[i] for i in range(len(samples))))
     crops = torch.from_numpy(np.stack(clips)[:, 1])
     for name, module in model.named_modules():
@@ -95,8 +94,8 @@ def optimize(made):
     """optimize(*flags) runs the script in the data's folder: (status, stdout, stderr); APART where engines run."""
     def optimize(*flags, model=made.sim, config=made.config, apart=False):
         flags = ['--model', model, '--config', config, *flags]
-        start = partial(python, SCRIPT) if apart else partial(call, 'r2plus1d_optimize')
-        done = start(*flags, cwd=made.folder, check=False)
+        run_script = partial(start, SCRIPT) if apart else partial(call, 'r2plus1d_optimize')
+        done = run_script(*flags, cwd=made.folder, check=False)
         return done.returncode, done.stdout, done.stderr
 
     return optimize
@@ -114,14 +113,14 @@ def int8(made):
     """The int8 variant, made as the guide makes it, and its report."""
     pytest.importorskip('nncf', reason='NNCF is optional: pip install nncf')
     path = made.folder / 'r2plus1d_int8.onnx'
-    done = python(SCRIPT, '--model', made.sim, '--config', made.config, '--int8', '--output', path, cwd=made.folder)
+    done = start(SCRIPT, '--model', made.sim, '--config', made.config, '--int8', '--output', path, cwd=made.folder)
     return types.SimpleNamespace(path=path, report=json.loads(done.stdout))
 
 
 def samples(made, dtype, count=2):
     """A batch of test videos: count x crops x 3 x frames x H x W, one from each end of the list."""
-    from r2plus1d_preprocess import Samples
-    data = Samples(str(made.config), dtype)
+    from r2plus1d_data import Samples, read_config
+    data = Samples(read_config(str(made.config)), dtype)
     return np.stack([data[i][1] for i in (0, len(data) - 1, 4)[:count]])
 
 
@@ -129,7 +128,7 @@ def run_engine(backend, path, batch, precision='f32'):
     """What r2plus1d_infer.py gives for a batch, in a process of its own, as engines are run in all tests."""
     with tempfile.TemporaryDirectory() as folder:
         np.save(f'{folder}/x.npy', batch)
-        python(ROOT / 'r2plus1d_infer.py', '--model', path, '--input', f'{folder}/x.npy', '--batchsize', len(batch),
+        start(ROOT / 'r2plus1d_infer.py', '--model', path, '--input', f'{folder}/x.npy', '--batchsize', len(batch),
                '--backend', backend, '--precision', precision, '--output', folder, '--output_dirname', 'out',
                '--outfmt', 'NPY')
         return np.load(f'{folder}/out/x_0.npy')

@@ -11,21 +11,26 @@ import warnings
 import cv2
 import numpy as np
 import pytest
-from conftest import CONFIG, ROOT, call, python
+from conftest import CONFIG, ROOT, call, start
 from PIL import Image
+
+from r2plus1d_engines import cpu_name
 
 NAMES = ['ApplyEyeMakeup', '化眼妆', '<script>alert(1)</script>', 'A & "B" $x$ $y', 'IceDancing', '乐队行进']
 ENGINE_ARGS = ['r2plus1d_infer.py', '--model', './some <b> model.onnx', '--precision', 'bf16', '--outfmt', 'TXT']
+ENGINE = {'name': 'OpenVINO', 'version': '2031.4.0', 'precision': 'bf16', 'cpu': 'Some CPU <of> the run, 9.1 GHz'}
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 
 
 def summary(path, bs, times, files=None):
+    """Write the summary of a run at batch size BS, as r2plus1d_infer.py leaves it; TIMES: ms of each batch."""
     mean = float(np.mean(times))
+    figures = {'min': min(times), 'max': max(times), 'mean': mean, 'median': float(np.median(times)),
+               'percentile(99%)': float(np.percentile(times, 99)), 'count': len(times)}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({
         'filesinfo': files or {}, 'args': ENGINE_ARGS, 'throughput': 1000 * bs / mean, 'npu_compute_time_list': times,
-        'NPU_compute_time': {'min': min(times), 'max': max(times), 'mean': mean, 'median': float(np.median(times)),
-                             'percentile(99%)': float(np.percentile(times, 99)), 'count': len(times)}, 'pid': 1}))
+        'NPU_compute_time': figures, 'pid': 1, 'engine': ENGINE, 'batchsize': bs}))
 
 
 class Run:
@@ -96,7 +101,7 @@ def made(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp('report') / 'run')
     for bs, ms in ((1, [2000.0, 2500.0]), (4, [8000.0])):
         summary(run.folder / 'full' / f'bs{bs}' / '2026_03_04-06_00_00_summary.json', bs, ms)
-    done = python(ROOT / 'r2plus1d_report.py', *run.arguments(f'--extra=全 <i>full</i>={run.folder}/full'))
+    done = start(ROOT / 'r2plus1d_report.py', *run.arguments(f'--extra=全 <i>full</i>={run.folder}/full'))
     assert 'Warning' not in done.stderr and 'lyph' not in done.stderr, done.stderr
     return run, (run.folder / 'report' / 'index.html').read_text(encoding='utf-8')
 
@@ -194,9 +199,27 @@ def test_self_contained(made):
 def test_what_was_run(made):
     run, page = made
     text = text_of(page[page.index('What was run'):])
-    for fact in ('Model ./some <b> model.onnx', 'r2plus1d_infer.py, backend auto, precision bf16', '2026-03-04 05:06',
+    for fact in ('Model ./some <b> model.onnx',
+                 'Inference by OpenVINO 2031.4.0, bf16, on Some CPU <of> the run, 9.1 GHz', '2026-03-04 05:06',
                  f'25 videos of {run.folder}/list.txt', 'averaged by score', 'CPU '):
         assert fact in text
+    assert cpu_name() not in text and 'the machine that wrote this page' not in text
+
+
+def test_what_was_run_by_ais_bench(pristine, tmp_path):
+    """ais_bench's summaries name neither an engine nor a CPU nor the batch size."""
+    folder, arguments = copy_run(pristine, tmp_path, without='frames')
+    for path in folder.glob('predata_bts1_bs*_out/*_summary.json'):
+        content = json.loads(path.read_text())
+        del content['engine'], content['batchsize']
+        path.write_text(json.dumps(dict(content, args=['ais_bench', '-m', 'r2plus1d_bs1.om'])))
+    call('r2plus1d_report', *arguments, '--examples=0')
+    page = (folder / 'report' / 'index.html').read_text(encoding='utf-8')
+    text = text_of(page[page.index('What was run'):])
+    assert 'Model r2plus1d_bs1.om' in text and 'Inference by ais_bench, on an NPU' in text
+    assert f'CPU {cpu_name()}, ' in text and 'the machine that wrote this page' in text
+    rate = 16000 / np.mean(pristine.times)
+    assert f' 16 25 {rate:.4f} ' in text_of(page)
 
 
 def test_no_mistakes_and_prob(tmp_path):
@@ -256,22 +279,31 @@ def change(name, old, new):
     return apply
 
 
+def shorten_list(folder):
+    path = folder / 'list.txt'
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(''.join(lines[:-1]))
+
+
 ERRORS = {
     'no result': (lambda f: (f / 'result_bs16.json').unlink(), [], 1, 'result_bs16.json'),
     'no outputs': (lambda f: shutil.rmtree(f / 'predata_bts1_bs1_out'), [], 1, 'predata_bts1_bs1_out'),
     'other result': (change('result_bs1.json', '"num_videos": 25', '"num_videos": 24'), [], 1, 'result_bs1.json'),
     'old result': (change('result_bs1.json', 'average_clips', 'average'), [], 1, 'has no average_clips'),
     'other list': (change('list.txt', 'c02 20 2', 'c02 20 3'), [], 1, 'list.txt'),
+    'shorter list': (shorten_list, [], 1, 'list.txt: lists 24 videos'),
     'class index': (change('classInd.txt', '2 化', '7 化'), [], 1, 'line 2 is "7 化眼妆"'),
     'encoding': (lambda f: (f / 'classInd.txt').write_bytes('1 化眼妆'.encode('gbk')), [], 1, 'not UTF-8'),
     'few classes': (lambda f: (f / 'classInd.txt').write_text('1 a\n2 b\n'), [], 1, '2 classes'),
     'no frames': (lambda f: shutil.rmtree(f / 'frames'), [], 1, '--examples 0'),
-    'bad config': (lambda f: (f / 'config.py').write_text('data = 1'), [], 1, 'config.py: its data.test'),
+    'bad config': (lambda f: (f / 'config.py').write_text('data = 1'), [], 1, 'config.py: not a config with data.test'),
     'no summary': (None, ['--extra=full={}/frames'], 1, 'no *_summary.json'),
     'bad summary': (lambda f: (f / 'frames' / 'x_summary.json').write_text('{}'), ['--extra=full={}/frames'], 1,
                     'x_summary.json'),
     'extra': (None, ['--extra=full'], 2, 'NAME=DIR'),
     'batch sizes': (None, ['--batch_sizes=1,16'], 2, '1,16'),
+    'examples': (None, ['--examples=-1'], 2, '--examples -1'),
+    'crops': (None, ['--crops=0'], 2, '--crops'),
     'no config': (None, ['--config=none.py'], 2, 'none.py'),
     'no classes': (None, ['--classes=none.txt'], 2, 'none.txt'),
 }
@@ -282,15 +314,20 @@ def pristine(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp('errors') / 'run')
 
 
+def copy_run(run, tmp_path, without=''):
+    """(folder of a copy of a run, arguments for its report), without the files of that name."""
+    folder = tmp_path / 'run'
+    shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(without))
+    change('config.py', str(run.folder), str(folder))(folder)
+    return folder, [argument.replace(str(run.folder), str(folder)) for argument in run.arguments()]
+
+
 @pytest.mark.parametrize('case', ERRORS)
 def test_errors(case, pristine, tmp_path):
     damage, more, status, words = ERRORS[case]
-    folder = tmp_path / 'run'
-    shutil.copytree(pristine.folder, folder)
-    change('config.py', str(pristine.folder), str(folder))(folder)
+    folder, arguments = copy_run(pristine, tmp_path)
     if damage:
         damage(folder)
-    arguments = [argument.replace(str(pristine.folder), str(folder)) for argument in pristine.arguments()]
     done = call('r2plus1d_report', *arguments, *(argument.format(folder) for argument in more), check=False)
     assert done.returncode == status and words in done.stderr, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 or status == 2, done.stderr
@@ -299,11 +336,8 @@ def test_errors(case, pristine, tmp_path):
 
 def test_without_frames(pristine, tmp_path):
     """--examples 0 does what the error message about missing frames says."""
-    folder = tmp_path / 'run'
-    shutil.copytree(pristine.folder, folder, ignore=shutil.ignore_patterns('frames'))
-    change('config.py', str(pristine.folder), str(folder))(folder)
-    arguments = [argument.replace(str(pristine.folder), str(folder)) for argument in pristine.arguments('--examples=0')]
-    call('r2plus1d_report', *arguments)
+    folder, arguments = copy_run(pristine, tmp_path, without='frames')
+    call('r2plus1d_report', *arguments, '--examples=0')
     assert not (folder / 'report' / 'examples.png').exists()
 
 

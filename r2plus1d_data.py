@@ -1,0 +1,260 @@
+"""From a config of mmaction2 to samples: reading configs, decoding video files, running the test pipeline.
+
+    cfg = read_config('r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
+    label, sample = Samples(cfg)[0]                        # first video of the test split
+    _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
+
+mmaction2 reads the lists, samples the frames and runs the pipelines. What stands here are the joints, a decoder for
+video files, and a fast path for the end of the pipeline.
+"""
+import argparse
+import hashlib
+import json
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+
+from r2plus1d_files import InputError, empty_at_page, one_line
+
+import mmcv
+from mmaction.datasets import PIPELINES, build_dataset
+from mmaction.datasets.pipelines import Compose
+
+
+def read_config(path, options=()):
+    """The mmcv.Config in a file, changed by OPTIONS: texts like data.test.ann_file=list.txt, of --cfg-options.
+
+    Raises InputError unless it is a config with a test pipeline.
+    """
+    try:
+        cfg = mmcv.Config.fromfile(path)
+        cfg.merge_from_dict(parse_options(options or ()))
+        steps = cfg.data.test.pipeline
+    except Exception as e:  # a config is Python code: it can raise anything
+        raise InputError(f'{path}: not a config with data.test: {type(e).__name__}: {one_line(e)}')
+    if not steps:
+        raise InputError(f'{path}: its data.test has no pipeline')
+    return cfg
+
+
+def parse_options(texts):
+    """{'data.test.ann_file': 'list.txt'} of ['data.test.ann_file=list.txt'], by the rules of mmcv.DictAction."""
+    namespace = argparse.Namespace()
+    mmcv.DictAction([], dest='options')(None, namespace, texts)
+    return namespace.options
+
+
+def config_digest(cfg):
+    """SHA-256, in hexadecimal digits, of what a config says of the test data: list, folder and pipeline."""
+    return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def read_classes(path):
+    """The names in lines like "1 ApplyEyeMakeup", by label: the name on line 1 is that of label 0."""
+    try:
+        with open(path, encoding='utf-8-sig') as f:
+            lines = [line.split(None, 1) for line in f.read().split('\n') if line.strip()]
+    except UnicodeDecodeError:
+        raise InputError(f'{path}: not UTF-8; save it as UTF-8')
+    for number, line in enumerate(lines, 1):
+        if len(line) != 2 or line[0] != str(number):
+            raise InputError(f'{path}: line {number} is "{" ".join(line).strip()}", '
+                             f'expected "{number} <class name>"')
+    return [' '.join(name.split()) for _, name in lines]
+
+
+# ---- decoding --------------------------------------------------------------------------------------
+
+
+@PIPELINES.register_module()
+class SeekDecode:
+    """Pipeline step: decode the frames of a clip from a video file, by OpenCV, as RGB.
+
+    It stands in the place of mmaction2's OpenCVDecode, which seeks anew for each frame. MPEG-4 frames depend on the
+    frames before them, so this step decodes each frame from the first needed one to the last needed one once, and
+    converts only the needed ones. A frame that cannot be read is an error; OpenCVDecode takes another frame for it.
+    """
+
+    def __call__(self, results):
+        wanted = np.unique(results['frame_inds'])
+        frames = self.decode(results['video_reader'].vcap, wanted, results['total_frames'])
+        results['video_reader'] = None
+        results['imgs'] = [frames[index].copy() for index in results['frame_inds'].ravel()]
+        results['original_shape'] = results['imgs'][0].shape[:2]
+        results['img_shape'] = results['imgs'][0].shape[:2]
+        return results
+
+    @staticmethod
+    def decode(video, wanted, total_frames):
+        """{frame number: RGB array of height x width x 3} for the frame numbers WANTED, which ascend."""
+        position = int(wanted[0])
+        if position > 0:
+            found = video.set(cv2.CAP_PROP_POS_FRAMES, position) and int(video.get(cv2.CAP_PROP_POS_FRAMES))
+            if found != position:
+                raise OSError(f'cannot seek to frame {position}')
+        frames = {}
+        for index in wanted:
+            while position < index and video.grab():
+                position += 1
+            ok, frame = video.read()
+            if not ok:
+                raise OSError(f'frame {index} of {total_frames} cannot be read')
+            position += 1
+            frames[index] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        return frames
+
+
+def check_video_file(path):
+    """Raise InputError unless OpenCV can read a video from this file."""
+    if cv2.VideoCapture(path).get(cv2.CAP_PROP_FRAME_COUNT) < 1:
+        raise InputError(f'{path}: not a video that OpenCV can read')
+
+
+def steps_for_video_files(steps):
+    """The steps of a pipeline, changed where needed to begin with a video file instead of frames on disk."""
+    if steps[0]['type'] == 'OpenCVInit':
+        return steps
+    decoding = [{'type': 'SeekDecode'} if step['type'] == 'RawFrameDecode' else step for step in steps]
+    return [{'type': 'OpenCVInit'}, *decoding]
+
+
+# ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
+
+
+def listed_videos(cfg, data, steps):
+    """mmaction2's dataset of the list that DATA names (cfg.data.test or like it), with the pipeline STEPS."""
+    try:
+        return build_dataset(dict(data, pipeline=steps), dict(test_mode=True))
+    except Exception as e:  # mmaction2 checks little
+        raise InputError(f'{cfg.filename}: its data set cannot be read: {type(e).__name__}: {one_line(e)}')
+
+
+class VideoFiles:
+    """Video files with the part of the interface of mmaction2's datasets that this module uses. They have no labels."""
+
+    ann_file = None
+
+    def __init__(self, paths, steps):
+        self.video_infos = [dict(filename=path, label=-1, start_index=0, modality='RGB') for path in paths]
+        self.pipeline = Compose(steps_for_video_files(steps))
+        for path in paths:
+            check_video_file(path)
+
+    def __getitem__(self, index):
+        return self.pipeline(dict(self.video_infos[index]))
+
+
+class Videos(Dataset):
+    """What Samples and Clips have in common: a dataset of mmaction2 or VideoFiles, with names and labels."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+        infos = dataset.video_infos
+        self.list_file = dataset.ann_file
+        self.names = [info.get('frame_dir') or info['filename'] for info in infos]
+        self.labels = [int(info['label']) for info in infos]
+
+    def __len__(self):
+        return len(self.names)
+
+    def run_pipeline(self, index):
+        """The results dict of the pipeline for one video. Raises InputError, which names the video."""
+        try:
+            return self.dataset[index]
+        except Exception as e:
+            raise InputError(f'{self.names[index]}: no clip can be made of this video: {one_line(e)}')
+
+
+class Clips(Videos):
+    """The test videos of a config as far as the decoder, for whoever wants to see the frames.
+
+    An item is (frame numbers, frames): the frames of one clip as RGB arrays of height x width x 3, uint8.
+    """
+
+    def __init__(self, cfg):
+        steps = cfg.data.test.pipeline
+        decoders = [i for i, step in enumerate(steps) if step['type'].endswith('Decode')]
+        if not decoders:
+            raise InputError(f'{cfg.filename}: its data.test cannot be read: its pipeline has no decoder')
+        super().__init__(listed_videos(cfg, cfg.data.test, steps[:decoders[-1] + 1]))
+
+    def __getitem__(self, index):
+        clip = self.run_pipeline(index)
+        frames = [np.asarray(image) for image in clip['imgs'][:clip['clip_len']]]
+        return clip['frame_inds'].tolist()[:len(frames)], frames
+
+
+class Samples(Videos):
+    """The test videos of a config, as its test pipeline makes them.
+
+    An item is (label, array of crops x 3 x frames x height x width). With dtype float32 the array is byte for byte
+    what the pipeline gives. With uint8 it is what the pipeline has before Normalize, in the same layout, for a model
+    that normalizes (r2plus1d_optimize.py --uint8_input).
+
+    The steps of the pipeline up to the crops are run as they are. Normalize and FormatShape take longer than decoding
+    does; one table look-up from byte to float32, straight into the result, does the work of both. The table is what
+    mmcv.imnormalize makes of the 256 values. A pipeline with another end is run as it is.
+
+    Raises InputError.
+    """
+
+    FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
+
+    def __init__(self, cfg, dtype='float32', dataset=None):
+        """DATASET: other videos than the config's test split; see of_training_split() and of_files()."""
+        steps = cfg.data.test.pipeline
+        super().__init__(listed_videos(cfg, cfg.data.test, steps) if dataset is None else dataset)
+        self.dtype = np.dtype(dtype)
+        self.tables = None
+        if self.has_fast_end(steps):
+            self.dataset.pipeline.transforms = self.dataset.pipeline.transforms[:-len(self.FAST_END)]
+            self.tables = self.make_tables(steps[-4]['mean'], steps[-4]['std'])
+        elif dtype == 'uint8':
+            found = ', '.join(step['type'] for step in steps[-4:])
+            raise InputError(f'{cfg.filename}: --dtype uint8 needs a test pipeline that ends with Normalize, '
+                             f'FormatShape (NCTHW), Collect, ToTensor; this one ends with {found}')
+
+    @classmethod
+    def of_training_split(cls, cfg, dtype='float32'):
+        """The videos of the config's data.train, through the test pipeline."""
+        train = cfg.data.get('train')
+        while train and 'dataset' in train:  # RepeatDataset
+            train = train.dataset
+        if not train or not train.get('ann_file'):
+            raise InputError(f'{cfg.filename}: has no data.train with an ann_file to calibrate on')
+        return cls(cfg, dtype, listed_videos(cfg, train, cfg.data.test.pipeline))
+
+    @classmethod
+    def of_files(cls, cfg, paths, dtype='float32'):
+        """Video files, through the test pipeline, decoded straight from the files. The labels are -1."""
+        return cls(cfg, dtype, VideoFiles(paths, cfg.data.test.pipeline))
+
+    @classmethod
+    def has_fast_end(cls, steps):
+        if [step['type'] for step in steps[-4:]] != cls.FAST_END:
+            return False
+        normalize, format_shape = steps[-4:-2]
+        return format_shape['input_format'] == 'NCTHW' and not normalize.get('to_bgr')
+
+    def make_tables(self, mean, std):
+        """Three arrays, one a channel: the value in the sample for each value of a byte."""
+        values = np.repeat(np.arange(256, dtype=self.dtype)[:, None, None], 3, axis=2)
+        if self.dtype == np.float32:
+            mmcv.imnormalize_(values, np.array(mean, np.float32), np.array(std, np.float32), to_rgb=False)
+        return [np.ascontiguousarray(values[:, :, channel].T) for channel in range(3)]
+
+    def __getitem__(self, index):
+        results = self.run_pipeline(index)
+        label = int(results.get('label', self.labels[index]))
+        if self.tables is None:
+            return label, np.ascontiguousarray(results['imgs'], self.dtype)
+        images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
+        frames = results['clip_len']
+        height, width = images[0].shape[:2]
+        sample = empty_at_page((len(images) // frames, 3, frames, height, width), self.dtype)
+        for i, image in enumerate(images):
+            planes = sample[i // frames, :, i % frames]
+            for plane, channel, table in zip(planes, cv2.split(image), self.tables):
+                cv2.LUT(channel, table, plane)
+        return label, sample

@@ -1,0 +1,95 @@
+"""From the scores of crops to the accuracy of videos, and the figures of the original guide to compare with.
+
+Metrics come from mmaction2. It is imported when a metric is computed: PyTorch, which comes with it, takes seconds,
+and test/parse.py needs the guide's figures only.
+"""
+import numpy as np
+
+# The original guide's samples/s by batch size; a sample is one video of three crops.
+GUIDE_CHIPS = ('310', '310P', 'T4')
+GUIDE_RATES = {
+    1: (44.9012, 60.6969, 38.2989),
+    4: (49.2828, 80.4857, 38.8568),
+    8: (48.0392, 83.7505, 39.5354),
+    16: (49.0324, 84.0091, 40.3182),
+    32: (52.6588, 84.7777, 31.6976),
+}
+GUIDE_ACCURACY = {'310': (0.8892, 0.9741), '310P': (0.8923, 0.9745)}  # top-1, top-5 on UCF-101, test split 1
+REFERENCE_TOP1 = GUIDE_ACCURACY['310'][0]
+
+
+def softmax(scores):
+    """Probabilities along the last axis of an array of scores."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def average_crops(scores, average_clips):
+    """videos x crops x classes to videos x classes, as mmaction2's test_cfg.average_clips does it.
+
+    AVERAGE_CLIPS: 'score' averages the scores, 'prob' their softmax.
+    """
+    if average_clips == 'prob':
+        scores = softmax(scores)
+    return scores.mean(axis=1)
+
+
+def accuracy(scores, labels, average_clips):
+    """The accuracy JSON of scores (videos x crops x classes) and labels, as a dict; accuracies are fractions."""
+    from mmaction.core import mean_class_accuracy, top_k_accuracy
+    videos = average_crops(scores, average_clips)
+    top1, top5 = top_k_accuracy(videos, labels, (1, 5))
+    return {
+        'top1_acc': float(top1),
+        'top5_acc': float(top5),
+        'mean_class_accuracy': float(mean_class_accuracy(videos, labels)),
+        'num_videos': len(labels),
+        'average_clips': average_clips,
+    }
+
+
+def judge_accuracy(accuracies, reference, tolerance):
+    """(smallest top-1 of several accuracy JSONs, whether it is at least the REFERENCE less the TOLERANCE)."""
+    top1 = min(accuracy['top1_acc'] for accuracy in accuracies)
+    return top1, top1 >= reference - tolerance
+
+
+def top1_accuracy(scores, labels):
+    """Share of the videos whose average score (of videos x crops x classes) is highest for their label."""
+    return float(np.mean(average_crops(scores, 'score').argmax(axis=1) == np.array(labels)))
+
+
+# ---- several models of one checkpoint ----------------------------------------------------------------
+
+
+def choose_videos(num_videos, count, seed):
+    """The numbers, ascending, of COUNT videos by a seeded choice; of all where COUNT is None or not less."""
+    return sorted(np.random.default_rng(seed).permutation(num_videos)[:count].tolist())
+
+
+def compare_scores(expected, found):
+    """How far two models agree on the same videos, as a dict. Both arrays are videos x crops x classes.
+
+    max_abs_difference and rms_difference are of single scores. max_rel_difference is the largest difference over the
+    largest expected score. cosine is the smallest cosine similarity between the two models' scores of a crop.
+    The rest is of videos, the average of their crops: top1_agreement is the share of videos with the same best class,
+    top5_agreement the mean share of the five best classes that are the same, and first_top1_difference the position of
+    the first video with another best class (None if there is none).
+    """
+    difference = np.abs(found.astype(np.float64) - expected)
+    lengths = np.linalg.norm(expected, axis=-1) * np.linalg.norm(found, axis=-1)
+    cosine = (expected.astype(np.float64) * found).sum(axis=-1) / np.maximum(lengths, 1e-30)
+    best_expected = np.argsort(-average_crops(expected, 'score'), axis=1, kind='stable')[:, :5]
+    best_found = np.argsort(-average_crops(found, 'score'), axis=1, kind='stable')[:, :5]
+    same_top1 = best_expected[:, 0] == best_found[:, 0]
+    same_top5 = [len(set(a) & set(b)) / len(a) for a, b in zip(best_expected.tolist(), best_found.tolist())]
+    differing = np.flatnonzero(~same_top1).tolist()
+    return {
+        'max_abs_difference': float(difference.max()),
+        'max_rel_difference': float(difference.max() / max(np.abs(expected).max(), 1e-30)),
+        'rms_difference': float(np.sqrt(np.mean(difference**2))),
+        'cosine': float(cosine.min()),
+        'top1_agreement': float(same_top1.mean()),
+        'top5_agreement': float(np.mean(same_top5)),
+        'first_top1_difference': differing[0] if differing else None,
+    }

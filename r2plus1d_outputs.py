@@ -1,0 +1,348 @@
+"""What inference hands on: outputs, the summary of a run, and the files of test/eval_acc_perf.sh.
+
+    r2plus1d_infer.py or ais_bench -> outputs, summary -> r2plus1d_postprocess.py -> accuracy JSON -> parse, report
+
+The forms are those of ais_bench (Ascend/tools, ais-bench_workload/tool/ais_bench): <output>/<name>/ has one file
+for each input file and output of the model, and <output>/<name>_summary.json says which belong together, how long
+each batch took, and the throughput. With several devices these are <output>/<name>/device<n>/ and
+<output>/<name>/device<n>_summary.json. Each name and each form stands here once, its writer beside its reader.
+"""
+import argparse
+import collections
+import glob
+import os
+import re
+import shutil
+import sys
+import time
+
+import numpy as np
+
+from r2plus1d_files import InputError, log, one_line, read_bin_name, read_info, read_json, write_json
+
+SUMMARY_ENDING = '_summary.json'
+
+
+def output_name(input_path, index, extension):
+    """Name of the file with output INDEX of an input file."""
+    return f'{os.path.basename(input_path).split(".")[0]}_{index}.{extension}'
+
+
+def save_output(path, array):
+    """Save an array by the ending of the name: .npy, .bin (its bytes) or .txt (six decimals, a line a row)."""
+    if path.endswith('.npy'):
+        np.save(path, array)
+    elif path.endswith('.bin'):
+        array.tofile(path)
+    else:
+        with open(path, 'w') as f:
+            for row in array.reshape(-1, array.shape[-1]):
+                f.write(''.join('%f ' % value for value in row) + '\n')
+
+
+def read_output(path, crops, num_classes):
+    """The scores that save_output() or ais_bench saved: float32, videos x CROPS x classes.
+
+    NUM_CLASSES is that of a .bin file, which does not say its shape. Raises InputError.
+    """
+    try:
+        if path.endswith('.npy'):
+            scores = np.load(path)
+        elif path.endswith('.txt'):
+            if os.path.getsize(path) == 0:
+                raise InputError(f'{path}: is empty; was the inference interrupted?')
+            scores = np.loadtxt(path, dtype=np.float32, ndmin=2)
+        else:
+            scores = np.fromfile(path, np.float32)
+            if scores.size % num_classes:
+                raise InputError(f'{path}: {scores.size} values are not rows of {num_classes}; give --num_classes')
+            scores = scores.reshape(-1, num_classes)
+    except (OSError, ValueError) as e:
+        raise InputError(f'{path}: cannot be read: {one_line(e)}')
+    if scores.ndim != 2 or not scores.size or len(scores) % crops:
+        raise InputError(f'{path}: found an array of {"x".join(map(str, scores.shape))}, '
+                         f'expected {crops} rows (crops) for each video')
+    if not np.isfinite(scores).all():
+        raise InputError(f'{path}: holds values that are not finite')
+    return scores.astype(np.float32).reshape(-1, crops, scores.shape[1])
+
+
+class OutputWriter:
+    """The folder of outputs of one run and the summary beside it. Both appear when finish() is called.
+
+    Used as a context manager, which removes what an unfinished run has written. Without a folder (OUTPUT is
+    None) nothing is written.
+    """
+
+    def __init__(self, output, dirname, outfmt):
+        self.folder = None
+        if output:
+            self.folder = os.path.join(output, dirname or time.strftime('%Y_%m_%d-%H_%M_%S'))
+        self.extension = outfmt.lower()
+        self.filesinfo = {}
+        self.stopped = False  # set by whoever wants the threads that add outputs to end
+
+    def __enter__(self):
+        if self.folder:
+            self.part = self.folder + '.part'
+            shutil.rmtree(self.part, ignore_errors=True)
+            os.makedirs(self.part)
+        return self
+
+    def __exit__(self, *_):
+        if self.folder:
+            shutil.rmtree(self.part, ignore_errors=True)
+
+    def add(self, first_id, names, outputs):
+        """Save what belongs to each input file of a batch.
+
+        FIRST_ID is the number of the first of the NAMES among all input files; a name of None is padding.
+        Each array of OUTPUTS is split along its first axis among the names.
+        """
+        if not self.folder:
+            return
+        for index, output in enumerate(outputs):
+            for j, (name, rows) in enumerate(zip(names, np.array_split(output, len(names)))):
+                if name is None:
+                    continue
+                file_name = output_name(name, index, self.extension)
+                save_output(os.path.join(self.part, file_name), rows)
+                info = self.filesinfo.setdefault(str(first_id + j), {'infiles': [name], 'outfiles': []})
+                info['outfiles'].append(os.path.join(self.folder, file_name))
+
+    def finish(self, summary):
+        """Move the outputs to their place and write the summary."""
+        if not self.folder:
+            return
+        os.makedirs(self.folder, exist_ok=True)
+        for name in os.listdir(self.part):
+            os.replace(os.path.join(self.part, name), os.path.join(self.folder, name))
+        filesinfo = {key: self.filesinfo[key] for key in sorted(self.filesinfo, key=int)}
+        write_json(self.folder + SUMMARY_ENDING, dict(filesinfo=filesinfo, **summary))
+        log(f'outputs: {self.folder}, {self.folder}{SUMMARY_ENDING}')
+
+
+def latency_statistics(times):
+    """ais_bench's figures of a list of times in ms."""
+    if not times:
+        return {'min': 0.0, 'max': 0.0, 'mean': 0.0, 'median': 0.0, 'percentile(99%)': 0.0, 'count': 0}
+    return {
+        'min': float(np.min(times)),
+        'max': float(np.max(times)),
+        'mean': float(np.mean(times)),
+        'median': float(np.median(times)),
+        'percentile(99%)': float(np.percentile(times, 99)),
+        'count': len(times),
+    }
+
+
+def make_summary(times, batch_size, engine, num_videos):
+    """The summary of a run, without the filesinfo that OutputWriter adds.
+
+    ais_bench's keys, and three more. TIMES: for each device a list of the ms of its batches. ENGINE: a dict of name,
+    version, precision and cpu, see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where
+    nothing says so. The throughput, in samples/s, is the sum over the devices.
+    """
+    all_times = [ms for device in times for ms in device]
+    return {
+        'args': sys.argv,
+        'NPU_compute_time': latency_statistics(all_times),
+        'H2D_latency': latency_statistics([]),
+        'D2H_latency': latency_statistics([]),
+        'throughput': sum(1000 * batch_size / float(np.mean(device)) for device in times),
+        'npu_compute_time_list': all_times,
+        'pid': os.getpid(),
+        'engine': engine,
+        'batchsize': batch_size,
+        'num_videos': num_videos,
+    }
+
+
+def find_summaries(path):
+    """The summary files of one run: of the newest run in a folder, of a run's folder, or the file itself.
+
+    Several devices leave several summaries. Raises InputError where there is none.
+    """
+    if os.path.isfile(path):
+        return [path]
+    if not os.path.isdir(path):
+        raise InputError(f'{path}: no such file or folder')
+    path = path.rstrip('/') or '/'
+    escaped = glob.escape(path)
+    for pattern in (escaped + SUMMARY_ENDING, escaped + '/device*' + SUMMARY_ENDING):
+        found = glob.glob(pattern)
+        if found:
+            return sorted(found)
+    runs = glob.glob(f'{escaped}/*{SUMMARY_ENDING}') + glob.glob(f'{escaped}/*/device*{SUMMARY_ENDING}')
+    if not runs:
+        raise InputError(f'{path}: no *{SUMMARY_ENDING} in it; did the inference finish?')
+    newest = max(runs, key=lambda run: (os.path.getmtime(run), run))
+    if os.path.basename(newest).startswith('device'):
+        return sorted(glob.glob(glob.escape(os.path.dirname(newest)) + '/device*' + SUMMARY_ENDING))
+    return [newest]
+
+
+def read_filesinfo(summary_path):
+    """[(input file, output file)] of a run, from its summary, for the model's first output.
+
+    The outputs lie beside the summary, wherever the two were moved together since they were written.
+    """
+    summary = read_json(summary_path)
+    folder = summary_path[:-len(SUMMARY_ENDING)]
+    pairs = []
+    try:
+        for info in summary['filesinfo'].values():
+            output = os.path.join(folder, os.path.basename(info['outfiles'][0]))
+            pairs.append((info['infiles'][0], output))
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise InputError(f'{summary_path}: not a summary of ais_bench')
+    if not pairs:
+        raise InputError(f'{summary_path}: lists no file')
+    return pairs
+
+
+def read_run(summaries, crops, num_classes, num_videos):
+    """(scores: float32, videos x CROPS x classes; labels: list of int) of a run, in the order of the data set.
+
+    SUMMARIES are the files of find_summaries(). Raises InputError unless each of NUM_VIDEOS videos is there once.
+    """
+    found = {}
+    for summary in summaries:
+        for bin_path, output in read_filesinfo(summary):
+            first, labels = read_bin_name(bin_path)
+            scores = read_output(output, crops, num_classes)
+            if len(scores) < len(labels):
+                raise InputError(f'{output}: {len(scores)} samples for the {len(labels)} labels of {bin_path}')
+            if max(labels) >= scores.shape[2]:
+                raise InputError(f'{bin_path}: label {max(labels)}, and the model has {scores.shape[2]} classes')
+            for i, label in enumerate(labels):
+                if first + i in found:
+                    raise InputError(f'{summary}: video {first + i} is there twice; was {os.path.dirname(bin_path)} '
+                                     'made anew between two runs?')
+                found[first + i] = (scores[i], label)
+    check_complete(summaries[0], found, num_videos)
+    order = sorted(found)
+    return np.stack([found[i][0] for i in order]), [found[i][1] for i in order]
+
+
+def check_complete(summary, found, num_videos):
+    """Raise InputError unless the video numbers FOUND are exactly those from 0 to NUM_VIDEOS - 1."""
+    missing = [i for i in range(num_videos) if i not in found]
+    if missing:
+        raise InputError(f'{summary}: {len(missing)} of {num_videos} videos are missing, the first is '
+                         f'number {missing[0]}; run the inference on all files')
+    if len(found) > num_videos:
+        raise InputError(f'{summary}: {len(found)} videos, and the data set has {num_videos}; '
+                         'are there files of another list among the bins?')
+
+
+def expected_videos(summaries):
+    """How many videos a run should have, by its summary or by the info.json of its bins; None where neither tells.
+
+    ais_bench notes its input as it was given, relative to the folder in which it was started. So the bins are
+    looked for from each folder above the summary, the nearest first, and from the folder of today.
+    """
+    summary = read_json(summaries[0])
+    noted = summary.get('num_videos') if isinstance(summary, dict) else None
+    if noted is not None:
+        return noted
+    input_path, _ = read_filesinfo(summaries[0])[0]
+    bins = os.path.dirname(input_path)
+    above = os.path.dirname(os.path.abspath(summaries[0]))
+    places = [above]
+    while os.path.dirname(above) != above:
+        above = os.path.dirname(above)
+        places.append(above)
+    for place in [*places, os.getcwd()]:
+        info = read_info(os.path.join(place, bins))
+        if info:
+            return info.get('num_videos')
+    return None
+
+
+Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 model engine cpu args')
+
+
+def read_performance(summaries):
+    """The speed of a run, from its summary files, as a Performance. Raises InputError.
+
+    batch_size; batches: how many; rate: samples/s; times: ms of each batch, an array; median, p99: ms; model: its file
+    name; engine: what ran, as text; cpu: that of the machine that ran it, None where the summary does not say it;
+    args: the command line.
+    """
+    path = summaries[0]
+    summary = read_json(path)
+    try:
+        figures = summary['NPU_compute_time']
+        rate = float(summary['throughput'])
+        args = [str(arg) for arg in summary['args']]
+        times = np.array(summary.get('npu_compute_time_list') or [figures['median']], float)
+        found = Performance(
+            # ais_bench does not note the batch size, but its throughput is 1000 * batch size / mean ms.
+            batch_size=summary.get('batchsize') or round(rate * figures['mean'] / 1000),
+            batches=int(figures['count']),
+            rate=rate,
+            times=times,
+            median=float(figures['median']),
+            p99=float(figures['percentile(99%)']),
+            model=option_of(args, ('--model', '-m'), 'unknown model'),
+            engine=describe_engine(summary),
+            cpu=(summary.get('engine') or {}).get('cpu'),
+            args=args,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py')
+    if not (np.isfinite(rate) and rate > 0 and (times > 0).all()):
+        raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py: its speed is {rate} samples/s')
+    return found
+
+
+def describe_engine(summary):
+    """Which engine a summary is of, as one line of text. ais_bench does not say it in its summary."""
+    engine = summary.get('engine')
+    if not engine and 'r2plus1d_infer' in str(summary['args'][0]):
+        return 'r2plus1d_infer.py of a version that did not note its engine'
+    if not engine:
+        return 'ais_bench, on an NPU'
+    return f'{engine["name"]} {engine["version"]}, {engine["precision"]}, on {engine["cpu"]}'
+
+
+def option_of(args, names, default):
+    """The value of the option that has one of the NAMES, in a command line."""
+    for arg, value in zip(args, [*args[1:], '']):
+        name, equals, attached = arg.partition('=')
+        if name in names:
+            return attached if equals else value
+    return default
+
+
+# ---- the files of test/eval_acc_perf.sh ------------------------------------------------------------
+
+BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d*(\s+[1-9]\d*)*\s*')
+ACCURACY_KEYS = ('top1_acc', 'top5_acc', 'mean_class_accuracy', 'num_videos', 'average_clips')
+
+
+def parse_batch_sizes(text):
+    """Type of the option --batch_sizes: "1 16" gives [1, 16]. A number that stands there twice counts once."""
+    if not BATCH_SIZES_FORM.fullmatch(text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a list of numbers with spaces between, such as "1 16"')
+    return list(dict.fromkeys(int(word) for word in text.split()))
+
+
+def outputs_folder(work_dir, batch_size):
+    return os.path.join(work_dir, f'predata_bts1_bs{batch_size}_out')
+
+
+def result_path(work_dir, batch_size):
+    return os.path.join(work_dir, f'result_bs{batch_size}.json')
+
+
+def read_result(work_dir, batch_size):
+    """(accuracy JSON, paths of the summaries) of one batch size, as test/eval_acc_perf.sh left them."""
+    path = result_path(work_dir, batch_size)
+    accuracy = read_json(path, 'run test/eval_acc_perf.sh for this batch size')
+    summaries = find_summaries(outputs_folder(work_dir, batch_size))
+    for key in ACCURACY_KEYS:
+        if not isinstance(accuracy, dict) or key not in accuracy:
+            raise InputError(f'{path}: has no {key}; run test/eval_acc_perf.sh again')
+    return accuracy, summaries
