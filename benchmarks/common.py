@@ -1,0 +1,27 @@
+"""What the files of the benchmark share: the root of the repository, its two configs, and run().
+
+Importing this module puts the root on sys.path, so that the root's modules can be imported.
+"""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from r2plus1d_files import InputError, one_line
+
+ROOT = sys.path[0]
+CONFIG = os.path.join(ROOT, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
+VIDEO_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_video_8x8x1_180e_ucf101_rgb2.py')
+
+
+def run(*command, cwd=None):
+    """Run a command in folder CWD, to its end. Returns its subprocess.CompletedProcess with stdout and stderr as text.
+
+    Raises InputError, with the last line that the command printed, when it fails.
+    """
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        printed = (done.stdout + done.stderr).strip() or 'it printed nothing'
+        raise InputError(f'{" ".join(words)}: exit status {done.returncode}: {one_line(printed.splitlines()[-1])}')
+    return done

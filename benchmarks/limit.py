@@ -1,0 +1,163 @@
+"""Measure the limit of the machine: the fastest of several matrix products and convolutions, at each precision.
+
+    python benchmarks/limit.py --seconds 0.5
+
+prints a list of {"precision", "operation", "gflops", "runs_in"} as JSON: GFLOP/s, and OpenVINO's word for the number
+format in which it ran the operation. A CPU without bf16 has no entries of bf16.
+"""
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+
+import numpy as np
+import onnx
+from common import ROOT, run
+from gflop import count_gflop
+from onnx import TensorProto, helper, numpy_helper
+
+from r2plus1d_engines import OpenVINO
+
+CROPS = 3
+PRODUCTS = [1024, 2048]  # rows and columns
+# channels, frames, height and width of the feature maps of the model's four stages
+STAGES = [(64, 8, 64), (128, 4, 32), (256, 2, 16), (512, 1, 8)]
+KERNELS = [(1, 3, 3), (3, 1, 1)]
+DEPTH = 4  # operations in a row, so that the conversion of the first input and of the last output weighs little
+
+# OpenVINO's names: of what a CPU can do, and of the number formats in which an operation then runs
+CAPABILITIES = {'f32': 'FP32', 'bf16': 'BF16', 'int8': 'INT8'}
+RUNTIME_PRECISIONS = {'f32': ['f32'], 'bf16': ['bf16'], 'int8': ['u8', 'i8']}
+
+# ---- operations ------------------------------------------------------------------------------------
+
+
+class Chain:
+    """An ONNX graph of DEPTH equal operations in a row, with random weights. int8: with Quantize- and DequantizeLinear.
+
+    With a kernel they are convolutions that keep the shape of their input, without one matrix products.
+    """
+
+    def __init__(self, shape, kernel, int8):
+        self.nodes = []
+        self.weights = []
+        self.rng = np.random.default_rng(0)
+        name = 'x'
+        for _ in range(DEPTH):
+            source = name
+            if int8:
+                source = self.quantize(name)
+            name = self.add_operation(source, shape[1], kernel, int8)
+        graph = helper.make_graph(
+            self.nodes, 'chain', [helper.make_tensor_value_info('x', TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)], self.weights)
+        self.model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7)
+
+    def add(self, kind, *inputs, **attributes):
+        """Add a node; inputs are names of tensors, or arrays. Returns the name of its output."""
+        names = []
+        for tensor in inputs:
+            if not isinstance(tensor, str):
+                name = f'constant{len(self.weights)}'
+                self.weights.append(numpy_helper.from_array(tensor, name))
+                tensor = name
+            names.append(tensor)
+        output = f'{kind}{len(self.nodes)}'
+        self.nodes.append(helper.make_node(kind, names, [output], output, **attributes))
+        return output
+
+    def quantize(self, name):
+        """A tensor as uint8, which is how NNCF quantizes what follows a Relu. A step is 4 / 255: values are about 1."""
+        step, zero = np.float32(4 / 255), np.uint8(0)
+        quantized = self.add('QuantizeLinear', name, np.array(step), np.array(zero))
+        return self.add('DequantizeLinear', quantized, np.array(step), np.array(zero))
+
+    def add_operation(self, source, channels, kernel, int8):
+        """Weights are such that the values stay about as large as they are; int8 ones have steps of 1 / 40 of that."""
+        shape = (channels, channels, *kernel)
+        scale = 1 / np.sqrt(channels * np.prod(kernel))
+        weight = self.rng.standard_normal(shape, dtype=np.float32)
+        if int8:
+            rounded = np.clip(np.round(weight * 40), -127, 127).astype(np.int8)
+            weight = self.add('DequantizeLinear', rounded, np.array(scale / 40, np.float32), np.array(0, np.int8))
+        else:
+            weight = (weight * scale).astype(np.float32)
+        if not kernel:
+            return self.add('MatMul', source, weight)
+        pads = [length // 2 for length in kernel]
+        return self.add('Conv', source, weight, kernel_shape=kernel, pads=pads * 2)
+
+
+def measure(precision, shape, kernel, seconds):
+    """(GFLOP/s in the fastest of several runs, number format in which it ran) of a chain, by the project's engine."""
+    model = Chain(shape, kernel, precision == 'int8').model
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'chain.onnx')
+        onnx.save(model, path)
+        engine = OpenVINO(path, precision, 0)
+    engine.prepare(shape[0])
+    batch = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
+    engine(batch)
+    times = []
+    while len(times) < 3 or sum(times) < seconds:
+        before = time.perf_counter()
+        engine(batch)
+        times.append(time.perf_counter() - before)
+    return count_gflop(model, shape[0]) / min(times), runtime_precision(engine)
+
+
+def runtime_precision(engine):
+    """OpenVINO's word for the number format in which it runs the operations of a chain; several with commas between."""
+    found = set()
+    for node in engine.request.get_compiled_model().get_runtime_model().get_ops():
+        info = node.get_rt_info()
+        if info['layerType'].astype(str) in ('Convolution', 'FullyConnected', 'MatMul'):
+            found.add(info['runtimePrecision'].astype(str))
+    return ','.join(sorted(found))
+
+
+def measure_all(seconds):
+    import openvino
+    operations = {f'MatMul of {n} x {n}': ([n, n], ()) for n in PRODUCTS}
+    for channels, frames, side in STAGES:
+        for kernel in KERNELS:
+            name = f'Conv {"x".join(map(str, kernel))} of {channels} x {frames} x {side} x {side}'
+            operations[name] = ([CROPS, channels, frames, side, side], kernel)
+    found = []
+    capabilities = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    for precision, capability in CAPABILITIES.items():
+        for name, (shape, kernel) in operations.items():
+            if capability in capabilities:
+                gflops, runs_in = measure(precision, shape, kernel, seconds)
+                found.append({'precision': precision, 'operation': name, 'gflops': gflops, 'runs_in': runs_in})
+    return found
+
+
+# ---- for benchmark.py ------------------------------------------------------------------------------
+
+
+def measure_in_process(seconds):
+    """What this script prints, as a list."""
+    return json.loads(run(sys.executable, f'{ROOT}/benchmarks/limit.py', '--seconds', seconds).stdout)
+
+
+def fastest(found):
+    """The fastest entry at each precision, as a list. An entry that did not run at its precision does not count."""
+    best = {}
+    for entry in found:
+        precision = entry['precision']
+        if entry['runs_in'] in RUNTIME_PRECISIONS[precision]:
+            best[precision] = max(best.get(precision, entry), entry, key=lambda entry: entry['gflops'])
+    return list(best.values())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--seconds', type=float, default=0.5, help='least time of an operation (default: 0.5)')
+    print(json.dumps(measure_all(parser.parse_args().seconds), indent=1))
+
+
+if __name__ == '__main__':
+    main()

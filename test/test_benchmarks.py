@@ -1,0 +1,177 @@
+"""The benchmark: that it measures what it says. Its figures are of no interest here."""
+import importlib.util
+import json
+import platform
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import ROOT, run, start
+
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+import engines
+import gflop
+import limit
+import tables
+import videos
+
+SECONDS = 20
+needs_openvino = pytest.mark.skipif(not importlib.util.find_spec('openvino'), reason='needs OpenVINO')
+
+
+@pytest.fixture
+def quick_start(monkeypatch):
+    """Let the benchmark start its Python scripts by start(), which saves the time of their imports."""
+
+    def start_script(executable, *command, cwd=None):
+        assert executable == sys.executable
+        return start(*command, cwd=cwd)
+
+    monkeypatch.setattr(engines, 'run', start_script)
+    monkeypatch.setattr(videos, 'run', start_script)
+
+
+# ---- tables ----------------------------------------------------------------------------------------
+
+
+def test_tables_of_the_committed_results(tmp_path):
+    results = json.loads((ROOT / 'benchmarks/results.json').read_text())
+    committed = (ROOT / 'benchmarks/results.md').read_text()
+    rows = [line for line in committed.splitlines() if line.startswith('|')]
+    assert len(rows) > 20
+    assert [line for line in tables.markdown(results).splitlines() if line.startswith('|')] == rows
+    tables.draw_chart(results, tmp_path / 'chart.png')
+    assert (tmp_path / 'chart.png').read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.parametrize('precision, share', [('f32', 2 * 300 / 1000), ('int8', 2 * 300 / 3000), ('bf16', None)])
+def test_share_is_of_the_limit_at_the_same_precision(precision, share):
+    results = {'gflop': 300, 'limit_gflops': {'f32': 1000, 'int8': 3000}}
+    assert tables.share_of_limit({'rate': 2, 'precision': precision}, results) == share
+
+
+# ---- the arithmetic and the limit ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('kernel, strides, pads', [
+    ((1, 3, 3), (1, 1, 1), (0, 1, 1)),
+    ((3, 1, 1), (2, 1, 1), (1, 0, 0)),
+    ((1, 7, 7), (1, 2, 2), (0, 3, 3)),
+    ((1, 1, 1), (1, 2, 2), (0, 0, 0)),
+])
+def test_arithmetic_of_a_convolution(kernel, strides, pads):
+    """With ones for input and weights, the sum of a convolution's outputs is the number of its products."""
+    batch = torch.ones(2, 3, 2, 8, 10)
+    weight = torch.ones(5, 3, *kernel)
+    output = torch.nn.functional.conv3d(batch, weight, stride=strides, padding=pads)
+    tensors = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, list(array.shape))
+               for name, array in (('x', batch), ('y', output))]
+    node = onnx.helper.make_node('Conv', ['x', 'w'], ['y'], kernel_shape=kernel, strides=strides, pads=pads * 2)
+    weights = [onnx.numpy_helper.from_array(weight.numpy(), 'w')]
+    graph = onnx.helper.make_graph([node], 'graph', tensors[:1], tensors[1:], weights)
+    assert gflop.count_gflop(onnx.helper.make_model(graph), 2) == pytest.approx(2 * float(output.sum()) / 1e9)
+
+
+@pytest.mark.parametrize('int8', [False, True])
+def test_arithmetic_of_a_chain(int8):
+    products = limit.Chain([64, 64], (), int8).model
+    assert gflop.count_gflop(products, 64) == pytest.approx(limit.DEPTH * 2 * 64**3 / 1e9)
+    # A kernel of three frames on a single frame: two thirds of it lie on the padding.
+    convolutions = limit.Chain([3, 16, 1, 8, 8], (3, 1, 1), int8).model
+    assert gflop.count_gflop(convolutions, 3) == pytest.approx(limit.DEPTH * 2 * 3 * 16 * 16 * 8 * 8 / 1e9)
+
+
+@needs_openvino
+def test_operations_run_at_their_precision():
+    """Small ones, in a process of their own. On x86-64 OpenVINO has int8."""
+    code = ('import json, limit; limit.PRODUCTS = [64]; limit.STAGES = [(16, 2, 8)]; '
+            'print(json.dumps(limit.measure_all(0)))')
+    found = json.loads(run(sys.executable, '-c', code, cwd=ROOT / 'benchmarks').stdout)
+    precisions = {entry['precision'] for entry in found}
+    assert precisions >= ({'f32', 'int8'} if platform.machine() == 'x86_64' else {'f32'})
+    assert len(found) == 3 * len(precisions)
+    for entry in found:
+        assert entry['runs_in'] in {'f32': ['f32'], 'bf16': ['bf16'], 'int8': ['u8', 'i8']}[entry['precision']], entry
+        assert entry['gflops'] > 0
+
+
+def test_limit_is_the_fastest_at_the_precision_itself():
+    found = [{'precision': precision, 'gflops': gflops, 'runs_in': runs_in}
+             for precision, gflops, runs_in in [('f32', 5, 'f32'), ('f32', 7, 'f32'), ('f32', 6, 'f32'),
+                                                ('int8', 9, 'f32'), ('int8', 8, 'u8'), ('bf16', 7, 'f32')]]
+    assert {entry['precision']: entry['gflops'] for entry in limit.fastest(found)} == {'f32': 7, 'int8': 8}
+
+
+# ---- engines ---------------------------------------------------------------------------------------
+
+
+def test_rows():
+    names = [row.name for row in engines.ROWS]
+    assert len(set(names)) == len(names)
+    assert [row.name for row in engines.choose_rows('infer', ['f32', 'int8'])] == [
+        engines.EAGER, 'r2plus1d_infer.py f32', 'r2plus1d_infer.py int8']
+
+
+@needs_openvino
+def test_measurements_of_one_model_are_of_one_unit(small, quick_start):
+    """benchmark_app prints ms and runs the same engine as r2plus1d_infer.py: a wrong unit would be a factor of 1000."""
+    rows = {row.name: row for row in engines.ROWS}
+    ours = engines.measure(rows['r2plus1d_infer.py f32'], small.sim, 1, 0)
+    assert len(ours['times']) == 1
+    assert 0 < ours['times'][0] < ours['start'] and ours['peak_mb'] > 10
+    for name in ('benchmark_app f32', 'ONNX Runtime'):
+        median = np.median(engines.measure(rows[name], small.sim, 1, 0)['times'])
+        assert 0.05 < median / ours['times'][0] < 20
+
+
+# ---- videos ----------------------------------------------------------------------------------------
+
+
+def test_ways_to_preprocess_write_the_same_bins(dataset, tmp_path):
+    """More videos than the list has, so that some are there twice."""
+    count = 6
+    folders = []
+    for i, (_, preprocess) in enumerate(videos.PREPROCESSING):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        preprocess(str(dataset), str(folder), count)
+        folders.append(folder)
+    lines = (dataset / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()
+    assert len(lines) < count
+    labels = [(lines * 2)[i].split()[-1] for i in range(count)]
+    names = {f'bin{i}-{i}_{label}.bin' for i, label in enumerate(labels)}
+    guide, floats, integers = ({path.name: path for path in folder.iterdir()} for folder in folders)
+    assert guide.keys() == floats.keys() == integers.keys() == names
+    for name in guide:
+        assert guide[name].read_bytes() == floats[name].read_bytes()
+        assert integers[name].stat().st_size * 4 == floats[name].stat().st_size
+
+
+@needs_openvino
+def test_from_avi_files_to_the_accuracy(dataset, small, quick_start, monkeypatch, tmp_path):
+    monkeypatch.setattr(videos, 'CONFIG', str(small.config))
+    found = videos.measure_end_to_end(dataset, tmp_path, small.checkpoint, {'f32': small.sim}, 3, 1)
+    theirs, ours = found['results'].values()
+    assert found['videos'] == 3
+    assert theirs['seconds'][0] > found['frames_seconds'][0] > 0
+    # Decoding takes time that pure inference does not: about 0.6 with the small model, and a busy machine blurs it.
+    assert ours['seconds'][0] > 0 and 0.05 < ours['share'][0] < 2
+    copied = [path.stat().st_size for path in (tmp_path / 'data/ucf101/videos').rglob('*.avi')]
+    assert len(copied) == 3
+    assert found['bytes'][0] == sum(copied) < found['bytes'][1]
+
+
+# ---- the command -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--frames', 'nowhere'], 'nowhere/data/ucf101/videos: not found'),
+    (['--frames', '.', '--batch_sizes', '1 x'], '--batch_sizes "1 x": expected whole numbers'),
+    (['--frames', '.', '--output', 'nowhere/results'], 'expected a name in a folder that exists'),
+])
+def test_wrong_arguments(dataset, options, message):
+    done = start(ROOT / 'benchmarks/benchmark.py', *options, cwd=dataset, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
