@@ -43,6 +43,8 @@ def script_main(main):
 
     @functools.wraps(main)
     def wrapper():
+        # Since 2024 ais_bench takes no file that others than its owner may write.
+        os.umask(os.umask(0) | 0o022)
         try:
             main()
         except (InputError, OSError) as e:
@@ -77,7 +79,7 @@ def read_json(path, hint='was the step that writes it interrupted?'):
             return json.load(f)
     except FileNotFoundError:
         raise InputError(f'{path}: no such file; {hint}')
-    except ValueError:
+    except (ValueError, RecursionError):  # damaged, not text, or nested too deep
         raise InputError(f'{path}: not JSON; {hint}')
 
 
@@ -176,10 +178,27 @@ def read_info(folder):
     path = os.path.join(folder, INFO)
     if not os.path.isfile(path):
         return None
-    info = read_json(path, 'make the bins again with r2plus1d_preprocess.py --overwrite')
+    remedy = 'make the bins again with r2plus1d_preprocess.py --overwrite'
+    info = read_json(path, remedy)
     if not isinstance(info, dict):
-        raise InputError(f'{path}: not what r2plus1d_preprocess.py writes; make the bins again with --overwrite')
+        raise InputError(f'{path}: not what r2plus1d_preprocess.py writes; {remedy}')
+    for key in ('num_videos', 'bts'):
+        if key in info and not is_count(info[key]):
+            found = one_line(info[key], 50)
+            raise InputError(f'{path}: {key} is {found}, expected a whole number of 1 or more; {remedy}')
+    if info.get('dtype', 'float32') not in ('float32', 'uint8'):
+        raise InputError(f'{path}: dtype is {one_line(info["dtype"], 50)}, expected float32 or uint8; {remedy}')
     return info
+
+
+def is_count(value):
+    """Whether a value from a JSON file is a whole number of 1 or more. (True is an int in Python, and no count.)"""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_fraction(value):
+    """Whether a value from a JSON file is a finite number from 0 to 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def is_bin_folder_entry(name):

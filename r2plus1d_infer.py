@@ -50,27 +50,33 @@ def run_batches(source, engine, indices, loop, outputs, bar):
 
 
 def run_devices(source, engines, loop, outputs):
-    """Divide the batches among the engines, which work at the same time. Returns a list of ms for each engine."""
-    shares = [range(i, len(source.groups), len(engines)) for i in range(len(engines))]
-    with tqdm(total=len(source.groups), unit='batch', desc='Inference') as bar:
-        if len(engines) == 1:
-            return [run_batches(source, engines[0], shares[0], loop, outputs, bar)]
-        with ThreadPoolExecutor(len(engines)) as pool:
-            runs = [pool.submit(run_batches, source, engine, share, loop, outputs, bar)
-                    for engine, share in zip(engines, shares) if share]
+    """Divide the batches among the engines, {name of a device: engine}, which work at the same time.
+
+    Returns {name of a device: ms of each of its batches}, without the devices for which there was no batch.
+    """
+    count = len(source.groups)
+    shares = {name: range(i, count, len(engines)) for i, name in enumerate(engines) if i < count}
+    with tqdm(total=count, unit='batch', desc='Inference') as bar:
+        if len(shares) == 1:
+            return {name: run_batches(source, engines[name], share, loop, outputs, bar)
+                    for name, share in shares.items()}
+        with ThreadPoolExecutor(len(shares)) as pool:
+            runs = {name: pool.submit(run_batches, source, engines[name], share, loop, outputs, bar)
+                    for name, share in shares.items()}
             try:
-                for run in as_completed(runs):
+                for run in as_completed(runs.values()):
                     run.result()
             except BaseException:
                 outputs.stopped = True  # the other devices end after their present batch
                 raise
-        return [run.result() for run in runs]
+        return {name: run.result() for name, run in runs.items()}
 
 
 def infer(args):
-    engines = make_engines(args)
-    source = make_source(args, engines[0])
-    for engine in engines:
+    engines = {f'device{number}': engine for number, engine in zip(args.device, make_engines(args))}
+    first = next(iter(engines.values()))
+    source = make_source(args, first)
+    for engine in engines.values():
         engine.prepare(source.batch_size)
         for _ in range(args.warmup_count):
             engine(np.zeros([source.batch_size, *engine.sample_shape], engine.dtype))
@@ -78,7 +84,7 @@ def infer(args):
     with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
         times = run_devices(source, engines, args.loop, outputs)
         seconds = time.perf_counter() - started
-        summary = make_summary(times, source.batch_size, engines[0].describe(), source.num_videos)
+        summary = make_summary(times, source.batch_size, first.describe(), source.num_videos)
         outputs.finish(summary)
     figures = summary['NPU_compute_time']
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in figures.items()))

@@ -3,6 +3,9 @@
 Metrics come from mmaction2. It is imported when a metric is computed: PyTorch, which comes with it, takes seconds,
 and test/parse.py needs the guide's figures only.
 """
+import argparse
+import math
+
 import numpy as np
 
 # The original guide's samples/s by batch size; a sample is one video of three crops.
@@ -49,9 +52,31 @@ def accuracy(scores, labels, average_clips):
 
 
 def judge_accuracy(accuracies, reference, tolerance):
-    """(smallest top-1 of several accuracy JSONs, whether it is at least the REFERENCE less the TOLERANCE)."""
+    """(smallest top-1 of several accuracy JSONs, whether they pass).
+
+    They pass where each has all expected videos and a top-1 of at least the REFERENCE less the TOLERANCE. A reference
+    above 1 is never reached.
+    """
     top1 = min(accuracy['top1_acc'] for accuracy in accuracies)
-    return top1, top1 >= reference - tolerance
+    complete = all(accuracy['num_videos'] == accuracy.get('num_expected', accuracy['num_videos'])
+                   for accuracy in accuracies)
+    return top1, complete and reference <= 1 and top1 >= reference - tolerance
+
+
+def reference_value(text):
+    """Type of the option --reference: a finite number of 0 or more."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} is not a top-1 accuracy, from 0 to 1')
+    return value
+
+
+def tolerance_value(text):
+    """Type of the option --tolerance: a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'{text} is not a difference of accuracies, from 0 to 1')
+    return value
 
 
 def top1_accuracy(scores, labels):

@@ -8,11 +8,15 @@ model_path), get_inputs(), infer(feeds). aclruntime, below it, holds Python's gl
 session lives in a process of its own; the process that uses the engine decodes videos in the meantime. Batches pass
 through memory that both processes share.
 """
-import importlib.util
+import getpass
 import mmap
 import multiprocessing
 import os
+import re
+import shlex
 import signal
+import subprocess
+import sys
 
 import numpy as np
 
@@ -23,8 +27,79 @@ ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8
 
 
 def missing_packages():
-    """Which of the Python packages that run an .om are not installed: a list of names."""
-    return [name for name in ('ais_bench', 'aclruntime') if importlib.util.find_spec(name) is None]
+    """Which of the Python packages that run an .om cannot be imported: a list of names with the reason of each.
+
+    Each import is tried in a process of its own, because aclruntime loads the libraries of CANN.
+    """
+    missing = []
+    for name in ('ais_bench', 'aclruntime'):
+        done = subprocess.run([sys.executable, '-c', f'import {name}'], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, universal_newlines=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ['no message'])[-1]
+            if 'libascendcl' in reason:
+                reason = 'libascendcl.so is not found: source the set_env.sh of CANN'
+            missing.append(f'{name} ({reason})')
+    return missing
+
+
+# ---- what ais_bench refuses -------------------------------------------------------------------------
+#
+# Since February 2024 ais_bench looks at the model, the input folder, its files and the output folder before it opens
+# them (ais_bench/infer/common/path_security_check.py). It judges the absolute path.
+
+ALLOWED_CHARACTERS = re.compile(r'[A-Za-z0-9_/.-]*')
+MOST_FILES = 100000
+
+
+def help_text():
+    """What ais_bench prints for --help."""
+    done = subprocess.run([sys.executable, '-m', 'ais_bench', '--help'], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True)
+    return done.stdout
+
+
+def divides_input():
+    """Whether this ais_bench has --divide_input, which came in early 2024, as the check of paths did."""
+    return 'divide_input' in help_text()
+
+
+def check_paths(model, files, folder, output):
+    """Raise InputError, with the remedy, where ais_bench would refuse the model, an input file or a folder."""
+    problems = [path_problem(path, 0o022, 'go-w') for path in [model, folder, *files] if path]
+    if output and os.path.exists(output):
+        problems.append(path_problem(output, 0o027, '750'))
+    if len(files) > MOST_FILES:
+        problems.append(f'{folder}: {len(files)} files, and ais_bench takes {MOST_FILES}; give them a larger --bts')
+    problems = [problem for problem in problems if problem]
+    if problems and divides_input():  # an older ais_bench does not look
+        raise InputError(problems[0])
+
+
+def path_problem(path, forbidden, remedy):
+    """Why ais_bench would refuse this path and what to do, as one line of text; None where it would not.
+
+    FORBIDDEN: the bits of its mode that may not be set. REMEDY: the argument of chmod that takes them away.
+    """
+    absolute = os.path.abspath(path)
+    if not ALLOWED_CHARACTERS.fullmatch(absolute):
+        return (f'{absolute}: ais_bench takes only letters of English, digits and _ - / . in a path; '
+                'move the work to another folder')
+    if os.path.islink(absolute):
+        return f'{path}: is a link, which ais_bench refuses; give {os.path.realpath(absolute)} instead'
+    status = os.stat(absolute)
+    if status.st_uid != os.geteuid() and status.st_gid not in os.getgroups():
+        return (f'{path}: belongs to another user and group, which ais_bench refuses; '
+                f'copy it, or as root: chown {getpass.getuser()} {shlex.quote(path)}')
+    if status.st_mode & forbidden:
+        return (f'{path}: its mode is {status.st_mode & 0o777:o}, which ais_bench refuses; '
+                f'chmod {remedy} {shlex.quote(path)}')
+    if not os.access(absolute, os.R_OK):
+        return f'{path}: may not be read by {getpass.getuser()}; chmod u+r it, and u+x the folders above it'
+    return None
+
+
+# ---- the engine -------------------------------------------------------------------------------------
 
 
 class AisBench:
@@ -35,8 +110,9 @@ class AisBench:
     def __init__(self, model, precision, device):
         missing = missing_packages()
         if missing:
-            raise InputError(f'{model} needs {" and ".join(missing)}, which this Python does not find; install the '
-                             'wheels of ais_bench and aclruntime into this environment, or run the ONNX model')
+            raise InputError(f'{model} needs {" and ".join(missing)}; install the wheels of ais_bench and aclruntime '
+                             'into this environment, or run the ONNX model')
+        check_paths(model, [], None, None)
         self.model = model
         self.precision = 'as converted'
         self.device = device
@@ -108,6 +184,7 @@ def serve(connection, memory, model, device):
     An answer that is a text is the message of an error. A request is the offset of a batch in MEMORY.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; this one ends after it
+    os.dup2(2, 1)  # aclruntime prints its messages to standard output, which is for the results of the script
     parent = os.getppid()
     try:
         session, description = open_session(model, device)

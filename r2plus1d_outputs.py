@@ -18,7 +18,17 @@ import time
 
 import numpy as np
 
-from r2plus1d_files import InputError, log, one_line, read_bin_name, read_info, read_json, write_json
+from r2plus1d_files import (
+    InputError,
+    is_count,
+    is_fraction,
+    log,
+    one_line,
+    read_bin_name,
+    read_info,
+    read_json,
+    write_json,
+)
 
 SUMMARY_ENDING = '_summary.json'
 
@@ -49,22 +59,44 @@ def read_output(path, crops, num_classes):
         if path.endswith('.npy'):
             scores = np.load(path)
         elif path.endswith('.txt'):
-            if os.path.getsize(path) == 0:
-                raise InputError(f'{path}: is empty; was the inference interrupted?')
-            scores = np.loadtxt(path, dtype=np.float32, ndmin=2)
+            scores = read_text_output(path)
         else:
             scores = np.fromfile(path, np.float32)
             if scores.size % num_classes:
                 raise InputError(f'{path}: {scores.size} values are not rows of {num_classes}; give --num_classes')
             scores = scores.reshape(-1, num_classes)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, EOFError) as e:
         raise InputError(f'{path}: cannot be read: {one_line(e)}')
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind != 'f':
+        raise InputError(f'{path}: cannot be read: holds {getattr(scores, "dtype", "several arrays")}, '
+                         'expected floating-point scores')
     if scores.ndim != 2 or not scores.size or len(scores) % crops:
         raise InputError(f'{path}: found an array of {"x".join(map(str, scores.shape))}, '
                          f'expected {crops} rows (crops) for each video')
     if not np.isfinite(scores).all():
         raise InputError(f'{path}: holds values that are not finite')
     return scores.astype(np.float32).reshape(-1, crops, scores.shape[1])
+
+
+# A row of a TXT output: numbers as %f writes them, each followed by a space. Another row was not written whole.
+TEXT_ROW = re.compile(r'(?:(?:-?\d+\.\d{6}|-?nan|-?inf) )+')
+
+
+def read_text_output(path):
+    """The scores of a TXT output: float32, rows x classes. Raises ValueError where the text was not written whole."""
+    with open(path, encoding='ascii') as f:
+        lines = f.read().split('\n')
+    if lines == ['']:
+        raise ValueError('it is empty; was the inference interrupted?')
+    if lines.pop():
+        raise ValueError('its last line has no end; was the inference interrupted?')
+    for number, line in enumerate(lines, 1):
+        if not TEXT_ROW.fullmatch(line):
+            raise ValueError(f'line {number} is not a row of numbers with six decimals, each followed by a space')
+    rows = [np.array(line.split(), np.float32) for line in lines]
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError('its lines do not have the same number of scores')
+    return np.array(rows, np.float32).reshape(len(rows), -1)
 
 
 class OutputWriter:
@@ -139,23 +171,27 @@ def latency_statistics(times):
 def make_summary(times, batch_size, engine, num_videos):
     """The summary of a run, without the filesinfo that OutputWriter adds.
 
-    ais_bench's keys, and three more. TIMES: for each device a list of the ms of its batches. ENGINE: a dict of name,
-    version, precision and cpu, see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where
-    nothing says so. The throughput, in samples/s, is the sum over the devices.
+    ais_bench's keys, and three more (four for several devices). TIMES: {name of a device: ms of each of its batches};
+    in npu_compute_time_list they stand one device after the other. ENGINE: a dict of name, version, precision and cpu,
+    see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says so. The throughput,
+    in samples/s, is the sum over the devices.
     """
-    all_times = [ms for device in times for ms in device]
-    return {
+    all_times = [ms for device in times.values() for ms in device]
+    summary = {
         'args': sys.argv,
         'NPU_compute_time': latency_statistics(all_times),
         'H2D_latency': latency_statistics([]),
         'D2H_latency': latency_statistics([]),
-        'throughput': sum(1000 * batch_size / float(np.mean(device)) for device in times),
+        'throughput': sum(1000 * batch_size / float(np.mean(device)) for device in times.values()),
         'npu_compute_time_list': all_times,
         'pid': os.getpid(),
         'engine': engine,
         'batchsize': batch_size,
         'num_videos': num_videos,
     }
+    if len(times) > 1:
+        summary['batches_by_device'] = {name: len(device) for name, device in times.items()}
+    return summary
 
 
 def find_summaries(path):
@@ -193,59 +229,85 @@ def read_filesinfo(summary_path):
     try:
         for info in summary['filesinfo'].values():
             output = os.path.join(folder, os.path.basename(info['outfiles'][0]))
-            pairs.append((info['infiles'][0], output))
+            pairs.append((os.fspath(info['infiles'][0]), output))
     except (KeyError, TypeError, AttributeError, IndexError):
-        raise InputError(f'{summary_path}: not a summary of ais_bench')
+        raise InputError(f'{summary_path}: not a summary of ais_bench: its filesinfo has another form')
     if not pairs:
         raise InputError(f'{summary_path}: lists no file')
     return pairs
 
 
-def read_run(summaries, crops, num_classes, num_videos):
+def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
     """(scores: float32, videos x CROPS x classes; labels: list of int) of a run, in the order of the data set.
 
-    SUMMARIES are the files of find_summaries(). Raises InputError unless each of NUM_VIDEOS videos is there once.
+    SUMMARIES are the files of find_summaries(). Raises InputError unless each of NUM_VIDEOS videos is there once; with
+    ALLOW_MISSING, unless none is there twice.
     """
-    found = {}
+    files = []  # (first video, labels, path of the bin, path of the output), one for each bin
     for summary in summaries:
         for bin_path, output in read_filesinfo(summary):
             first, labels = read_bin_name(bin_path)
-            scores = read_output(output, crops, num_classes)
-            if len(scores) < len(labels):
-                raise InputError(f'{output}: {len(scores)} samples for the {len(labels)} labels of {bin_path}')
-            if max(labels) >= scores.shape[2]:
-                raise InputError(f'{bin_path}: label {max(labels)}, and the model has {scores.shape[2]} classes')
-            for i, label in enumerate(labels):
-                if first + i in found:
-                    raise InputError(f'{summary}: video {first + i} is there twice; was {os.path.dirname(bin_path)} '
-                                     'made anew between two runs?')
-                found[first + i] = (scores[i], label)
-    check_complete(summaries[0], found, num_videos)
-    order = sorted(found)
-    return np.stack([found[i][0] for i in order]), [found[i][1] for i in order]
+            files.append((first, labels, bin_path, output))
+    check_complete(summaries[0], files, num_videos, allow_missing)
+    samples = samples_of_a_file(summaries, files)
+    scores = []
+    labels = []
+    for _, file_labels, bin_path, output in sorted(files):
+        file_scores = read_output(output, crops, num_classes)
+        if len(file_scores) != samples:
+            raise InputError(f'{output}: {len(file_scores) * crops} rows, expected {samples * crops} rows: '
+                             f'{samples} samples of a .bin file with {crops} crops each; is --crops right?')
+        if max(file_labels) >= file_scores.shape[2]:
+            raise InputError(f'{bin_path}: label {max(file_labels)}, '
+                             f'and the model has {file_scores.shape[2]} classes')
+        if scores and file_scores.shape[1:] != scores[0].shape[1:]:
+            raise InputError(f'{output}: {file_scores.shape[2]} scores in a row, others have {scores[0].shape[2]}')
+        scores.append(file_scores[:len(file_labels)])  # what follows is of samples that fill up the last file
+        labels += file_labels
+    return np.concatenate(scores), labels
 
 
-def check_complete(summary, found, num_videos):
-    """Raise InputError unless the video numbers FOUND are exactly those from 0 to NUM_VIDEOS - 1."""
-    missing = [i for i in range(num_videos) if i not in found]
-    if missing:
-        raise InputError(f'{summary}: {len(missing)} of {num_videos} videos are missing, the first is '
-                         f'number {missing[0]}; run the inference on all files')
-    if len(found) > num_videos:
-        raise InputError(f'{summary}: {len(found)} videos, and the data set has {num_videos}; '
+def check_complete(summary, files, num_videos, allow_missing):
+    """Raise InputError unless the FILES of a run hold each video from 0 to NUM_VIDEOS - 1 once."""
+    found = set()
+    for first, labels, bin_path, _ in files:
+        numbers = set(range(first, first + len(labels)))
+        if numbers & found:
+            raise InputError(f'{summary}: video {min(numbers & found)} is there twice; '
+                             f'was {os.path.dirname(bin_path)} made anew between two runs?')
+        found |= numbers
+    if max(found) >= num_videos:
+        raise InputError(f'{summary}: has video {max(found)}, and the data set has {num_videos} videos, from 0 on; '
                          'are there files of another list among the bins?')
+    if len(found) < num_videos and not allow_missing:
+        missing = next(number for number in range(num_videos) if number not in found)
+        raise InputError(f'{summary}: {num_videos - len(found)} of {num_videos} videos are missing, the first is '
+                         f'number {missing}; run the inference on all files')
+
+
+def samples_of_a_file(summaries, files):
+    """How many samples each .bin file of a run holds: all hold as many, and only the last one has fewer labels."""
+    most_labels = max(len(labels) for _, labels, _, _ in files)
+    info = find_info(summaries)
+    return max(most_labels, info.get('bts', 1)) if info else most_labels
 
 
 def expected_videos(summaries):
-    """How many videos a run should have, by its summary or by the info.json of its bins; None where neither tells.
-
-    ais_bench notes its input as it was given, relative to the folder in which it was started. So the bins are
-    looked for from each folder above the summary, the nearest first, and from the folder of today.
-    """
+    """How many videos a run should have, by its summary or by the info.json of its bins; None where neither tells."""
     summary = read_json(summaries[0])
     noted = summary.get('num_videos') if isinstance(summary, dict) else None
-    if noted is not None:
+    if is_count(noted):
         return noted
+    info = find_info(summaries)
+    return info.get('num_videos') if info else None
+
+
+def find_info(summaries):
+    """The info.json of the bins of a run, as a dict; None where it is not found.
+
+    ais_bench notes its input as it was given, relative to the folder in which it was started. So the bins are looked
+    for from each folder above the summary, the nearest first, and from the folder of today.
+    """
     input_path, _ = read_filesinfo(summaries[0])[0]
     bins = os.path.dirname(input_path)
     above = os.path.dirname(os.path.abspath(summaries[0]))
@@ -256,45 +318,75 @@ def expected_videos(summaries):
     for place in [*places, os.getcwd()]:
         info = read_info(os.path.join(place, bins))
         if info:
-            return info.get('num_videos')
+            return info
     return None
 
 
-Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 model engine cpu args')
+Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 devices model engine cpu '
+                                     'args')
+DeviceSpeed = collections.namedtuple('DeviceSpeed', 'name rate median p99')
 
 
 def read_performance(summaries):
-    """The speed of a run, from its summary files, as a Performance. Raises InputError.
+    """The speed of a run, from its summary files (several where several devices wrote one each). Raises InputError.
 
-    batch_size; batches: how many; rate: samples/s; times: ms of each batch, an array; median, p99: ms; model: its file
-    name; engine: what ran, as text; cpu: that of the machine that ran it, None where the summary does not say it;
-    args: the command line.
+    batch_size; batches: how many; rate: samples/s, the sum over the devices; times: ms of each batch, an array; median,
+    p99: ms, of all batches; devices: a DeviceSpeed for each device, [] where there is one only; model: its file name;
+    engine: what ran, as text; cpu: that of the machine that ran it, None where the summary does not say it; args: the
+    command line.
     """
-    path = summaries[0]
-    summary = read_json(path)
+    content = [read_json(path) for path in summaries]
+    devices = [device for path, summary in zip(summaries, content) for device in device_times(path, summary)]
+    batch_size = batch_size_of(summaries[0], content[0])
+    times = np.concatenate([ms for _, ms in devices])
+    speeds = [DeviceSpeed(name, 1000 * batch_size / float(np.mean(ms)), *median_and_p99(ms)) for name, ms in devices]
     try:
-        figures = summary['NPU_compute_time']
-        rate = float(summary['throughput'])
-        args = [str(arg) for arg in summary['args']]
-        times = np.array(summary.get('npu_compute_time_list') or [figures['median']], float)
-        found = Performance(
-            # ais_bench does not note the batch size, but its throughput is 1000 * batch size / mean ms.
-            batch_size=summary.get('batchsize') or round(rate * figures['mean'] / 1000),
-            batches=int(figures['count']),
-            rate=rate,
-            times=times,
-            median=float(figures['median']),
-            p99=float(figures['percentile(99%)']),
-            model=option_of(args, ('--model', '-m'), 'unknown model'),
-            engine=describe_engine(summary),
-            cpu=(summary.get('engine') or {}).get('cpu'),
-            args=args,
-        )
+        args = [str(arg) for arg in content[0]['args']]
+        engine = describe_engine(content[0])
+        cpu = (content[0].get('engine') or {}).get('cpu')
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise InputError(f'{summaries[0]}: not a summary of ais_bench or r2plus1d_infer.py')
+    median, p99 = median_and_p99(times)
+    return Performance(batch_size=batch_size, batches=len(times), rate=sum(speed.rate for speed in speeds), times=times,
+                       median=median, p99=p99, devices=speeds if len(speeds) > 1 else [],
+                       model=option_of(args, ('--model', '-m'), 'unknown model'), engine=engine, cpu=cpu, args=args)
+
+
+def median_and_p99(times):
+    """They are computed here and not read, since some versions of ais_bench leave them out or call them otherwise."""
+    return float(np.median(times)), float(np.percentile(times, 99))
+
+
+def device_times(path, summary):
+    """[(name of the device, ms of each of its batches)] of one summary file. Raises InputError."""
+    try:
+        times = np.array(summary['npu_compute_time_list'], float)
+        counts = summary.get('batches_by_device') or {device_of(path): len(times)}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py')
-    if not (np.isfinite(rate) and rate > 0 and (times > 0).all()):
-        raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py: its speed is {rate} samples/s')
-    return found
+    if times.ndim != 1 or not len(times) or not (np.isfinite(times) & (times > 0)).all():
+        raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py: its npu_compute_time_list '
+                         'is not a list of times in ms')
+    ends = np.cumsum(list(counts.values()))
+    return list(zip(counts, np.split(times, ends[:-1])))
+
+
+def device_of(path):
+    """device0 of .../device0_summary.json, and of .../device0_1_summary.json of later versions, which add a number."""
+    return os.path.basename(path).split('_')[0]
+
+
+def batch_size_of(path, summary):
+    """The batch size of a run. ais_bench does not note it, but its throughput is 1000 * batch size / mean ms."""
+    try:
+        batch_size = summary.get('batchsize')
+        if batch_size is None:
+            batch_size = round(summary['throughput'] * summary['NPU_compute_time']['mean'] / 1000)
+        if is_count(batch_size):
+            return batch_size
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py: it has no batch size')
 
 
 def describe_engine(summary):
@@ -337,12 +429,40 @@ def result_path(work_dir, batch_size):
     return os.path.join(work_dir, f'result_bs{batch_size}.json')
 
 
+def read_comparison(work_dir):
+    """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
+    path = os.path.join(work_dir, 'compare.json')
+    if not os.path.isfile(path):
+        return None
+    comparison = read_json(path, 'run test/pth2om.sh again')
+    if not isinstance(comparison, dict) or not isinstance(comparison.get('models'), list):
+        raise InputError(f'{path}: not what r2plus1d_compare.py prints; run test/pth2om.sh again')
+    return comparison
+
+
 def read_result(work_dir, batch_size):
     """(accuracy JSON, paths of the summaries) of one batch size, as test/eval_acc_perf.sh left them."""
     path = result_path(work_dir, batch_size)
     accuracy = read_json(path, 'run test/eval_acc_perf.sh for this batch size')
     summaries = find_summaries(outputs_folder(work_dir, batch_size))
+    check_result(path, accuracy)
+    return accuracy, summaries
+
+
+def check_result(path, accuracy):
+    """Raise InputError unless ACCURACY, the content of the file PATH, is what r2plus1d_postprocess.py prints."""
+    remedy = 'run test/eval_acc_perf.sh again'
     for key in ACCURACY_KEYS:
         if not isinstance(accuracy, dict) or key not in accuracy:
-            raise InputError(f'{path}: has no {key}; run test/eval_acc_perf.sh again')
-    return accuracy, summaries
+            raise InputError(f'{path}: has no {key}; {remedy}')
+    for key in ('top1_acc', 'top5_acc', 'mean_class_accuracy'):
+        if not is_fraction(accuracy[key]):
+            raise InputError(f'{path}: {key} is {one_line(accuracy[key], 50)}, '
+                             f'expected a number from 0 to 1; {remedy}')
+    for key in ('num_videos', 'num_expected'):
+        if key in accuracy and not is_count(accuracy[key]):
+            raise InputError(f'{path}: {key} is {one_line(accuracy[key], 50)}, '
+                             f'expected a whole number of 1 or more; {remedy}')
+    if accuracy['average_clips'] not in ('score', 'prob'):
+        raise InputError(f'{path}: average_clips is {one_line(accuracy["average_clips"], 50)}, '
+                         f'expected score or prob; {remedy}')

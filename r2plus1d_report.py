@@ -22,7 +22,15 @@ import r2plus1d_figures as figures
 from r2plus1d_data import Clips, read_classes, read_config
 from r2plus1d_engines import cpu_name
 from r2plus1d_files import InputError, positive_int, require_files, script_main
-from r2plus1d_metrics import GUIDE_ACCURACY, GUIDE_CHIPS, GUIDE_RATES, REFERENCE_TOP1, judge_accuracy
+from r2plus1d_metrics import (
+    GUIDE_ACCURACY,
+    GUIDE_CHIPS,
+    GUIDE_RATES,
+    REFERENCE_TOP1,
+    judge_accuracy,
+    reference_value,
+    tolerance_value,
+)
 from r2plus1d_mistakes import (
     count_confusions,
     count_correct,
@@ -31,7 +39,14 @@ from r2plus1d_mistakes import (
     read_predictions,
     title_classes,
 )
-from r2plus1d_outputs import SUMMARY_ENDING, parse_batch_sizes, read_performance, read_result, result_path
+from r2plus1d_outputs import (
+    SUMMARY_ENDING,
+    parse_batch_sizes,
+    read_comparison,
+    read_performance,
+    read_result,
+    result_path,
+)
 
 TEMPLATE = os.path.splitext(os.path.abspath(__file__))[0] + '.html'
 THIS_RUN = 'this run'
@@ -201,6 +216,7 @@ def make_report(args):
     files[os.path.basename(args.output)] = render({
         'args': args,
         'charts': charts,
+        'comparison': read_comparison(args.work_dir),
         'examples': examples,
         'facts': describe_run(args, first, clips.list_file),
         **describe_accuracy(args, {batch_size: run.accuracy for batch_size, run in runs.items()}),
@@ -238,9 +254,9 @@ def parse_args():
     parser.add_argument('--config', required=True, help='config file of mmaction2, for its data.test')
     parser.add_argument('--classes', required=True, help='class list with lines like "1 ApplyEyeMakeup", UTF-8')
     parser.add_argument('--output', help='the HTML file (default: <work_dir>/report/index.html)')
-    parser.add_argument('--reference', type=float, default=REFERENCE_TOP1,
+    parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1,
                         help='top-1 to reach (default: %(default)s)')
-    parser.add_argument('--tolerance', type=float, default=0.01,
+    parser.add_argument('--tolerance', type=tolerance_value, default=0.01,
                         help='how far below the reference top-1 may be (default: %(default)s)')
     parser.add_argument('--extra', type=name_and_folder, action='append', default=[], metavar='NAME=DIR',
                         help='performance of other runs, such as pure inference: a folder with their summaries')

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from r2plus1d_files import script_main
-from r2plus1d_metrics import GUIDE_CHIPS, GUIDE_RATES, REFERENCE_TOP1, judge_accuracy
+from r2plus1d_metrics import GUIDE_CHIPS, GUIDE_RATES, REFERENCE_TOP1, judge_accuracy, reference_value, tolerance_value
 from r2plus1d_outputs import parse_batch_sizes, read_performance, read_result
 
 
@@ -43,6 +43,10 @@ def print_performance(performances):
     print(f'\nPerformance, samples/s (a sample is one video of three crops); {", ".join(GUIDE_CHIPS)}: '
           'the original guide')
     print_table(['batch size', 'batches', 'this run', 'median ms', '99% ms', *GUIDE_CHIPS], rows)
+    for batch_size, performance in performances.items():
+        for device in performance.devices:
+            print(f'batch size {batch_size}, {device.name}: {device.rate:.4f} samples/s, '
+                  f'median {device.median:.2f} ms, 99% {device.p99:.2f} ms')
     fastest = max(performances, key=lambda batch_size: performances[batch_size].rate)
     print(f'best: batch size {fastest}, {performances[fastest].rate:.4f} samples/s')
 
@@ -51,9 +55,9 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--work_dir', default='.', help='that of eval_acc_perf.sh (default: .)')
     parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='(default: "1 16")')
-    parser.add_argument('--reference', type=float, default=REFERENCE_TOP1,
+    parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1,
                         help='top-1 to reach (default: %(default)s)')
-    parser.add_argument('--tolerance', type=float, default=0.01,
+    parser.add_argument('--tolerance', type=tolerance_value, default=0.01,
                         help='how far below the reference top-1 may be (default: %(default)s)')
     return parser.parse_args()
 
@@ -69,6 +73,11 @@ def main():
     print_accuracy(accuracies)
     print_performance(performances)
     top1, reached = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
+    for batch_size, accuracy in accuracies.items():
+        expected = accuracy.get('num_expected', accuracy['num_videos'])
+        if accuracy['num_videos'] != expected:
+            print(f'\nverdict: batch size {batch_size} has {accuracy["num_videos"]} of {expected} videos')
+            sys.exit(1)
     print(f'\nverdict: top-1 {top1:.4f} {"reaches" if reached else "is below"} '
           f'{args.reference:.4f} - {args.tolerance:.4f}')
     sys.exit(0 if reached else 1)

@@ -10,6 +10,8 @@ import pytest
 import torch
 from conftest import REAL, ROOT, call, run, start
 
+SECONDS = 40
+
 
 def mmaction2_samples(config, dataset, drop=()):
     """[(array, label)] of the test split by mmaction2's own dataset and dataloader."""

@@ -8,6 +8,8 @@ import onnx
 import pytest
 from conftest import ROOT, call, run, start
 
+SECONDS = 35
+
 
 def fails(done, status, *words):
     """The command failed with STATUS and one line on standard error that has all WORDS."""
@@ -176,7 +178,7 @@ def test_infer(bins, small, tmp_path):
     fails(infer(*model, '--input', 'empty', *out), 1, 'empty', 'no .bin')
 
     (tmp_path / 'm.om').write_bytes(b'om')
-    fails(infer('--model', 'm.om', '--input', bins, '--batchsize', '16'), 1, 'm.om', 'ais_bench and aclruntime')
+    fails(infer('--model', 'm.om', '--input', bins, '--batchsize', '16'), 1, 'm.om', 'ais_bench (', 'aclruntime (')
     (tmp_path / 'm.onnx').write_bytes(b'no onnx')
     fails(infer('--model', 'm.onnx', '--input', bins), 1, 'm.onnx', 'not an ONNX model')
 
@@ -315,6 +317,164 @@ def test_arguments_of_the_shell_tests(small, tmp_path):
     fails(shell('pth2om.sh', '--config', small.config, '--checkpoint=no.pth'), 2, 'no.pth')
     done = shell('eval_acc_perf.sh', '--config', small.config, '--work_dir', tmp_path)
     assert done.returncode == 1 and done.stderr.endswith('fail!\n')
+
+
+GOOD = {'top1_acc': 1.0, 'top5_acc': 1.0, 'mean_class_accuracy': 1.0, 'num_videos': 6, 'num_expected': 6,
+        'average_clips': 'score'}
+# what is changed in the result of the second batch size: (words of the message or verdict, exit status)
+RESULTS = [
+    ({}, 'reaches', 0),
+    *(({'top1_acc': value}, 'result_bs2.json: top1_acc', 1)
+      for value in (float('nan'), float('inf'), 2.0, -0.1, True, '1.0', None, [1.0], {})),
+    ({'top5_acc': float('nan')}, 'result_bs2.json: top5_acc', 1),
+    ({'mean_class_accuracy': 'x'}, 'result_bs2.json: mean_class_accuracy', 1),
+    *(({'num_videos': value}, 'result_bs2.json: num_videos', 1) for value in (0, -1, 'x', True, 1.5, None)),
+    ({'average_clips': 'x'}, 'result_bs2.json: average_clips', 1),
+    ({'num_videos': 5}, 'has 5 of 6 videos', 1),
+    ({'top1_acc': 0.5}, 'is below', 1),
+]
+SUMMARY = {'filesinfo': {'0': {'infiles': ['bin0-0_0.bin'], 'outfiles': ['bin0-0_0_0.txt']}}, 'args': ['ais_bench'],
+           'NPU_compute_time': {'mean': 2.0}, 'throughput': 1000.0, 'npu_compute_time_list': [1.0, 3.0]}
+# what is changed in the summary of the second batch size
+SUMMARIES = [
+    *({'throughput': value} for value in (float('nan'), -4, None, 'x', float('inf'), [])),
+    *({'npu_compute_time_list': value} for value in ([], [float('nan')], [-1.0], [0], 'x', None, [[1.0]], {}, [None])),
+    *({'NPU_compute_time': value} for value in ({}, None, {'mean': float('nan')}, {'mean': 'x'}, [])),
+    *({'args': value} for value in (None, 5, [])),
+    {'engine': 5}, {'engine': {'name': 'x'}}, {'batchsize': 0}, {'batchsize': True}, {'batchsize': 'x'},
+]
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    """Runs parse.py on made results of two batch sizes, of which the second one's can be changed."""
+    def parse(*options, result=None, summary=None):
+        for batch_size in (1, 2):
+            out = tmp_path / f'predata_bts1_bs{batch_size}_out'
+            out.mkdir(exist_ok=True)
+            changed = dict(GOOD, **(result or {})) if batch_size == 2 else GOOD
+            (tmp_path / f'result_bs{batch_size}.json').write_text(json.dumps(changed))
+            changed = dict(SUMMARY, **(summary or {})) if batch_size == 2 else SUMMARY
+            (out / 'run_summary.json').write_text(json.dumps(changed))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(ROOT / 'test'))
+            return call('parse', f'--work_dir={tmp_path}', '--batch_sizes=1 2', *options, check=False)
+
+    return parse
+
+
+@pytest.mark.parametrize('result, words, status', RESULTS)
+def test_a_result_that_is_none_never_passes(evaluated, result, words, status):
+    done = evaluated(result=result)
+    assert done.returncode == status and words in done.stdout + done.stderr and 'Traceback' not in done.stderr
+    assert status == 0 or 'reaches' not in done.stdout
+
+
+@pytest.mark.parametrize('summary', SUMMARIES)
+def test_a_summary_that_is_none_never_passes(evaluated, summary):
+    done = evaluated(summary=summary)
+    assert done.returncode == 1 and 'predata_bts1_bs2_out' in done.stderr and 'Traceback' not in done.stderr
+    assert 'verdict' not in done.stdout
+
+
+@pytest.mark.parametrize('options, status', [
+    (['--tolerance=inf'], 2), (['--tolerance=nan'], 2), (['--tolerance=-0.1'], 2), (['--reference=-inf'], 2),
+    (['--reference=nan'], 2), (['--reference=abc'], 2), (['--reference=5', '--tolerance=10'], 2),
+    (['--reference=1.5', '--tolerance=0.9'], 1), (['--reference=1', '--tolerance=0'], 0),
+])
+def test_a_reference_that_is_none_never_passes(evaluated, options, status):
+    assert evaluated(*options).returncode == status
+
+
+# what the output of one video is replaced by: (ending, content, words of the message)
+def _text(rows, columns=400):
+    return ('0.500000 ' * columns + '\n') * rows
+
+
+OUTPUTS = {
+    'cut by one byte': (lambda p: p.write_text(_text(3)[:-1]), 'no end'),
+    'cut by three bytes': (lambda p: p.write_text(_text(3)[:-3]), 'no end'),
+    'a dot lost': (lambda p: p.write_text(_text(3).replace('0.5', '05', 1)), 'line 1'),
+    'a digit lost': (lambda p: p.write_text(_text(3).replace('0.500000', '0.50000', 1)), 'line 1'),
+    'a minus in the middle': (lambda p: p.write_text(_text(3).replace('0.5', '0-5', 1)), 'line 1'),
+    'a line lost': (lambda p: p.write_text(_text(2)), '3 rows'),
+    'twice as long': (lambda p: p.write_text(_text(6)), '6 rows, expected 3'),
+    'three rows too many': (lambda p: p.write_text(_text(6)), '6 rows, expected 3'),
+    'another width': (lambda p: p.write_text(_text(3, 399)), 'scores in a row'),
+    'binary': (lambda p: p.write_bytes(bytes(range(256))), 'cannot be read'),
+    'empty': (lambda p: p.write_bytes(b''), 'is empty'),
+}
+
+
+@pytest.mark.parametrize('damage', OUTPUTS)
+def test_outputs_that_are_not_whole_are_refused(result, damage):
+    change, words = OUTPUTS[damage]
+    output = sorted((result / 'run').glob('*.txt'))[0]
+    change(output)
+    done = call('r2plus1d_postprocess', f'--result_path={result}', check=False)
+    fails(done, 1, words)
+    assert output.name in done.stderr or 'another width' in damage
+
+
+NUMPY_OUTPUTS = {
+    'complex': np.zeros((3, 400), complex), 'bool': np.zeros((3, 400), bool), 'text': np.full((3, 400), 'x'),
+    'dates': np.zeros((3, 400), 'datetime64[s]'), 'structures': np.zeros((3, 400), [('a', float)]),
+    'transposed': np.zeros((400, 3), np.float32), 'flat': np.zeros(1200, np.float32),
+    'objects': np.full((3, 400), None), 'nothing': np.zeros((0, 400), np.float32),
+}
+
+
+@pytest.mark.parametrize('kind', [*NUMPY_OUTPUTS, 'npz'])
+def test_arrays_that_are_no_scores_are_refused(result, kind):
+    summary = json.loads((result / 'run_summary.json').read_text())
+    for info in summary['filesinfo'].values():
+        path = result / 'run' / os.path.basename(info['outfiles'][0])
+        np.save(path.with_suffix('.npy'), np.zeros((3, 400), np.float32))
+        info['outfiles'] = [info['outfiles'][0].replace('.txt', '.npy')]
+    (result / 'run_summary.json').write_text(json.dumps(summary))
+    assert call('r2plus1d_postprocess', f'--result_path={result}').returncode == 0
+    if kind == 'npz':
+        with open(path.with_suffix('.npy'), 'wb') as f:
+            np.savez(f, np.zeros((3, 400)))
+    else:
+        np.save(path.with_suffix('.npy'), NUMPY_OUTPUTS[kind])
+    fails(call('r2plus1d_postprocess', f'--result_path={result}', check=False), 1, path.stem)
+
+
+DAMAGED_SUMMARIES = [
+    '', '{', '[]', 'null', '5', '"x"', '{}', '\x00\x01', '[' * 100000, '{"filesinfo": ' + '1' * 5000 + '}',
+    *('{"filesinfo": %s}' % text for text in ('[]', 'null', '"x"', '5', '{}', '{"0": []}', '{"0": null}')),
+    *('{"filesinfo": {"0": {"infiles": %s, "outfiles": %s}}}' % texts for texts in (
+        ('[]', '[]'), ('null', 'null'), ('[5]', '[5]'), ('5', '["x"]'), ('["bin0-99999999999999_0.bin"]', '["x"]'),
+        ('["bin99999999999999-99999999999999_0.bin"]', '["x"]'))),
+]
+
+
+@pytest.mark.parametrize('number', range(len(DAMAGED_SUMMARIES)))
+def test_damaged_summaries_are_refused(result, number):
+    (result / 'run_summary.json').write_text(DAMAGED_SUMMARIES[number])
+    done = call('r2plus1d_postprocess', f'--result_path={result}', '--num_videos=5', check=False)
+    fails(done, 1)
+    assert 'run_summary.json' in done.stderr or 'bin0-999' in done.stderr
+
+
+@pytest.mark.parametrize('text', ['', '{', '[]', '"x"', '\x00', '{"num_videos": "x"}', '{"num_videos": -1}',
+                                  '{"num_videos": true}', '{"bts": 0}', '{"dtype": 5}', '{"dtype": "float64"}'])
+def test_a_damaged_info_json_is_refused(bins, small, result, tmp_path, text):
+    shutil.copytree(bins, tmp_path / 'bins')
+    (tmp_path / 'bins/info.json').write_text(text)
+    done = start(ROOT / 'r2plus1d_infer.py', '--model', small.sim, '--input', tmp_path / 'bins', check=False)
+    fails(done, 1, 'info.json', '--overwrite')
+
+
+def test_missing_videos_pass_nothing(result, tmp_path):
+    """--allow_missing prints the accuracy of those that are there, and says how many there should be."""
+    summary = json.loads((result / 'run_summary.json').read_text())
+    summary['filesinfo'].popitem()
+    (result / 'run_summary.json').write_text(json.dumps(summary))
+    fails(call('r2plus1d_postprocess', f'--result_path={result}', check=False), 1, '1 of 5 videos are missing')
+    done = json.loads(call('r2plus1d_postprocess', f'--result_path={result}', '--allow_missing').stdout)
+    assert (done['num_videos'], done['num_expected']) == (4, 5)
 
 
 def test_parse_refuses_what_is_not_there(tmp_path):

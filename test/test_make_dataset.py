@@ -5,6 +5,8 @@ import cv2
 import pytest
 from conftest import REAL, ROOT, run, start
 
+SECONDS = 15
+
 SCRIPT = ROOT / 'demo' / 'make_dataset.py'
 
 

@@ -12,6 +12,8 @@ import pytest
 import torch
 from conftest import CONFIG, ROOT, call, export, start
 
+SECONDS = 30
+
 SCRIPT = ROOT / 'r2plus1d_optimize.py'
 CLASSES = 4
 CONFIG_TEXT = """_base_ = ['{base}']

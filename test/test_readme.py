@@ -16,6 +16,8 @@ import textwrap
 
 from conftest import ROOT, STAND_INS, make_videos, run, save_random_checkpoint, write_annotation_zip
 
+SECONDS = 80
+
 K400 = 'r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'
 ELSEWHERE = {'bash demo/run.sh', 'bash test/run_tests.sh'}  # test_demo.py; this
 

@@ -16,6 +16,8 @@ from PIL import Image
 
 from r2plus1d_engines import cpu_name
 
+SECONDS = 20
+
 NAMES = ['ApplyEyeMakeup', '化眼妆', '<script>alert(1)</script>', 'A & "B" $x$ $y', 'IceDancing', '乐队行进']
 ENGINE_ARGS = ['r2plus1d_infer.py', '--model', './some <b> model.onnx', '--precision', 'bf16', '--outfmt', 'TXT']
 ENGINE = {'name': 'OpenVINO', 'version': '2031.4.0', 'precision': 'bf16', 'cpu': 'Some CPU <of> the run, 9.1 GHz'}
@@ -339,6 +341,33 @@ def test_without_frames(pristine, tmp_path):
     folder, arguments = copy_run(pristine, tmp_path, without='frames')
     call('r2plus1d_report', *arguments, '--examples=0')
     assert not (folder / 'report' / 'examples.png').exists()
+
+
+def test_comparison(pristine, tmp_path):
+    """What r2plus1d_compare.py printed is on the page, where it is beside the results."""
+    folder = tmp_path / 'run'
+    shutil.copytree(pristine.folder, folder, ignore=shutil.ignore_patterns('frames'))
+    change('config.py', str(pristine.folder), str(folder))(folder)
+    arguments = [argument.replace(str(pristine.folder), str(folder)) for argument in pristine.arguments('--examples=0')]
+
+    def page():
+        call('r2plus1d_report', *arguments)
+        return text_of((folder / 'report' / 'index.html').read_text(encoding='utf-8'))
+
+    assert 'Agreement with PyTorch' not in page()
+    row = {'model': 'a <b>.onnx', 'step': 'export', 'precision': 'f32', 'max_abs_difference': 1.5e-5,
+           'max_rel_difference': 6e-7, 'bound': 1e-4, 'cosine': 0.999999, 'top1_agreement': 1.0, 'top5_agreement': 0.98}
+    bins = {'model': 'bins', 'step': 'preprocessing', 'precision': 'float32', 'max_abs_difference': 0.0, 'bound': 0.09}
+    report = {'models': [bins, row], 'num_videos': 20, 'num_test_videos': 252, 'passed': True, 'first_difference': None}
+    (folder / 'compare.json').write_text(json.dumps(report))
+    assert 'a <b>.onnx export f32 1.50e-05 6.00e-07 1e-04 1.00000 1.000 0.980' in page()
+    assert 'bins preprocessing float32 0.00e+00 – 9e-02' in page() and 'as near to PyTorch as' in page()
+    report.update(passed=False, first_difference={'step': 'export', 'model': 'a <b>.onnx', 'looks_like': 'BGR for RGB'})
+    (folder / 'compare.json').write_text(json.dumps(report))
+    assert 'At the step “export” a model differs more than its precision allows: a <b>.onnx; BGR for RGB.' in page()
+    (folder / 'compare.json').write_text('[]')
+    done = call('r2plus1d_report', *arguments, check=False)
+    assert done.returncode == 1 and 'compare.json: not what' in done.stderr
 
 
 MEASURE = """<script>addEventListener('load', () => {
