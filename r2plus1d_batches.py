@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """What engines are fed with. Sources of batches: .bin files, the test videos of a config, pure inference.
 
     source = Files('predata_bts1', 16, engine)
@@ -59,12 +61,14 @@ def check_dtype(folder, info, dtype):
 class TestVideos:
     """Batches straight from the test videos of a config. The names are those that their bins would have."""
 
-    def __init__(self, config, options, batch_size, engine):
+    def __init__(self, config, options, allow_outside, batch_size, engine):
         # These imports bring mmaction2 and PyTorch, which the other two sources do without.
         import cv2
 
         from r2plus1d_data import Samples, read_config
-        self.samples = Samples(read_config(config, options), str(engine.dtype))
+        cfg = read_config(config, options)
+        cfg.allow_outside = allow_outside
+        self.samples = Samples(cfg, str(engine.dtype))
         self.num_videos = len(self.samples)
         if not self.num_videos:
             raise InputError(f'{self.samples.list_file}: lists no video')

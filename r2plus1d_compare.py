@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Say how far the models of one checkpoint agree with PyTorch, on real samples, and at which step they part.
 
     python r2plus1d_compare.py --config <config> --checkpoint best_top1_acc_epoch_35.pth \
@@ -23,6 +25,7 @@ from r2plus1d_engines import PyTorch, make_engine
 from r2plus1d_files import (
     InputError,
     list_inputs,
+    log,
     one_line,
     positive_int,
     read_bin_name,
@@ -54,7 +57,8 @@ def describe_models(paths, precision, om_precision):
     rows = []
     for path in paths:
         if path.endswith('.om'):
-            rows.append({'model': path, 'step': 'conversion', 'precision': om_precision})
+            is_int8 = 'int8' in os.path.basename(path)  # as test/pth2om.sh --amct calls it
+            rows.append({'model': path, 'step': 'conversion', 'precision': 'int8' if is_int8 else om_precision})
             continue
         step = onnx_step(path)
         if step == 'export' and any(row['step'] == 'export' for row in rows):
@@ -190,8 +194,14 @@ def read_bin_sample(path, offset, like):
 
 
 def compare(args):
-    """The report as a dict, in which 'passed' says whether all models are within their bounds."""
+    """The report as a dict, in which 'passed' says whether all models are within their bounds.
+
+    None where the data set is not there and --skip_without_data is given.
+    """
     cfg = read_config(args.config, args.cfg_options)
+    if args.skip_without_data and not os.path.isfile(cfg.data.test.ann_file):
+        log(f'no comparison with PyTorch: the test list {cfg.data.test.ann_file} is not there')
+        return None
     num_videos = len(Samples(cfg))
     if not num_videos:
         raise InputError(f'{args.config}: its test list has no video')
@@ -248,11 +258,13 @@ def parse_args():
     parser.add_argument('--seed', type=int, default=0, help='of the choice of videos (default: 0)')
     parser.add_argument('--precision', choices=['f32', 'bf16'], default='f32', help='of the arithmetic for ONNX files '
                         'that are not int8 (default: f32)')
-    parser.add_argument('--om_precision', choices=list(BOUNDS), default='fp16', help='kind of the .om, which does not '
-                        'say it itself (default: fp16, what ATC converts to)')
+    parser.add_argument('--om_precision', choices=list(BOUNDS), default='fp16', help='kind of the .om files, which '
+                        'do not say it themselves; those with int8 in their name are int8 (default: fp16, as of ATC)')
     parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
                         help='for the ONNX files (default: auto)')
     parser.add_argument('--device', type=int, default=0, help='number of the accelerator (default: 0)')
+    parser.add_argument('--skip_without_data', action='store_true', help='where the test list is not there, say so and '
+                        'end with exit status 0')
     parser.add_argument('--cfg-options', nargs='+', help='as of mmaction2\'s tools')
     args = parser.parse_args()
     require_files(parser, args, 'config', 'checkpoint')
@@ -267,6 +279,8 @@ def parse_args():
 @script_main
 def main():
     report = compare(parse_args())
+    if report is None:
+        return
     print(json.dumps(report))
     print_table(report)
     if not report['passed']:

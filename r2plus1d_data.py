@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """From a config of mmaction2 to samples: reading configs, decoding video files, running the test pipeline.
 
     cfg = read_config('r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
@@ -16,6 +18,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from r2plus1d_files import InputError, empty_at_page, one_line
+from r2plus1d_lists import check_list
 
 import mmcv
 from mmaction.datasets import PIPELINES, build_dataset
@@ -124,6 +127,7 @@ def steps_for_video_files(steps):
 
 def listed_videos(cfg, data, steps):
     """mmaction2's dataset of the list that DATA names (cfg.data.test or like it), with the pipeline STEPS."""
+    check_list(cfg, data)
     try:
         return build_dataset(dict(data, pipeline=steps), dict(test_mode=True))
     except Exception as e:  # mmaction2 checks little

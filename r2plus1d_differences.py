@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """What a difference looks like, between the scores of two models or between two samples, for r2plus1d_compare.py.
 
 Each function tries the faults that are common in such chains and answers with one line of text, or with None where the

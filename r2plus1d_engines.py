@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The inference engines: one interface for all that run a model file.
 
     engine = make_engine('r2plus1d_sim.onnx', batch_size=1)

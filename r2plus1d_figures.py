@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The figures of r2plus1d_report.py: charts of a run, and strips of video frames.
 
     label = choose_font(text)                             # a font that has the text's characters

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """What preprocessing hands to inference: bins and their info.json. And what all scripts share: messages, JSON files.
 
     r2plus1d_preprocess.py -> bins, info.json -> r2plus1d_infer.py or ais_bench

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Run a model on .bin files as ais_bench runs an .om on an NPU: the same flags, the same files.
 
     python r2plus1d_infer.py --model r2plus1d_sim.onnx --input predata_bts1 --batchsize 1 \
@@ -28,7 +30,7 @@ def make_source(args, engine):
     if args.input:
         return Files(args.input, batch_size, engine)
     if args.config:
-        return TestVideos(args.config, args.cfg_options, batch_size, engine)
+        return TestVideos(args.config, args.cfg_options, args.allow_outside, batch_size, engine)
     return PureInference(args.pure_data_type, batch_size)
 
 
@@ -100,6 +102,7 @@ def parse_args():
     parser.add_argument('--config', help='instead of --input: config of mmaction2, whose test videos are decoded '
                         'while the model runs; no files in between')
     parser.add_argument('--cfg-options', nargs='+', help='of --config, as of mmaction2\'s tools')
+    parser.add_argument('--allow_outside', action='store_true', help='of --config: take videos outside the data folder')
     parser.add_argument('--output', '-o', help='folder for the folder of outputs and its _summary.json')
     parser.add_argument('--output_dirname', help='name of the folder of outputs (default: date and time)')
     parser.add_argument('--outfmt', default='BIN', choices=['NPY', 'BIN', 'TXT'], help='(default: BIN)')

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """From the scores of crops to the accuracy of videos, and the figures of the original guide to compare with.
 
 Metrics come from mmaction2. It is imported when a metric is computed: PyTorch, which comes with it, takes seconds,

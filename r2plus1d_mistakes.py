@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """What a run got right and wrong: its predictions, counts by class, pairs of classes confused, example videos.
 
     predictions = read_predictions(run, crops=3, clips=Clips(cfg))

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The engine for an .om model on an Ascend NPU: ais_bench's InferSession, in a process of its own.
 
     engine = AisBench('r2plus1d_bs1.om', precision=None, device=0)
@@ -64,13 +66,20 @@ def divides_input():
     return 'divide_input' in help_text()
 
 
-def check_paths(model, files, folder, output):
-    """Raise InputError, with the remedy, where ais_bench would refuse the model, an input file or a folder."""
-    problems = [path_problem(path, 0o022, 'go-w') for path in [model, folder, *files] if path]
+def check_paths(model, folder=None, output=None):
+    """Raise InputError, with the remedy, where ais_bench would refuse the model, a folder, or a file to be read.
+
+    It looks at all that is in the input folder, info.json too. Root is exempt from none of it.
+    """
+    paths = [model]
+    if folder:
+        entries = os.listdir(folder)
+        paths += [folder, *(os.path.join(folder, name) for name in entries)]
+    problems = [path_problem(path, 0o022, 'go-w') for path in paths]
     if output and os.path.exists(output):
         problems.append(path_problem(output, 0o027, '750'))
-    if len(files) > MOST_FILES:
-        problems.append(f'{folder}: {len(files)} files, and ais_bench takes {MOST_FILES}; give them a larger --bts')
+    if len(paths) > MOST_FILES:
+        problems.append(f'{folder}: {len(paths)} files, and ais_bench takes {MOST_FILES}; give them a larger --bts')
     problems = [problem for problem in problems if problem]
     if problems and divides_input():  # an older ais_bench does not look
         raise InputError(problems[0])
@@ -112,7 +121,7 @@ class AisBench:
         if missing:
             raise InputError(f'{model} needs {" and ".join(missing)}; install the wheels of ais_bench and aclruntime '
                              'into this environment, or run the ONNX model')
-        check_paths(model, [], None, None)
+        check_paths(model)
         self.model = model
         self.precision = 'as converted'
         self.device = device
@@ -141,7 +150,7 @@ class AisBench:
         shape = [batch_size, *self.sample_shape]
         size = int(np.prod(shape)) * self.dtype.itemsize
         step = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        os.ftruncate(self.memory, count * step)
+        os.ftruncate(self.memory, max(count * step, os.fstat(self.memory).st_size))  # it never shrinks
         arrays = [shared_array(self.memory, i * step, shape, self.dtype) for i in range(count)]
         self.offsets = {array.ctypes.data: i * step for i, array in enumerate(arrays)}
         return arrays
@@ -190,12 +199,15 @@ def serve(connection, memory, model, device):
         session, description = open_session(model, device)
         connection.send(description)
         _, shape, code = description
+        batches = {}  # by offset: mapping the memory anew for each batch would cost a tenth of a batch's time
         while True:
             while not connection.poll(1):
                 if os.getppid() != parent:
                     return
-            batch = shared_array(memory, connection.recv(), shape, ACL_DTYPES[code])
-            connection.send([np.array(output, np.float32) for output in session.infer([batch])])
+            offset = connection.recv()
+            if offset not in batches:
+                batches[offset] = shared_array(memory, offset, shape, ACL_DTYPES[code])
+            connection.send([np.array(output, np.float32) for output in session.infer([batches[offset]])])
     except (EOFError, ConnectionError):
         pass  # the process that asks has ended
     except Exception as e:  # InferSession raises RuntimeError, often without a word

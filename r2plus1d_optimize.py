@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Make variants of the simplified ONNX model: bytes as its input, int8 arithmetic, or both.
 
     python r2plus1d_optimize.py --model r2plus1d_sim.onnx --config <config> --uint8_input --output r2plus1d_uint8.onnx

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """What inference hands on: outputs, the summary of a run, and the files of test/eval_acc_perf.sh.
 
     r2plus1d_infer.py or ais_bench -> outputs, summary -> r2plus1d_postprocess.py -> accuracy JSON -> parse, report

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Turn the outputs of ais_bench or r2plus1d_infer.py into an accuracy JSON on standard output.
 
     python r2plus1d_postprocess.py --result_path=./predata_bts1_om_out > result_bs1.json

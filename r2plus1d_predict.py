@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Print the five most probable classes of one video.
 
     python r2plus1d_predict.py --model r2plus1d_sim.onnx --video clip.avi \

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Turn the test videos of a config into .bin files for ais_bench or r2plus1d_infer.py.
 
     python r2plus1d_preprocess.py --config=./mmaction2/configs/recognition/r2plus1d/\
@@ -154,6 +156,7 @@ def preprocess(args):
     path = args.output_path.rstrip('/') or '/'
     check_folder(path, args.overwrite)
     cfg = read_config(args.config, args.cfg_options)
+    cfg.allow_outside = args.allow_outside
     samples = Samples(cfg, args.dtype)
     if not len(samples):
         raise InputError(f'{samples.list_file}: lists no video')
@@ -193,6 +196,8 @@ def parse_args():
                         'instance because the frames have changed; replace .bin files of another origin')
     parser.add_argument('--workers', type=positive_int, default=default_workers(),
                         help='processes (default: two a core, since they wait for the disk; at most 64)')
+    parser.add_argument('--allow_outside', action='store_true', help='take videos outside the data folder, which the '
+                        'list names by absolute paths or by ..')
     parser.add_argument('--cfg-options', nargs='+', help='as of mmaction2\'s tools')
     args = parser.parse_args()
     require_files(parser, args, 'config')

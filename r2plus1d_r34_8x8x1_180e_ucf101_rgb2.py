@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """R(2+1)D-34 on UCF-101: data, pipelines, model and training, for mmaction2 0.x.
 
 Self-contained, so that it works where the guide puts it

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The main config with its test videos read from the .avi files: no frames on disk.
 
 The list is made by build_file_list.py with --format videos. SeekDecode, the

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Write one HTML page about a run of test/eval_acc_perf.sh: accuracy, performance, confusions, mistakes.
 
     python r2plus1d_report.py --work_dir=. --batch_sizes="1 16" --classes=data/ucf101/annotations/classInd.txt \

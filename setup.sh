@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+#
 # Makes the environment of all other scripts: packages, ./mmcv and ./mmaction2 with patches/ applied.
 #
 #     bash setup.sh                    # in the active venv or conda environment, else in .venv

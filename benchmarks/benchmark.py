@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Measure the full-size model and its preprocessing against what a user would take instead, in one run.
 
     python benchmarks/benchmark.py --frames <folder with data/ucf101 of videos, frames and lists>

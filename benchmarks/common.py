@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """What the files of the benchmark share: the root of the repository, its two configs, and run().
 
 Importing this module puts the root on sys.path, so that the root's modules can be imported.

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Measure one engine with the full-size model at one batch size.
 
     python benchmarks/engines.py "r2plus1d_infer.py f32" r2plus1d_sim.onnx 1 5    # name, model, batch size, seconds

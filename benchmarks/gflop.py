@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Count the arithmetic of an ONNX model.
 
 Multiplications by the zeros around the input of a convolution are left out, because no engine needs to do them: the

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Measure the limit of the machine: the fastest of several matrix products and convolutions, at each precision.
 
     python benchmarks/limit.py --seconds 0.5

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The results of the benchmark as Markdown and as a chart.
 
 benchmark() in benchmark.py says what results.json holds. Older files have neither "precision" nor "gflop" nor "limits":

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Measure the way from videos to an accuracy: the preprocessing, and all of it from .avi files on.
 
 Preprocessing: the original guide's loop (mmaction2's dataloader, numpy.tofile) against r2plus1d_preprocess.py. From

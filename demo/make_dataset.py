@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Make a small synthetic action dataset in the form of UCF-101: videos, class index, official-style split lists.
 
 The classes differ in motion only, in pairs of which one is the other played backwards: neither a single frame nor

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """A small R(2+1)D-18 for the demo's 12 motion classes, trained on a CPU.
 
 The main config with an eighth of the channels, 18 layers and a stem that halves

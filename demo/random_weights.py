@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Save a checkpoint of random weights for a config's model: for speed, which does not depend on them.
 
     python demo/random_weights.py r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py random.pth

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Keep what a training run of demo/train.sh is for: the weights alone, and beside them a record of how they came about.
 
     python demo/record_training.py --work_dir work_dirs/demo_train --seconds 1500 --output demo/r2plus1d_r18_demo.pth

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+#
 # The whole documented chain with no NPU, no data set and no checkpoint at hand:
 #
 #     bash demo/run.sh [--clean] [folder, default work_dirs/demo]      # --clean starts over
@@ -60,7 +63,8 @@ accuracy() {
 full_size() {
     mkdir -p full_size
     python "$root/demo/random_weights.py" "$full" full_size/random.pth
-    bash "$root/test/pth2om.sh" --config "$full" --checkpoint full_size/random.pth --work_dir full_size --batch_sizes "1 4"
+    bash "$root/test/pth2om.sh" --config "$full" --checkpoint full_size/random.pth --work_dir full_size \
+        --compare_videos 0
     for bs in 1 4; do # four samples each
         python "$root/r2plus1d_infer.py" --model full_size/r2plus1d_sim.onnx --batchsize $bs --loop $((4 / bs)) \
             --output full_size/performance --output_dirname "bs$bs"

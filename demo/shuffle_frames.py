@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Copy a folder of raw frames with the frames of every video in random order, to test what a model sees in motion.
 
     python demo/shuffle_frames.py data/ucf101/rawframes data/ucf101/rawframes_shuffled

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+#
 # Trains the demo's model on a CPU, from nothing: set-up, dataset, frames, lists, training, tests, and the two files
 # demo/r2plus1d_r18_demo.pth (weights) and .json (record). The seed is fixed.
 #

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """What the tests share: a small data set in UCF-101's form and a small R(2+1)D.
 
 The clips are made here; with the real ones of UCF101_REAL (a folder with videos/, short_rawframes/ and

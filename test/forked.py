@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Python scripts in processes of their own that have PyTorch and mmaction2 imported already, which saves seconds each.
 
 One server process imports them and does nothing else; each script runs in a fork of it. The commands of the READMEs

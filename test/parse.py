@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Read what eval_acc_perf.sh left for each batch size, print its tables and the verdict.
 
     python test/parse.py --work_dir=. --batch_sizes="1 16" --reference=0.8892 --tolerance=0.01

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+#
 # Sets up, then runs the tests; arguments go to pytest:   bash test/run_tests.sh -k readme
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

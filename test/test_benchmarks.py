@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark: that it measures what it says. Its figures are of no interest here."""
 import importlib.util
 import json

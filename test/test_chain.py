@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The chain against mmaction2, PyTorch and ONNX Runtime: bins, ONNX, outputs, accuracy."""
 import json
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """r2plus1d_compare.py: good models pass, and each planted fault is found and named with its step."""
 import json
 

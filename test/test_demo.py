@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """demo/run.sh: its trained model, and the full-size model that it makes."""
 import json
 import re
@@ -35,6 +37,8 @@ def test_accuracy_of_the_demo(demo):
     assert 'no atc on this machine' in log and log.endswith('success\n')
     assert f'top-1 {results[0]["top1_acc"]:.4f} reaches 0.9500' in text and 'random weights' in text
     assert all(re.search(rf'batch size {bs}: [\d.]+ samples/s', text) for bs in (1, 4))
+    agreement = json.loads((demo / 'compare.json').read_text())
+    assert agreement['passed'] and [row['step'] for row in agreement['models']] == ['export', 'simplification']
     assert 50_000 < (demo / 'report/index.html').stat().st_size < 3_000_000
     again = run('bash', ROOT / 'demo/run.sh', demo).stdout
     assert again.count('done before') == 7 and again.endswith(text[text.index('\nThe small'):])

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Bad input: one line that names it, exit status 1 or 2, nothing half-written; and the shell tests' verdicts."""
 import json
 import os
@@ -6,7 +8,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from conftest import ROOT, call, run, start
+from conftest import ROOT, annotations, call, run, start
 
 SECONDS = 35
 
@@ -70,6 +72,73 @@ def test_preprocess(folder, small):
     fails(preprocess('--config=broken.py', out), 1, 'broken.py')
     (folder / 'empty.py').write_text('a = 1')
     fails(preprocess('--config=empty.py', out), 1, 'empty.py', 'data')
+
+
+A, B = 'Basketball/v_Basketball_g01_c01', 'Basketball/v_Basketball_g01_c02'
+# A list: (its bytes or text, words of the message); None: it is good
+LISTS = {
+    'good': (f'{A} 29 1\n{B} 63 1\n', None),
+    'good, without an end of its last line': (f'{A} 29 1\n{B} 63 1', None),
+    'good, as Windows writes it': (f'{A} 29 1\r\n{B} 63 1\r\n', None),
+    'label -1': (f'{A} 29 -1\n', 'line 1: "-1" is not a number'),
+    'label of no class': (f'{A} 29 1\n{B} 63 400\n', 'line 2: label 400, and the model has 400 classes'),
+    'label of many digits': (f'{A} 29 100000\n', 'line 1: label 100000'),
+    'label of very many digits': (f'{A} 29 {"1" * 5000}\n', 'line 1: "1111'),
+    'digits of another script': (f'{A} 29 １\n', 'line 1: "１" is not a number'),
+    'no label': (f'{A} 29\n', 'line 1: has 2 fields'),
+    'a field too many': (f'{A} 29 1 1\n', 'line 1: has 4 fields'),
+    'a space in a name': ('Basket ball/v 29 1\n', 'line 1: has 4 fields'),
+    'a blank line': (f'{A} 29 1\n\n{B} 63 1\n', 'line 2: is blank'),
+    'a comment': (f'# videos\n{A} 29 1\n', 'line 1: is a comment'),
+    'a video twice': (f'{A} 29 1\n{B} 63 1\n{A} 29 1\n', 'line 3: the same video as line 1'),
+    'a video with two labels': (f'{A} 29 1\n{A} 29 2\n', 'line 2: the same video as line 1'),
+    'a path upwards': (f'../rawframes/{A} 29 1\n', 'line 1: "../rawframes/'),
+    'an absolute path': (f'/tmp/{A} 29 1\n', 'line 1: "/tmp/'),
+    'no frames': (f'{A} 0 1\n', 'line 1: 0 frames'),
+    'one frame': (f'{A} 1 1\n', 'line 1: 1 frames'),
+    'a byte-order mark': (b'\xef\xbb\xbf' + f'{A} 29 1\n'.encode(), 'byte-order mark'),
+    'UTF-16': (f'{A} 29 1\n'.encode('utf-16'), 'byte-order mark'),
+    'Latin-1': ('é 29 1\n'.encode('latin-1'), 'byte 0 is not UTF-8'),
+    'zeros': (f'{A} 29 1\n'.encode() + bytes(100), 'zero bytes'),
+    'two faults': (f'{A} 29 x\n\n{B} 63 1\n', 'line 1: "x" is not a number; line 2: is blank'),
+    'another label than the official one': (f'{A} 29 1\n{B} 63 2\n', 'line 2: label 2, and'),
+    'a training video': (f'{A} 29 1\nBasketball/v_Basketball_g08_c01 90 1\n', 'line 2: Basketball/v_Basketball_g08'),
+}
+
+
+@pytest.mark.parametrize('kind', LISTS)
+def test_lists(folder, small, kind):
+    """All faults of a list are told at once, with their lines, and nothing is made."""
+    text, words = LISTS[kind]
+    data = folder / 'data/ucf101'
+    if 'official' in kind or 'training' in kind:
+        (data / 'annotations').mkdir()
+        for name, content in annotations().items():
+            (data / 'annotations' / name).write_text(content)
+    path = data / 'ucf101_val_split_1_rawframes.txt'
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', cwd=folder, check=False)
+    if words is None:
+        assert done.returncode == 0 and len(list((folder / 'bins').glob('*.bin'))) == 2
+    else:
+        fails(done, 1, path.name, words)
+        assert not (folder / 'bins').exists()
+
+
+def test_a_list_with_paths_outside_on_demand(folder, small):
+    path = folder / 'data/ucf101/ucf101_val_split_1_rawframes.txt'
+    path.write_text(f'../rawframes/{A} 29 1\n{folder}/data/ucf101/rawframes/{B} 63 1\n')
+    call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', '--allow_outside', cwd=folder)
+    assert len(list((folder / 'bins').glob('*.bin'))) == 2
+
+
+def test_an_incomplete_list_is_said(folder, small):
+    data = folder / 'data/ucf101'
+    (data / 'annotations').mkdir()
+    for name, content in annotations().items():
+        (data / 'annotations' / name).write_text(content)
+    done = call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', cwd=folder)
+    assert 'has 2 of the 5 videos of data/ucf101/annotations/testlist01.txt' in done.stderr
 
 
 def test_a_run_replaces_the_bins_of_another(folder, small):

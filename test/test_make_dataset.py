@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The demo's data set: UCF-101's form, as mmaction2 reads it; and the arguments of the demo's scripts."""
 import re
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """r2plus1d_optimize.py on a small R(2+1)D-18 and made frames: against PyTorch, and engine against engine."""
 import importlib.util
 import json

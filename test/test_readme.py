@@ -1,7 +1,10 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """The commands of the READMEs are run as printed, in order, in a scratch copy with a small data set.
 
-Only the model is made smaller there, by the config. wget, unrar, atc, npu-smi and ais_bench are
-stand-ins (test/stand_ins) that check their arguments.
+Only the model is made smaller there, by the config. wget and unrar are stand-ins (test/stand_ins) that check their
+arguments, and the machine is an NPU server of stand-ins: CANN 8.0 where its installer puts it, the Python that it was
+installed for, npu-smi, AMCT, aclruntime, and the ais_bench of today.
 """
 import json
 import os
@@ -15,6 +18,9 @@ import tarfile
 import textwrap
 
 from conftest import ROOT, STAND_INS, make_videos, run, save_random_checkpoint, write_annotation_zip
+
+sys.path.append(str(STAND_INS))
+from cann import make_cann, make_python
 
 SECONDS = 80
 
@@ -55,24 +61,45 @@ def test_options_in_the_text_exist():
     assert not unknown
 
 
+def test_every_source_file_has_a_licence_header():
+    for path in list_files():
+        source = path.suffix in ('.py', '.sh', '.html') or path.read_bytes().startswith(b'#!')
+        if source and path.stat().st_size and 'patches' not in path.parts:
+            assert 'SPDX-License-Identifier: Apache-2.0' in path.read_text('utf-8')[:300], path
+
+
+def list_files():
+    """All files of the repository as git has it, with changes that are not committed."""
+    names = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, check=True,
+                           stdout=subprocess.PIPE, text=True).stdout.split('\n')
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
 def make_scratch(folder):
     """A copy of the repository as git has it, with changes that are not committed, and a .venv that sees the
     packages of this one, so that setup.sh has only mmcv and mmaction2 left to install."""
-    files = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, check=True,
-                           stdout=subprocess.PIPE, text=True).stdout.split('\n')
-    for name in filter(None, files):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    for path in list_files():
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
     run(sys.executable, '-m', 'venv', '--without-pip', folder / '.venv')
     packages = next((folder / '.venv').glob('lib/python*/site-packages'))
     (packages / 'outer.pth').write_text('\n'.join(site.getsitepackages()) + '\n')
 
 
-def without_environment():
-    """Environment changes that leave the active venv, as in a new shell."""
-    return {'PATH': f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}', 'PYTHONPATH': str(STAND_INS), 'VIRTUAL_ENV': '',
-            'CONDA_PREFIX': ''}
+def npu_server(folder):
+    """Environment changes: a new shell on an NPU server, without an active venv. NumPy 2 is not for its CANN."""
+    programs = folder / 'programs'
+    programs.mkdir(parents=True)
+    for name in ('npu-smi', 'amct_onnx', 'wget', 'unrar'):
+        (programs / name).symlink_to(STAND_INS / name)
+    make_cann(folder / 'root', version='8.0.0')
+    python = make_python(folder / 'python', numpy='1.24.4')
+    # Of the system's Python, without the folder of the venv in which these tests run.
+    path = [entry for entry in os.environ['PATH'].split(os.pathsep) if entry != f'{sys.prefix}/bin']
+    return {'PATH': os.pathsep.join(map(str, [programs, python, *path])), 'PYTHONPATH': str(STAND_INS),
+            'VIRTUAL_ENV': '', 'CONDA_PREFIX': '', 'CANN_SYSTEM_ROOT': str(folder / 'root'), 'HOME': str(folder),
+            'STAND_IN_CANN_NUMPY': '<2'}
 
 
 def test_commands_run_as_printed(tmp_path):
@@ -96,11 +123,12 @@ def test_commands_run_as_printed(tmp_path):
         f.add(tmp_path / 'UCF-101', 'UCF-101')
     write_annotation_zip(files / 'UCF101TrainTestSplits-RecognitionTask.zip')
     save_random_checkpoint(config, files / K400)
-    shutil.copy(files / K400, scratch / 'best_top1_acc_epoch_35.pth')
+    shutil.copy(files / K400, files / 'best_top1_acc_epoch_35.pth')
 
     commands = [b for b in blocks('README.md') if b not in ELSEWHERE]
-    # CANN's set_env.sh, where its installer puts it: only `source` of that very file is replaced.
-    stand_in = 'source() { [ "$1" = /usr/local/Ascend/ascend-toolkit/set_env.sh ] || builtin source "$@"; }'
+    # CANN's set_env.sh, where its installer puts it, below another root.
+    stand_in = ('source() { if [ "$1" = /usr/local/Ascend/ascend-toolkit/set_env.sh ]; '
+                'then builtin source "$CANN_SYSTEM_ROOT$1"; else builtin source "$@"; fi; }')
     commands = [f'echo "+ {i}, second $SECONDS"\n{block}' for i, block in enumerate(commands)]
     script = '\n'.join([stand_in, 'set -euo pipefail', *commands])
     # The verdict on random weights is no: its reference is replaced.
@@ -108,8 +136,13 @@ def test_commands_run_as_printed(tmp_path):
     script = script.replace('--reference 0.8892', '--reference 0')
     assert script.count('--int8 --output') == 1  # nor does int8 keep the top-1 of random weights
     script = script.replace('--int8 --output', '--int8 --max_drop 1 --output')
-    done = run('bash', '-c', script, cwd=scratch, check=False,
-               env=dict(without_environment(), STAND_IN_FILES=str(files)))
+    assert script.count('--loop 100') == 1  # which takes a while on a CPU
+    script = script.replace('--loop 100', '--loop 2')
+    assert script.count('head -n 32') == 1 and 'calibration_samples' not in script  # there are 3 training videos
+    script = script.replace('--calibration_bins', '--calibration_samples 3 --calibration_bins')
+    server = npu_server(tmp_path / 'server')
+    done = run('bash', '-c', f'umask 0002\n{script}', cwd=scratch, check=False,
+               env=dict(server, STAND_IN_FILES=str(files)))
     (tmp_path / 'log').write_text(done.stdout + done.stderr)
     assert done.returncode == 0, f'{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
 
@@ -119,12 +152,16 @@ def test_commands_run_as_printed(tmp_path):
     results = {bs: json.loads((scratch / f'result_bs{bs}.json').read_text()) for bs in (1, 16)}
     assert results[1] == results[16] and results[1]['num_videos'] == 5
     assert 'inference of ./r2plus1d_bs16.om on NPU 0' in done.stdout
+    for path, count in (('result_om_int8.json', 5), ('compare.json', None), ('r2plus1d_int8_bs16.om', None)):
+        assert (scratch / path).is_file() and (not count or json.loads((scratch / path).read_text())['num_videos'] == 5)
+    agreement = json.loads((scratch / 'compare.json').read_text())
+    assert agreement['passed'] and agreement['models'][-1]['model'].endswith('.om')
     assert len(list((scratch / 'predata_bts1').glob('*.bin'))) == 5
     assert list((scratch / 'work_dirs').glob('*/epoch_1.pth'))
-    assert done.stdout.count('\nsuccess\n') == 2 and (scratch / 'report/index.html').is_file()
+    assert done.stdout.count('\nsuccess\n') == 3 and (scratch / 'report/index.html').is_file()
 
     # Set-up: done is done; what is missing is made again.
-    env = without_environment()
+    env = server
     assert 'nothing to do' in run('bash', 'setup.sh', cwd=scratch, env=env).stdout
     # A source that the user put in the place of ours: kept, patched once, by the run after one that is killed.
     (scratch / 'mmaction2' / 'mine').touch()

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """r2plus1d_report.py on small runs that are made here: its figures against a count of our own, and a browser."""
 import base64
 import html

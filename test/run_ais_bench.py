@@ -1,0 +1,96 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""Run python3 -m ais_bench on .bin files, on one device or several, with its inputs checked before.
+
+    python test/run_ais_bench.py --model r2plus1d_bs16.om --input predata_bts1 --batchsize 16 \
+        --output predata_bts1_bs16_out --outfmt TXT --device 0,1
+
+What ais_bench would refuse without saying what to do is said here, with the remedy. Several devices share the files,
+and their outputs lie in one folder of one run, with ais_bench of 2023 and of today alike: the newer one needs
+--divide_input 1 for that, which the older one does not know.
+"""
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from r2plus1d_engines import device_list
+from r2plus1d_files import InputError, list_inputs, log, require_files, script_main
+from r2plus1d_npu import check_paths, divides_input, missing_packages
+from r2plus1d_outputs import find_summaries
+
+
+def command_of(args):
+    """The ais_bench command, as a list of words."""
+    command = [sys.executable, '-m', 'ais_bench', '--model', args.model, '--input', args.input, '--batchsize',
+               args.batchsize, '--output', args.output, '--outfmt', args.outfmt,
+               '--device', ','.join(map(str, args.device))]
+    if len(args.device) > 1:
+        # Each device takes its own time of day for the name of its folder, unless the folder is named.
+        name = time.strftime('%Y_%m_%d-%H_%M_%S')
+        command += ['--output_dirname', name]
+        # The processes of the devices make the folder at the same time, and one of them fails where it was not there.
+        make_folder(args.output)
+        make_folder(os.path.join(args.output, name))
+        if divides_input():
+            command += ['--divide_input', '1']
+    return command
+
+
+def check_division(args, count):
+    """Raise InputError where ais_bench would leave a device without files, which ends its whole run.
+
+    The older one gives each device as many files as the first, rounded up, until there are no more.
+    """
+    share = -(-count // len(args.device))
+    if count < len(args.device) or (share * (len(args.device) - 1) >= count and not divides_input()):
+        raise InputError(f'--device: this ais_bench cannot divide {count} files among {len(args.device)} devices; '
+                         'give fewer devices')
+
+
+def make_folder(path):
+    """A folder of the mode that ais_bench gives to its folders, and demands of them."""
+    if not os.path.isdir(path):
+        os.mkdir(path)
+        os.chmod(path, 0o750)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--model', required=True, help='the .om')
+    parser.add_argument('--input', required=True, help='folder of .bin files')
+    parser.add_argument('--batchsize', required=True, help='that of the .om')
+    parser.add_argument('--output', required=True, help='folder for the folder of outputs and its summary')
+    parser.add_argument('--outfmt', default='TXT', choices=['NPY', 'BIN', 'TXT'], help='(default: TXT)')
+    parser.add_argument('--device', type=device_list, default=[0], help='number of the NPU, or numbers with commas '
+                        'between (default: 0)')
+    args = parser.parse_args()
+    require_files(parser, args, 'model')
+    return args
+
+
+@script_main
+def main():
+    args = parse_args()
+    missing = missing_packages()
+    if missing:
+        raise InputError(f'{args.model} needs {" and ".join(missing)}')
+    files = list_inputs(args.input)
+    check_paths(args.model, args.input, args.output)
+    check_division(args, len(files))
+    command = command_of(args)
+    log(' '.join(map(shlex.quote, command)))
+    status = subprocess.run(command).returncode
+    if status:
+        raise InputError(f'{args.model}: ais_bench has ended with status {status}; its messages are above')
+    summaries = find_summaries(args.output)
+    if len(summaries) != len(args.device):
+        raise InputError(f'{args.output}: {len(summaries)} summaries of {len(args.device)} devices; '
+                         'the messages of ais_bench above say which device failed')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,256 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""InferSession of both ages, the class that other programs use. Needs aclruntime, as the real module does."""
+import operator
+
+import aclruntime
+import numpy as np
+
+AGE = aclruntime.AGE
+if AGE == 2025:
+    # The newer client sends the log of the process to standard output as soon as this module is imported.
+    from ais_bench.stand_in import path_check
+
+MAX_INPUTS = 1024
+MAX_LOOP = 100000
+MAX_OUTPUT = 16 * 2**30
+MODES = ['static', 'dymbatch', 'dymhw', 'dymdims', 'dymshape']
+SCALARS = (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.float16, np.float32, np.float64)
+TORCH_TYPES = [f'torch.{name}Tensor' for name in ('Float', 'Double', 'Half', 'BFloat16', 'Byte', 'Char', 'Short',
+                                                  'Long', 'Bool', 'Int')]
+
+
+class WrongMemory(RuntimeError):
+    """The real client would give the model other bytes than those of the array, or read beyond it, without a word."""
+
+
+class Session:
+    """What both ages have."""
+
+    def __init__(self, device_id: int, model_path: str, acl_json_path: str = None, debug: bool = False, loop: int = 1):
+        self.device_id = device_id
+        self.model_path = model_path
+        self.loop = loop
+        options = aclruntime.session_options()
+        if acl_json_path is not None:
+            options.acl_json_path = acl_json_path
+        options.log_level = 1 if debug else 2
+        options.loop = loop
+        self.session = aclruntime.InferenceSession(model_path, device_id, options)
+        self.outputs_names = [desc.name for desc in self.session.get_outputs()]
+
+    def get_inputs(self):
+        return self.session.get_inputs()
+
+    def get_outputs(self):
+        return self.session.get_outputs()
+
+    def set_loop_count(self, loop):
+        self.session.options().loop = loop
+
+    def set_staticbatch(self):
+        self.session.set_staticbatch()
+
+    def set_dynamic_batchsize(self, size):
+        self.session.set_dynamic_batchsize(size)
+
+    def set_dynamic_hw(self, width, height):
+        self.session.set_dynamic_hw(width, height)
+
+    def set_dynamic_dims(self, dims):
+        self.session.set_dynamic_dims(dims)
+
+    def set_dynamic_shape(self, shape):
+        self.session.set_dynamic_shape(shape)
+
+    def set_custom_outsize(self, sizes):
+        self.session.set_custom_outsize(sizes)
+
+    def create_tensor_from_fileslist(self, desc, files):
+        return self.session.create_tensor_from_fileslist(desc, files)
+
+    def create_tensor_from_arrays_to_device(self, array):
+        tensor = aclruntime.Tensor(array)
+        tensor.to_device(self.device_id)
+        return tensor
+
+    def convert_tensors_to_host(self, tensors):
+        for tensor in tensors:
+            tensor.to_host()
+
+    def convert_tensors_to_arrays(self, tensors):
+        return [np.array(tensor) for tensor in tensors]
+
+    def run(self, feeds, out_array=False):
+        """The outputs, as arrays or as tensors on the device. FEEDS: arrays of any type that have the bytes."""
+        pieces = feeds
+        if len(feeds) and isinstance(feeds[0], np.ndarray):
+            check_contiguous(feeds)
+            pieces = [aclruntime.BaseTensor(array.ctypes.data, array.nbytes) for array in feeds]
+        tensors = self.session.run(self.outputs_names, pieces)
+        if not out_array:
+            return tensors
+        self.convert_tensors_to_host(tensors)
+        return self.convert_tensors_to_arrays(tensors)
+
+    def set_mode(self, mode):
+        """Fails for a dynamic mode, since all models of the stand-in are static."""
+        if mode == 'dymshape':
+            self.session.set_dynamic_shape(None)
+        elif mode == 'dymdims':
+            self.session.set_dynamic_dims(None)
+
+    def check_types(self, inputs):
+        """Raise where the real client would read the bytes of an array as numbers of another type."""
+        for i, (array, desc) in enumerate(zip(inputs, self.get_inputs())):
+            if isinstance(array, aclruntime.Tensor) or array.nbytes != desc.realsize:
+                continue
+            name = {'float64': 'double'}.get(array.dtype.name, array.dtype.name)
+            if name != desc.datatype.name or not array.dtype.isnative:
+                raise WrongMemory(f'feed {i} is {array.dtype}, the model takes {desc.datatype.name}')
+
+
+class OlderSession(Session):
+    """The session of 2023. It takes arrays by their address."""
+
+    def reset_sumaryinfo(self):
+        self.session.reset_sumaryinfo()
+
+    def sumary(self):
+        return self.session.sumary()
+
+    def finalize(self):
+        self.session.finalize()
+
+    def infer(self, feeds, mode='static', custom_sizes=100000):
+        """The outputs of a batch, as arrays in the order of get_outputs(). FEEDS: one array for each input.
+
+        The class of an array must be np.ndarray itself: np.memmap is refused.
+        """
+        inputs = []
+        for feed in feeds:
+            as_it_is = type(feed) is np.ndarray or type(feed) is aclruntime.Tensor
+            inputs.append(feed if as_it_is else to_array(feed))
+        self.set_mode(mode)
+        self.check_types(inputs)
+        return self.run(inputs, out_array=True)
+
+
+class NewerSession(Session):
+    """The session of 2024 and later. It checks its arguments and copies arrays that are not contiguous."""
+
+    def __init__(self, device_id: int, model_path: str, acl_json_path: str = None, debug: bool = False, loop: int = 1):
+        if not model_path:
+            raise RuntimeError('empty model path!')
+        path_check.check_model(model_path)
+        check_integer(device_id, 'device', 0, 255)
+        check_integer(loop, 'loop', 1, MAX_LOOP)
+        super().__init__(device_id, model_path, acl_json_path, debug, loop)
+
+    def set_context(self):
+        self.session.set_context()
+
+    def get_max_dym_batchsize(self):
+        return self.session.get_max_dym_batchsize()
+
+    def get_dym_aipp_input_exist(self):
+        return self.session.get_dym_aipp_input_exist()
+
+    def reset_summaryinfo(self):
+        self.session.reset_sumaryinfo()
+
+    def summary(self):
+        return self.session.sumary()
+
+    def free_resource(self):
+        self.session.free_resource()
+
+    @staticmethod
+    def finalize():
+        aclruntime.InferenceSession.finalize()
+
+    def run_pipeline(self, infilelist, output, auto_shape=False, auto_dims=False, outfmt='BIN', pure_infer_mode=False,
+                     extra_session=None):
+        options = aclruntime.infer_options()
+        options.output_dir = output
+        options.out_format = outfmt
+        options.pure_infer_mode = pure_infer_mode
+        self.session.run_pipeline(infilelist, options, extra_session or [])
+
+    def infer(self, feeds, mode='static', custom_sizes=100000, out_array=True):
+        """As the older session's, of a list only. OUT_ARRAY false: tensors on the device."""
+        if not isinstance(feeds, list) or not 0 < len(feeds) <= MAX_INPUTS:
+            raise ValueError(f'feeds must be a list of 1 to {MAX_INPUTS} arrays')
+        if not isinstance(out_array, bool):
+            raise TypeError(f'value:{out_array} is not a bool!')
+        check_mode(mode, custom_sizes)
+        inputs = []
+        for feed in feeds:
+            if isinstance(feed, np.ndarray):
+                inputs.append(np.ascontiguousarray(feed))
+            elif isinstance(feed, aclruntime.Tensor):
+                inputs.append(feed)
+            else:
+                inputs.append(to_array(feed))
+        if mode in ('dymbatch', 'dymhw'):
+            raise RuntimeError(f'not a {mode} model!')
+        self.set_mode(mode)
+        self.check_types(inputs)
+        return self.run(inputs, out_array)
+
+
+def to_array(feed):
+    """The array of a NumPy scalar or of a PyTorch tensor on the CPU. Raises for whatever else."""
+    if type(feed) in SCALARS:
+        return np.array(feed)
+    if hasattr(feed, 'type') and feed.type() in TORCH_TYPES:
+        return np.ascontiguousarray(feed.numpy())
+    raise RuntimeError(f'type:{type(feed)} invalid')
+
+
+def check_contiguous(arrays):
+    for i, array in enumerate(arrays):
+        if not array.flags.c_contiguous:
+            raise WrongMemory(f'feed {i} is not C-contiguous')
+
+
+def check_integer(value, name, least, most):
+    if not isinstance(value, int):
+        raise TypeError(f'{name}:{value} is not a integer!')
+    if not least <= value <= most:
+        raise ValueError(f'{name}:{value} is illegal. legal value range is [{least}, {most}]')
+
+
+def check_mode(mode, custom_sizes):
+    if mode not in MODES:
+        raise ValueError('infer mode is illegal, Please check.')
+    if custom_sizes is None and mode != 'dymshape':
+        return
+    sizes = custom_sizes if isinstance(custom_sizes, list) else [custom_sizes]
+    for size in sizes:
+        if not 0 < operator.index(size) <= MAX_OUTPUT:
+            raise ValueError(f'custom size {size} is out of range')
+
+
+class MemorySummary:
+    """The times of the copies between host and device. The two ages differ in the case of the names."""
+
+    @staticmethod
+    def get_H2D_time_list():
+        return aclruntime.MemorySummary().H2D_time_list
+
+    @staticmethod
+    def get_D2H_time_list():
+        return aclruntime.MemorySummary().D2H_time_list
+
+    @staticmethod
+    def reset():
+        aclruntime.MemorySummary().reset()
+
+    if AGE == 2025:
+        get_h2d_time_list = get_H2D_time_list
+        get_d2h_time_list = get_D2H_time_list
+        del get_H2D_time_list, get_D2H_time_list
+
+
+InferSession = OlderSession if AGE == 2023 else NewerSession

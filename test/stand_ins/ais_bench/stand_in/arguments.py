@@ -1,0 +1,195 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of both ages: the same flags, of which all but ambiguous abbreviations are taken."""
+import argparse
+import os
+import re
+import sys
+
+import aclruntime_device
+
+AGE = aclruntime_device.age()
+MAX_INPUTS = 1024
+LIMITS = {'threads': 64, 'warmup_count': 10000, 'batchsize': 4096, 'dymBatch': 4096, 'output_batchsize_axis': 8}
+
+
+def boolean(text):
+    if text.lower() in ('yes', 'true', 't', 'y', '1'):
+        return True
+    if text.lower() in ('no', 'false', 'f', 'n', '0'):
+        return False
+    raise argparse.ArgumentTypeError(f'{text} is none of yes, true, t, y, 1, no, false, f, n, 0')
+
+
+def whole_number(least, most=2**31 - 1):
+    """A type of numbers from LEAST to MOST. The newer client takes nothing but digits and knows an upper bound."""
+
+    def convert(text):
+        if AGE == 2025 and not text.isdigit():
+            raise argparse.ArgumentTypeError(f'{text} contains special characters other than numbers.')
+        value = int(text)
+        if value < least or (AGE == 2025 and value > most):
+            raise argparse.ArgumentTypeError(f'{text} is an invalid value')
+        return value
+
+    return convert
+
+
+def device(text):
+    """One device as a number, or several as a list."""
+    if AGE == 2025 and ',' not in text and not text.isdigit():
+        raise argparse.ArgumentTypeError(f'{text} contains special characters other than numbers.')
+    numbers = [int(word) for word in text.split(',')]
+    for number in numbers:
+        if not 0 <= number <= 255:
+            raise argparse.ArgumentTypeError(f'{number} of device:{text} is invalid. valid value range is [0, 255]')
+    return numbers if ',' in text else numbers[0]
+
+
+def characters(forbidden):
+    """A type of texts. The newer client refuses some characters."""
+
+    def convert(text):
+        if AGE == 2025 and re.search(forbidden, text):
+            raise argparse.ArgumentTypeError(f'"{text}" is not a legal string')
+        return text
+
+    return convert
+
+
+def allowed(path, access, name):
+    """Whether the newer client takes PATH. Raises as it does for characters; NAME: what it calls the path."""
+    from ais_bench.stand_in.path_check import OpenException, is_allowed
+    try:
+        return is_allowed(path, access)
+    except OpenException:
+        raise argparse.ArgumentTypeError(f'{name} path string is illegal. Please check.')
+
+
+def readable_file(name, suffix, most):
+    """A type of files with a SUFFIX and at most MOST bytes; NAME: what the newer client calls them."""
+
+    def convert(path):
+        good = allowed(path, 'read', name) and os.path.isfile(path)
+        good = good and os.path.splitext(path)[1] == suffix and os.path.getsize(path) <= most
+        if not good:
+            raise argparse.ArgumentTypeError(f'{name} path:{path} is illegal. Please check.')
+        return path
+
+    return convert if AGE == 2025 else str
+
+
+def input_paths(text):
+    """Files or folders, divided by commas. Of folders, only the folder itself is looked at here."""
+    if AGE == 2023 or not text:
+        return text
+    paths = text.split(',')
+    if len(paths) > MAX_INPUTS:
+        raise argparse.ArgumentTypeError('input list has too many input. Please check.')
+    for path in paths:
+        if not allowed(path, 'read', 'input'):
+            raise argparse.ArgumentTypeError(f'input path:{path} is illegal. Please check.')
+    return text
+
+
+def output_folder(path):
+    """Both --output and --output_dirname, which is looked for in the working folder and not under --output."""
+    if AGE == 2023 or not path:
+        return path
+    from ais_bench.stand_in.path_check import OpenException, check_string
+    try:
+        exists = os.path.exists(check_string(path))
+    except OpenException:
+        raise argparse.ArgumentTypeError('output path string is illegal. Please check.')
+    if exists and not os.path.isdir(path):
+        raise argparse.ArgumentTypeError('output path is not a directory')
+    if not allowed(path, 'write', 'output'):
+        raise argparse.ArgumentTypeError(f'output path:{path} is illegal. Please check.')
+    return path
+
+
+def add_common_flags(parser):
+    dynamic = characters(r'[^_A-Za-z0-9,;:/.-]')
+    parser.add_argument('--model', '-m', required=True, type=readable_file('om', '.om', 10 * 2**30))
+    parser.add_argument('--input', '-i', type=input_paths)
+    parser.add_argument('--output', '-o', type=output_folder)
+    parser.add_argument('--output_dirname', type=output_folder)
+    parser.add_argument('--outfmt', default='BIN', choices=['NPY', 'BIN', 'TXT'])
+    parser.add_argument('--loop', '-l', type=whole_number(1, 100000), default=1)
+    parser.add_argument('--debug', type=boolean, default=False)
+    parser.add_argument('--device', '-d', type=device, default=0)
+    parser.add_argument('--dymBatch', type=whole_number(1) if AGE == 2025 else int, default=0)
+    parser.add_argument('--dymHW', type=dynamic)
+    parser.add_argument('--dymDims', type=dynamic)
+    parser.add_argument('--dymShape', type=dynamic)
+    parser.add_argument('--outputSize', type=characters(r'[^0-9,]'))
+    parser.add_argument('--auto_set_dymshape_mode', type=boolean, default=False)
+    parser.add_argument('--auto_set_dymdims_mode', type=boolean, default=False)
+    parser.add_argument('--batchsize', type=whole_number(1))
+    parser.add_argument('--pure_data_type', default='zero', choices=['zero', 'random'])
+    parser.add_argument('--profiler', type=boolean, default=False)
+    parser.add_argument('--dump', type=boolean, default=False)
+    parser.add_argument('--acl_json_path', type=readable_file('acl json', '.json', 8 * 1024))
+    parser.add_argument('--output_batchsize_axis', type=whole_number(0), default=0)
+    parser.add_argument('--run_mode', default='array', choices=['array', 'files', 'tensor', 'full'])
+    parser.add_argument('--display_all_summary', type=boolean, default=False)
+    parser.add_argument('--warmup_count', type=whole_number(0), default=1)
+    parser.add_argument('--dymShape_range')
+
+
+def add_newer_flags(parser):
+    parser.add_argument('--aipp_config', type=readable_file('aipp config', '.config', 12800))
+    parser.add_argument('--energy_consumption', type=boolean, default=False)
+    parser.add_argument('--npu_id', type=device, default=0)
+    parser.add_argument('--backend', choices=['trtexec'])
+    parser.add_argument('--perf', type=boolean, default=False)
+    parser.add_argument('--pipeline', type=boolean, default=False)
+    parser.add_argument('--profiler_rename', type=boolean, default=True)
+    parser.add_argument('--dump_npy', type=boolean, default=False)
+    parser.add_argument('--divide_input', type=boolean, default=False)
+    parser.add_argument('--threads', type=whole_number(1), default=1)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser()
+    add_common_flags(parser)
+    if AGE == 2025:
+        add_newer_flags(parser)
+    args = parser.parse_args()
+    if AGE == 2023:
+        args.pipeline = False
+        args.threads = 1
+        args.divide_input = True
+    else:
+        check_limits(args)
+    check_combinations(args)
+    refuse_what_is_missing(args)
+    return args
+
+
+def check_limits(args):
+    for name, limit in LIMITS.items():
+        value = getattr(args, name)
+        if value is not None and value > limit:
+            raise ValueError(f'--{name}: {value} is over {limit}')
+
+
+def check_combinations(args):
+    """Refuse, as the client does, with an exception and so with exit status 1."""
+    if args.profiler and args.dump:
+        raise RuntimeError('--profiler and --dump exclude each other')
+    if AGE == 2025 and args.output_dirname and args.output_dirname.startswith('/'):
+        raise ValueError('--output_dirname is an absolute path')
+    if (args.profiler or args.dump) and args.output is None:
+        raise RuntimeError('--profiler and --dump need --output')
+    if args.output_dirname is not None and args.output is None:
+        raise RuntimeError('--output_dirname needs --output')
+    if not args.pipeline:
+        args.threads = 1
+
+
+def refuse_what_is_missing(args):
+    names = ['profiler', 'dump', 'acl_json_path', 'dymShape_range', 'aipp_config', 'energy_consumption', 'perf']
+    used = [f'--{name}' for name in names if getattr(args, name, None)]
+    if used:
+        sys.exit(f'ais_bench (stand-in): it has no {", ".join(used)}')

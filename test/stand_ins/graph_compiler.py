@@ -1,0 +1,219 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""What the stand-ins of atc and aoe share: the checks that ATC makes, its messages, and the .om.
+
+An .om of a stand-in is JSON with the path of the ONNX file and the shape of its input: the stand-in of aclruntime
+computes with that file. The messages are those of CANN's documents and of the published source of its graph engine
+(the repositories ge and parser).
+
+Where the program lies in a toolkit that cann.py has made, it demands of its Python what CANN's documents demand for
+the version of that toolkit. These variables ask for more:
+    STAND_IN_CANN_NUMPY      versions of NumPy, such as '<2', that the Python must have
+    STAND_IN_CANN_OPS        the only chips, such as 'Ascend310P3 Ascend910B4', whose operator package is installed
+    STAND_IN_ATC_FAIL        an error code, such as E40021, to fail with
+    STAND_IN_ATC_SUFFIX      if set, the .om is called <output>_linux_<arch>.om
+    STAND_IN_ATC_HANG        if set, half of the .om is written and nothing more happens
+    STAND_IN_ATC_MODE        mode of a new .om, such as 666 (default: 600, as in ge's file_saver.cc)
+"""
+import hashlib
+import importlib
+import json
+import os
+import pathlib
+import platform
+import re
+import sys
+import time
+
+from onnx_graph import read_graph
+
+PACKAGES = ['numpy', 'attr', 'decorator', 'sympy', 'cffi', 'yaml', 'pathlib2', 'psutil', 'google.protobuf', 'scipy',
+            'requests', 'absl']
+CHIPS = re.compile(r'Ascend(310|310P[1357]|310B[1-4]|910|910A|910B|910(Pro|Premium)[AB]|910B[1-4]|910B2C|910B4-1|'
+                   r'910_93[5-9]\d|950(PR|DT)_95\d\d)')
+OPERATORS = {'Conv', 'Relu', 'Add', 'MaxPool', 'GlobalAveragePool', 'Gemm', 'Reshape', 'Shape', 'Gather', 'Unsqueeze',
+             'Concat', 'Constant', 'Cast', 'Sub', 'Mul'}
+PRECISION_MODES = ['fp16', 'origin', 'cube_fp16in_fp32out', 'mixed_float16', 'mixed_bfloat16', 'cube_hif8',
+                   'mixed_hif8']
+QUANTIZED = 'stand_in_amct'  # in the metadata of what the stand-in of AMCT writes
+SOLUTIONS = {
+    'E10016': 'Specify the name of an existing node in the graph.',
+    'E19010': 'Check the version of the installation package and reinstall the package. For details, see the operator '
+              'specifications.',
+    'E40021': 'See the host log for details, and then check the Python stack where the error log is reported.',
+    'EZ3003': '1. Check that the OPP component is installed properly. 2. Submit an issue to request for the support of '
+              'this operator type.',
+}
+
+
+class AtcError(Exception):
+    def __init__(self, code, message):
+        super().__init__(code, message)
+        self.code, self.message = code, message
+
+
+def invalid(parameter, value, reason):
+    return AtcError('E10001', f'Value [{value}] for parameter [{parameter}] is invalid. Reason: {reason}')
+
+
+def toolkit_version():
+    """The version of the toolkit that the program lies in, such as (8, 0), or None."""
+    for folder in pathlib.Path(sys.argv[0]).absolute().parents:
+        for path in folder.glob('*-linux/ascend_toolkit_install.info'):
+            match = re.search(r'^version=(\d+)\.(\d+)', path.read_text(), re.M)
+            return int(match[1]), int(match[2])
+    return None
+
+
+def check_numpy(bound):
+    """BOUND is one comparison, such as '<2' or '<=1.24', of as many numbers of the version as it has itself."""
+    import numpy
+    operator, limit = re.fullmatch(r'(<=|<|>=)(\S+)', bound).groups()
+    limit = [int(n) for n in limit.split('.')]
+    have = [int(n) for n in numpy.__version__.split('.')[:len(limit)]]
+    if not {'<=': have <= limit, '<': have < limit, '>=': have >= limit}[operator]:
+        raise AtcError('E40020', 'Failed to import Python module [te_fusion.fusion_manager]. Reason: [AttributeError: '
+                       '`np.float_` was removed in the NumPy 2.0 release. Use `np.float64` instead.].')
+
+
+def check_python(version):
+    """The Python that runs this is the first python3 on the PATH, which ATC would start."""
+    bound = os.environ.get('STAND_IN_CANN_NUMPY')
+    if version:
+        for name in PACKAGES:
+            try:
+                importlib.import_module(name)
+            except ImportError as e:
+                raise AtcError('E40020', 'Failed to import Python module [te_fusion.fusion_manager]. Reason: '
+                               f'[ModuleNotFoundError: {e}].')
+        bound = bound or ('<=1.24' if version < (8, 5) else '<2' if version < (9, 0) else None)
+    if bound:
+        check_numpy(bound)
+
+
+def check_chip(soc_version):
+    if not CHIPS.fullmatch(soc_version):
+        raise invalid('--soc_version', soc_version, 'The value is not a supported chip.')
+    installed = os.environ.get('STAND_IN_CANN_OPS')
+    if installed and soc_version not in installed.split():
+        raise AtcError('EZ3003', 'No supported Ops kernel and engine are found for [Conv_0], optype [Conv2D].')
+
+
+def check_opset(graph, version):
+    newest = 13 if version and version < (7, 0) else 18
+    if not 9 <= graph.opset <= newest:
+        raise AtcError('E19010', f'No parser is registered for Op [{graph.op_types[0]}_0, optype [ai.onnx::'
+                       f'{graph.opset}::{graph.op_types[0]}]].')
+    known = OPERATORS | ({'AscendQuant', 'AscendDequant'} if QUANTIZED in graph.metadata else set())
+    for name in graph.op_types:
+        if name not in known:
+            raise AtcError('E19010', f'No parser is registered for Op [{name}_0, optype '
+                           f'[ai.onnx::{graph.opset}::{name}]].')
+
+
+def check_shape(graph, input_shape):
+    """The static shape from a text such as 0:1,3,3,8,256,256."""
+    name, _, numbers = input_shape.rpartition(':')
+    if not name or not re.fullmatch(r'-?\d+(,-?\d+)*', numbers):
+        raise AtcError('E10002', f'Value [{input_shape}] for parameter [--input_shape] is invalid. Reason: the format '
+                       'is wrong. The value must be formatted as ["input_name1:n1,c1,h1,w1;input_name2:n2,c2,h2,w2"].')
+    if name not in graph.inputs:
+        raise AtcError('E10016', f'Opname [{name}] specified in [--input_shape] is not found in the model. Confirm '
+                       "whether this node name exists, or node is not split with the specified delimiter ';'.")
+    shape = [int(n) for n in numbers.split(',')]
+    expected = graph.inputs[name]
+    if min(shape) < 1:
+        raise invalid('--input_shape', input_shape, 'a dimension is not fixed')
+    if len(shape) != len(expected) or any(want and want != have for want, have in zip(expected, shape)):
+        raise invalid('--input_shape', input_shape, f'the shape in the model is {expected}')
+    return shape
+
+
+def check_paths(model, output):
+    for parameter, path in (('--model', model), ('--output', output)):
+        if not re.fullmatch(r'[\w./-]+', path):
+            raise invalid(parameter, path, 'The path contains invalid characters.')
+    if not os.path.isfile(model):
+        raise invalid('--model', model, 'The file does not exist.')
+    if os.path.isdir(output) or output.endswith('/'):
+        raise invalid('--output', output, 'The value is a folder.')
+
+
+def om_path(output):
+    """<output>.om, or with the platform before the first .om of the path, as the graph engine puts it there."""
+    path = output + '.om'
+    if os.environ.get('STAND_IN_ATC_SUFFIX'):
+        position = path.index('.om')
+        path = f'{path[:position]}_linux_{platform.machine()}{path[position:]}'
+    return path
+
+
+def write_om(args, shape):
+    with open(args.model, 'rb') as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    content = json.dumps({'onnx': os.path.abspath(args.model), 'onnx_sha256': digest, 'shape': shape,
+                          'soc_version': args.soc_version, 'precision_mode_v2': args.precision_mode_v2})
+    path = om_path(args.output)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    mode = int(os.environ.get('STAND_IN_ATC_MODE', '600'), 8)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode), 'w') as f:
+        if os.environ.get('STAND_IN_ATC_HANG'):
+            f.write(content[:len(content) // 2])
+            f.flush()
+            time.sleep(600)
+        f.write(content)
+
+
+def write_litter():
+    """What a conversion leaves in the folder that it is started in."""
+    os.makedirs('kernel_meta', exist_ok=True)
+    with open('fusion_result.json', 'w') as f:
+        f.write('[]')
+
+
+def convert(args):
+    """Check the arguments --model, --output, --input_shape, --soc_version, --precision_mode_v2; write the .om."""
+    write_litter()
+    version = toolkit_version()
+    check_paths(args.model, args.output)
+    if args.precision_mode_v2 and args.precision_mode_v2 not in PRECISION_MODES:
+        raise invalid('--precision_mode_v2', args.precision_mode_v2, f'The value must be in {PRECISION_MODES}.')
+    check_chip(args.soc_version)
+    check_python(version)
+    try:
+        graph = read_graph(args.model)
+    except ValueError as e:
+        raise AtcError('E16005', f'The model has [0] [--domain_version] fields, but only one is allowed. ({e})')
+    if graph.external_weights:
+        raise invalid('--model', args.model, 'The weights are in another file.')
+    check_opset(graph, version)
+    if QUANTIZED in graph.metadata and args.precision_mode_v2 == 'origin':
+        raise AtcError('E40021', 'Failed to compile Op [AscendQuant_0]. (oppath: [], optype: [AscendQuant])')
+    shape = check_shape(graph, args.input_shape)
+    code = os.environ.get('STAND_IN_ATC_FAIL')
+    if code:
+        raise AtcError(code, 'Failed on demand of the test.')
+    write_om(args, shape)
+
+
+def write_log(error):
+    """A line of the log that CANN's programs write, in ASCEND_PROCESS_LOG_PATH or ~/ascend/log as documented."""
+    folder = os.environ.get('ASCEND_PROCESS_LOG_PATH')
+    if not folder and not toolkit_version():
+        return  # not on a server of stand-ins: the home is that of the person who runs the tests
+    folder = folder or os.path.expanduser('~/ascend/log')
+    folder = os.path.join(folder, 'debug', 'plog')
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, f'plog-{os.getpid()}_{time.strftime("%Y%m%d%H%M%S")}000.log'), 'w') as f:
+        f.write(f'[ERROR] GE({os.getpid()},atc.bin):[graph_compiler.py]{error.code}: {error.message}\n')
+
+
+def print_error(error):
+    write_log(error)
+    print('...')
+    print("ATC run failed, Please check the detail log, Try 'atc --help' for more information")
+    print(f'{error.code}: [PID: {os.getpid()}] {time.strftime("%Y-%m-%d-%H:%M:%S")}.000.000 {error.message}')
+    if error.code in SOLUTIONS:
+        print(f'        Solution: {SOLUTIONS[error.code]}')
+    print('        TraceBack (most recent call last):')
+    print(f'        {error.message}')
