@@ -65,6 +65,41 @@ def judge_accuracy(accuracies, reference, tolerance):
     return top1, complete and reference <= 1 and top1 >= reference - tolerance
 
 
+def explain_low_accuracy(labels, predicted, reference):
+    """What a top-1 below the REFERENCE looks like, as one line of text.
+
+    LABELS and PREDICTED: int arrays of the true and the predicted class of each video.
+    """
+    top1 = float(np.mean(predicted == labels))
+    classes = np.unique(labels)
+    chance = 1 / len(classes)
+    renamed = most_predicted(labels, predicted, classes)
+    accuracy_renamed = float(np.mean(predicted == np.array([renamed[label] for label in labels])))
+    if len(set(renamed.values())) == len(classes) and accuracy_renamed >= reference - 0.1 > top1:
+        moved = [c for c in classes.tolist() if renamed[c] != c]
+        examples = ', '.join(f'{c} as {renamed[c]}' for c in moved[:3])
+        return (f'wrong labels: with {len(moved)} of {len(classes)} classes renamed (label {examples}), top-1 is '
+                f'{accuracy_renamed:.4f}; are the class lists of training and of this data set the same?')
+    # Of N videos, a guess is right N * chance times; more than three standard deviations above that is no guess.
+    guess = chance + 3 * math.sqrt(chance * (1 - chance) / len(labels))
+    if top1 <= guess:
+        return (f'a guess: {len(classes)} classes give {chance:.4f} by chance; is it the right checkpoint, and are '
+                'outputs and labels in the same order?')
+    if top1 >= reference - 0.05:
+        return ('a small drift: the model knows the classes; r2plus1d_compare.py says at which step it loses, '
+                'and --average_clips may differ from that of the reference')
+    return 'another model, or other preprocessing: r2plus1d_compare.py --bins says which of the two'
+
+
+def most_predicted(labels, predicted, classes):
+    """{class: the class that most of its videos were given}."""
+    result = {}
+    for c in classes.tolist():
+        found, counts = np.unique(predicted[labels == c], return_counts=True)
+        result[c] = int(found[counts.argmax()])
+    return result
+
+
 def reference_value(text):
     """Type of the option --reference: a finite number of 0 or more."""
     value = float(text)

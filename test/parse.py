@@ -10,10 +10,21 @@ import argparse
 import os
 import sys
 
+import numpy as np
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d_files import script_main
-from r2plus1d_metrics import GUIDE_CHIPS, GUIDE_RATES, REFERENCE_TOP1, judge_accuracy, reference_value, tolerance_value
-from r2plus1d_outputs import parse_batch_sizes, read_performance, read_result
+from r2plus1d_files import InputError, script_main
+from r2plus1d_metrics import (
+    GUIDE_CHIPS,
+    GUIDE_RATES,
+    REFERENCE_TOP1,
+    average_crops,
+    explain_low_accuracy,
+    judge_accuracy,
+    reference_value,
+    tolerance_value,
+)
+from r2plus1d_outputs import find_info, parse_batch_sizes, read_performance, read_result, read_run
 
 
 def print_table(head, rows):
@@ -64,6 +75,20 @@ def parse_args():
     return parser.parse_args()
 
 
+def explain(args, accuracies):
+    """What the lowest of the accuracies looks like, as one line of text."""
+    batch_size = min(accuracies, key=lambda size: accuracies[size]['top1_acc'])
+    accuracy, summaries = read_result(args.work_dir, batch_size)
+    info = find_info(summaries) or {}
+    crops = info.get('shape', [3])[0]
+    try:
+        scores, labels = read_run(summaries, crops, 400, accuracy['num_videos'])
+    except InputError as e:
+        return f'nothing that can be told, because the outputs are not whole: {e}'
+    predicted = average_crops(scores, accuracy['average_clips']).argmax(axis=1)
+    return explain_low_accuracy(np.array(labels), predicted, args.reference)
+
+
 @script_main
 def main():
     args = parse_args()
@@ -82,6 +107,8 @@ def main():
             sys.exit(1)
     print(f'\nverdict: top-1 {top1:.4f} {"reaches" if reached else "is below"} '
           f'{args.reference:.4f} - {args.tolerance:.4f}')
+    if not reached:
+        print(f'it looks like {explain(args, accuracies)}')
     sys.exit(0 if reached else 1)
 
 

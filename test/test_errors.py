@@ -362,6 +362,7 @@ def test_a_verdict_of_no(small, dataset, tmp_path):
     done = shell('eval_acc_perf.sh', '--config', small.config, '--work_dir', tmp_path, '--batch_sizes', '1 4',
                  '--reference', '1.5', '--tolerance=0.1', cwd=dataset)
     assert done.returncode == 1 and 'is below 1.5000 - 0.1000' in done.stdout
+    assert 'it looks like a guess' in done.stdout  # of a model with random weights
     assert done.stderr.endswith('fail!\n') and 'success' not in done.stdout
     assert 'without an NPU' in done.stdout and 'best: batch size' in done.stdout
     for bs, guide in ((1, '44.9012 | 60.6969 | 38.2989'), (4, '49.2828 | 80.4857 | 38.8568')):
@@ -444,6 +445,22 @@ def test_a_summary_that_is_none_never_passes(evaluated, summary):
     done = evaluated(summary=summary)
     assert done.returncode == 1 and 'predata_bts1_bs2_out' in done.stderr and 'Traceback' not in done.stderr
     assert 'verdict' not in done.stdout
+
+
+def test_what_a_low_accuracy_looks_like():
+    """On made predictions of 10 classes with 30 videos each."""
+    from r2plus1d_metrics import explain_low_accuracy
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 30)
+    right = np.where(rng.random(300) < 0.9, labels, rng.integers(0, 10, 300))
+    shifted = (right + 1) % 10
+    two_swapped = np.select([right == 3, right == 7], [7, 3], right)
+    for predicted, words in ((shifted, 'wrong labels: with 10 of 10 classes renamed (label 0 as 1, 1 as 2, 2 as 3)'),
+                             (two_swapped, 'wrong labels: with 2 of 10 classes renamed (label 3 as 7, 7 as 3)'),
+                             (rng.integers(0, 10, 300), 'a guess'), (np.zeros(300, int), 'a guess'),
+                             (np.where(rng.random(300) < 0.88, labels, (labels + 1) % 10), 'a small drift'),
+                             (np.where(rng.random(300) < 0.5, labels, rng.integers(0, 10, 300)), 'another model')):
+        assert explain_low_accuracy(labels, predicted, 0.9).startswith(words), words
 
 
 @pytest.mark.parametrize('options, status', [
