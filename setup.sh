@@ -4,12 +4,15 @@
 #
 # Makes the environment of all other scripts: packages, ./mmcv and ./mmaction2 with patches/ applied.
 #
-#     bash setup.sh                    # in the active venv or conda environment, else in .venv
-#     MMCV_WITH_OPS=1 bash setup.sh    # with mmcv's C++ ops, which R(2+1)D does not use (minutes of compiling)
+#     bash setup.sh                      # in the active venv or conda environment, else in .venv
+#     PYTHON=python3.11 bash setup.sh    # .venv with this Python; a .venv of another one is made anew
+#     MMCV_WITH_OPS=1 bash setup.sh      # with mmcv's C++ ops, which R(2+1)D does not use (minutes of compiling)
 #
 # A second run is quick and changes nothing; a run after one that was interrupted finishes the work.
 # Existing ./mmcv and ./mmaction2 (clones at the original guide's commits, say) are kept and patched.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/test/shell.sh"
+parse_options "" "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 MMCV=mmcv-full==1.7.2
@@ -20,39 +23,67 @@ export MMCV_WITH_OPS=${MMCV_WITH_OPS:-0} PIP_DISABLE_PIP_VERSION_CHECK=1
 # do it again, seconds long. pip would compile every file of every package, ten times as much.
 unset PYTHONDONTWRITEBYTECODE
 
-say() { printf '[setup] %s\n' "$*"; }
 die() {
     printf 'setup.sh: %s\n' "$*" >&2
     exit 1
 }
 
 work=$PWD/.setup.$$
-trap 'rm -rf "$work"' EXIT
-rm -rf .setup.*
-mkdir "$work"
 
-# Sets $python: that of the active environment, or of .venv, which is made where it is missing or broken.
+# is_supported PYTHON: whether set-up works with it
+is_supported() { "$1" -c 'import sys; sys.exit(not (3, 8) <= sys.version_info < (3, 15))' 2>/dev/null; }
+
+# Makes .venv with $PYTHON, or with python3 where PYTHON is not set. A .venv that is there is kept if it has that Python
+# or, where PYTHON is not set, any that is supported. The version is looked at before anything is made.
+make_venv() {
+    local base=${PYTHON:-python3} present='' version='import sys; print(sys.version)'
+    if .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        present=$(.venv/bin/python -c "$version")
+    fi
+    if [ -n "$present" ] && [ -z "${PYTHON:-}" ] && is_supported .venv/bin/python; then
+        return
+    fi
+    command -v "$base" >/dev/null || die "no $base: install Python 3.8 to 3.14, or set PYTHON to one"
+    is_supported "$base" || die "$base is $("$base" --version 2>&1 | tail -n 1), and Python 3.8 to 3.14 is needed:" \
+        "set PYTHON to one, as in: PYTHON=python3.11 bash setup.sh"
+    if [ -n "$present" ] && [ "$present" = "$("$base" -c "$version")" ]; then
+        return
+    fi
+    say "making .venv with $("$base" --version)${present:+; it was made with Python ${present%% *}}"
+    "$base" -m venv --clear .venv || die "could not make .venv: install $base's venv module" \
+        "(Debian: python3-venv), or activate an environment of your own"
+}
+
+# Sets $python: that of the active environment, or of .venv.
 choose_python() {
     if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
         python=$(command -v python) || die "no python in the active environment"
+        [ -z "${PYTHON:-}" ] || say "PYTHON=$PYTHON is not used, because an environment is active: $python"
     else
-        local base=${PYTHON:-python3}
-        command -v "$base" >/dev/null || die "no $base: install Python 3.8 to 3.12, or set PYTHON to one"
-        if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-            say "making .venv with $("$base" --version)"
-            "$base" -m venv --clear .venv || die "could not make .venv: install $base's venv module" \
-                "(Debian: python3-venv), or activate an environment of your own"
-        fi
+        make_venv
         python=$PWD/.venv/bin/python
     fi
-    "$python" -c 'import sys; sys.exit(not (3, 8) <= sys.version_info < (3, 13))' ||
-        die "$("$python" --version) at $python: Python 3.8 to 3.12 is needed; set PYTHON or activate an environment"
+    is_supported "$python" || die "$python is $("$python" --version 2>&1), and Python 3.8 to 3.14 is needed:" \
+        "activate an environment with one, or none: set-up then makes .venv"
 }
 
 # The state that a finished set-up leaves: if it is the same now, there is nothing to do.
 fingerprint() {
     printf '%s ' "$PWD" "$MMCV_WITH_OPS" "$("$python" --version)"
     cat setup.sh requirements.txt constraints.txt patches/*/*.patch | cksum
+}
+
+# logged NAME COMMAND…: a command whose output goes to a log. On a terminal the log's last line is shown meanwhile; if
+# the command fails, the end of the log is.
+logged() {
+    local log=$work/$1.log status=0
+    watch_log "$log"
+    "${@:2}" >"$log" 2>&1 || status=$?
+    stop_watching
+    if [ "$status" -ne 0 ]; then
+        tail -n 30 "$log" >&2
+        return "$status"
+    fi
 }
 
 # check import|find: what the scripts import, from outside this folder so that ./mmcv is not taken for it. Only to find
@@ -79,7 +110,8 @@ EOF
 }
 
 install_packages() {
-    say "installing packages into $("$python" -c 'import sys; print(sys.prefix)')"
+    local start=$SECONDS count
+    say "1 of 4: installing packages into $("$python" -c 'import sys; print(sys.prefix)')"
     "$python" -m pip list --format=freeze | sed 's/[=@ ].*//' | tr 'A-Z_' 'a-z-' >"$work/installed"
     # A package that this environment has already is kept, if its version will do: drivers may hang on it
     # (torch_npu on torch). So is one that comes under another name: onnxruntime-cann, opencv-python.
@@ -95,16 +127,44 @@ install_packages() {
             "$work/installed" - >"$work/constraints.txt"
     fi
     # mmcv's setup.py needs pkg_resources, which setuptools 82 no longer has and 80 warns about.
-    "$python" -m pip install -q --no-compile -r "$work/requirements.txt" -c "$work/constraints.txt" \
-        'setuptools>=64,<80' wheel
+    logged packages "$python" -m pip install --no-compile --progress-bar off -r "$work/requirements.txt" \
+        -c "$work/constraints.txt" 'setuptools>=64,<80' wheel || die "pip could not install the packages, see above"
+    count=$(sed -n 's/^Successfully installed //p' "$work/packages.log" | wc -w)
+    say "    $((SECONDS - start)) s; new packages: $count"
+}
+
+# pip runs the setup.py of a source package that it downloads, before any patch is in. Those of mmcv and mmaction2 find
+# their version in a way that Python 3.13 has ended: what exec() defines in a function is no longer in its locals(). For
+# this one command exec() works there as it did before.
+write_shim() {
+    mkdir "$work/shim"
+    cat >"$work/shim/sitecustomize.py" <<'EOF'
+import builtins
+import sys
+
+plain_exec = builtins.exec
+
+
+def exec_in_caller(code, *scopes, **options):
+    """exec(), which without scopes changes the local variables of the function that called it."""
+    if not scopes and not options:
+        caller = sys._getframe(1)
+        scopes = caller.f_globals, caller.f_locals
+    return plain_exec(code, *scopes, **options)
+
+
+if sys.version_info >= (3, 13):
+    builtins.exec = exec_in_caller
+EOF
 }
 
 # get_source DIR REQUIREMENT: unpacks and patches the source package, and gives it its name when it is complete.
 get_source() {
     if [ ! -e "$1" ]; then
-        say "getting the source of $2 into ./$1"
-        MMCV_WITH_OPS=1 "$python" -m pip download -q --no-deps --no-binary :all: --no-build-isolation \
-            -d "$work" "$2" || die "pip could not download the source package of $2"
+        say "    the source of $2 into ./$1"
+        logged "$1" env MMCV_WITH_OPS=1 PYTHONPATH="$work/shim${PYTHONPATH:+:$PYTHONPATH}" "$python" -m pip download \
+            --progress-bar off --no-deps --no-binary :all: --no-build-isolation -d "$work" "$2" ||
+            die "pip could not download the source package of $2, see above"
         mkdir "$work/$1"
         tar -xzf "$work/${2%==*}-${2#*==}.tar.gz" --no-same-owner --strip-components 1 -C "$work/$1"
         if [ -d "$work/$1/mmaction/.mim/tools" ]; then # where a git clone has them
@@ -117,6 +177,14 @@ get_source() {
     apply_patches "$1" "patches/$1"
 }
 
+# is_for DIR PATCH: whether the patch is for the version in DIR. Most patches are for all; a header with the line
+# "Only for mmcv 1.7.2." leaves an older version out, which has nothing to mend.
+is_for() {
+    local only
+    only=$(sed -n '/^diff /q; s/^Only for [a-z0-9]* \(.*\)\.$/\1/p' "$2")
+    [ -z "$only" ] || grep -qsx "__version__ = '$only'" "$1"/mm*/version.py
+}
+
 # has_patch DIR PATCH: whether the patch is in it already
 has_patch() { apply "$1" -R --check "$2" 2>/dev/null; }
 
@@ -124,7 +192,7 @@ has_patch() { apply "$1" -R --check "$2" 2>/dev/null; }
 has_patches() {
     local patch
     for patch in "$PWD/patches/$1"/*.patch; do
-        has_patch "$1" "$patch" || return
+        ! is_for "$1" "$patch" || has_patch "$1" "$patch" || return
     done
 }
 
@@ -132,11 +200,11 @@ has_patches() {
 apply_patches() {
     local patch
     for patch in "$PWD/$2"/*.patch; do
-        if ! has_patch "$1" "$patch"; then
+        if is_for "$1" "$patch" && ! has_patch "$1" "$patch"; then
             apply "$1" --check "$patch" ||
                 die "${patch#"$PWD/"} does not apply to $1; if an earlier version of this script patched it, move it away"
             apply "$1" "$patch"
-            say "applied ${patch#"$PWD/"}"
+            say "    applied ${patch#"$PWD/"}"
         fi
     done
 }
@@ -150,8 +218,20 @@ install_editable() {
     if "$python" -m pip install --help | grep -q -- --config-settings; then
         options=(--use-pep517 --config-settings editable_mode=compat)
     fi
-    say "installing $*"
-    "$python" -m pip install -q --no-deps --no-build-isolation "${options[@]+"${options[@]}"}" "${@/#/--editable=}"
+    say "3 of 4: installing $*"
+    logged editable "$python" -m pip install --no-deps --no-build-isolation "${options[@]+"${options[@]}"}" \
+        "${@/#/--editable=}" || die "pip could not install $*, see above"
+}
+
+# The sources, the two at a time, because each waits for pip and for a setup.py
+get_sources() {
+    local other
+    say "2 of 4: the sources of mmcv and mmaction2, with patches/"
+    write_shim
+    get_source mmcv "$MMCV" &
+    other=$!
+    get_source mmaction2 "$MMACTION2"
+    wait "$other"
 }
 
 main() {
@@ -165,14 +245,16 @@ main() {
         return
     fi
     rm -f "$stamp"
+    trap 'stop_watching; wait; rm -rf "$work"' EXIT
+    rm -rf .setup.*
+    mkdir "$work"
     install_packages
-    get_source mmcv "$MMCV" & # the two at a time: each waits for pip and for a setup.py
-    get_source mmaction2 "$MMACTION2"
-    wait $!
+    get_sources
     install_editable ./mmcv ./mmaction2
     for config in r2plus1d_r34_*.py; do
         ln -sfn "../../../../$config" "mmaction2/configs/recognition/r2plus1d/$config"
     done
+    say "4 of 4: importing them"
     check import || die "the packages do not work together, see above; is another version of one installed?"
     fingerprint >"$stamp"
     say "done"

@@ -4,58 +4,117 @@
 #
 # The whole documented chain with no NPU, no data set and no checkpoint at hand:
 #
-#     bash demo/run.sh [--clean] [folder, default work_dirs/demo]      # --clean starts over
+#     bash demo/run.sh            # in work_dirs/demo
+#     bash demo/run.sh --clean    # deletes first what the demo has made there before
+#     bash demo/run.sh folder     # in another folder, a new one
+#
+# A second run does a step again only if something that the step depends on has changed.
 #
 # A made data set of 12 motions (demo/make_dataset.py) and a small R(2+1)D-18 trained on it (demo/train.sh) give
 # a real accuracy. The full-size R(2+1)D-34 is then measured with random weights: its speed does not depend on them.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-work=$root/work_dirs/demo clean=
-for argument; do
-    case $argument in
-    --clean) clean=yes ;;
-    -*)
-        echo "run.sh: $argument: unknown; the option is --clean" >&2
-        exit 2
-        ;;
-    *) work=$(realpath -m "$argument") ;;
-    esac
-done
-[ -z "$clean" ] || rm -rf "$work"
+. "$root/test/shell.sh"
+folder=$root/work_dirs/demo
+clean=
+parse_options ":folder clean+" "$@"
+work=$(realpath -m -- "$folder")
 
+# Deletes what the demo has made in its folder, by name, and leaves what somebody else has put there.
+clean_folder() {
+    local name
+    for name in dataset frames list model accuracy full_size report; do
+        rm -f "$name.done" "$name.log"
+    done
+    rm -rf data predata_bts1* result_bs*.json compare.json r2plus1d*.onnx* r2plus1d_bs*.om* .om_set_aside \
+        .conversion-* full_size report
+}
+
+own_folder "$work" .r2plus1d_demo
+cd "$work"
+[ -z "$clean" ] || clean_folder
 bash "$root/setup.sh"
 . "$root/test/common.sh"
-mkdir -p "$work"
-cd "$work"
 config=$root/demo/r2plus1d_r18_demo.py
 full=$root/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 tools=$root/mmaction2/tools
 
-# once NAME WHAT COMMAND…: a step that is not done again, with its output in NAME.log.
+# ---- running a step ----------------------------------------------------------------------------------
+
+# Every step depends on the versions of all installed packages, and on the code of mmcv and mmaction2.
+describe_environment() {
+    python -c '
+import importlib.metadata
+import sys
+print(sys.version)
+print(sorted(str((found.metadata["Name"], found.version)) for found in importlib.metadata.distributions()))'
+    (
+        cd "$root"
+        find mmcv/mmcv mmaction2/mmaction mmaction2/tools -name '*.py' -print0 | sort -z | xargs -0 sha256sum
+    )
+}
+
+# describe_step STEPS FILES COMMAND…: all that the result of a command depends on: the command, the contents of FILES of
+# this repository, the environment, and the STEPS before it.
+describe_step() {
+    local step
+    printf '%s\n' "${@:3}" "$environment"
+    declare -f "$3" || true
+    (
+        cd "$root"
+        # shellcheck disable=SC2086 # file names with wildcards
+        cat -- /dev/null $2
+    )
+    for step in $1; do
+        cat "$step.done"
+    done
+}
+
+# is_done NAME STAMP PRODUCTS: whether a step was done before, on the same things, and what it made is still there.
+is_done() {
+    local product
+    [ "$(cat "$1.done" 2>/dev/null)" = "$2" ] || return
+    for product in $3; do # with wildcards, which stand for themselves where nothing fits
+        [ -e "$product" ] || return
+    done
+}
+
+# once NAME WHAT STEPS FILES PRODUCTS COMMAND…: a step, with its output in NAME.log. It is not done again if it was done
+# before and nothing of what it depends on has changed since: NAME.done holds a digest of all that. What an older run of
+# the step has made is deleted first.
 once() {
-    if [ -e "$1.done" ]; then
-        say "done before: $2"
+    local start=$SECONDS status=0 stamp
+    count=$((count + 1))
+    stamp=$(describe_step "$3" "$4" "${@:6}" | sha256sum)
+    if is_done "$1" "$stamp" "$5"; then
+        say "$count of 7, done before: $2"
         return
     fi
-    say "$2"
-    local start=$SECONDS status=0
+    say "$count of 7: $2"
+    # shellcheck disable=SC2086 # file names with wildcards
+    rm -rf -- "$1.done" "$1.log" $5
+    watch_log "$work/$1.log"
     # Not COMMAND || …: bash would go on after a failed command of a function there, whatever set -e says.
     set +e
     (
         set -e
-        "${@:3}"
+        "${@:6}"
     ) >"$1.log" 2>&1
     status=$?
     set -e
+    stop_watching
     if [ "$status" -ne 0 ]; then
         tail -n 20 "$1.log" >&2
         fail "failed: $2; see $work/$1.log"
     fi
     echo "    $((SECONDS - start)) s"
-    touch "$1.done"
+    printf '%s\n' "$stamp" >"$1.done"
 }
 
+# ---- the steps ---------------------------------------------------------------------------------------
+
 accuracy() {
+    rm -rf predata_bts1 # of a run that was interrupted
     bash "$root/test/eval_acc_perf.sh" --config "$config" --reference 0.95 --tolerance 0
     rm -r predata_bts1 # 4.8 GB
 }
@@ -71,16 +130,27 @@ full_size() {
     done
 }
 
-once dataset "make 252 test videos of 12 motions" python "$root/demo/make_dataset.py" --out data/ucf101 --split test
-once frames "extract their frames" python "$tools/data/build_rawframes.py" data/ucf101/videos/ \
-    data/ucf101/rawframes/ --task rgb --level 2 --ext avi --use-opencv --num-worker "$(nproc)"
-once list "list them" python "$tools/data/build_file_list.py" ucf101 data/ucf101/rawframes/ --level 2 \
-    --format rawframes --shuffle --seed 0
-once model "small R(2+1)D-18: checkpoint -> ONNX -> simplified ONNX" bash "$root/test/pth2om.sh" --config "$config" \
-    --checkpoint "$root/demo/r2plus1d_r18_demo.pth"
-once accuracy "small R(2+1)D-18: preprocess, infer at batch sizes 1 and 16, judge" accuracy
-once full_size "full-size R(2+1)D-34, random weights: ONNX, speed at batch sizes 1 and 4" full_size
-once report "write the report" python "$root/r2plus1d_report.py" --config "$config" --reference 0.95 --tolerance 0 \
+say "each step's output is in a log, such as $work/dataset.log"
+count=0
+environment=$(describe_environment | sha256sum)
+code="r2plus1d_*.py demo/r2plus1d_r18_demo.* test/pth2om.sh test/eval_acc_perf.sh test/parse.py
+    test/common.sh test/shell.sh test/cann.sh test/om_notes.sh test/amct.sh"
+once dataset "make 252 test videos of 12 motions" "" demo/make_dataset.py \
+    "data/ucf101/videos data/ucf101/annotations" python "$root/demo/make_dataset.py" --out data/ucf101 --split test
+once frames "extract their frames" dataset "" data/ucf101/rawframes \
+    python "$tools/data/build_rawframes.py" data/ucf101/videos/ data/ucf101/rawframes/ --task rgb --level 2 --ext avi \
+    --use-opencv --num-worker "$(nproc)"
+once list "list them" frames "" "data/ucf101/ucf101_*_rawframes.txt" \
+    python "$tools/data/build_file_list.py" ucf101 data/ucf101/rawframes/ --level 2 --format rawframes --shuffle \
+    --seed 0
+once model "small R(2+1)D-18: checkpoint -> ONNX -> simplified ONNX" list "$code" "r2plus1d.onnx r2plus1d_sim.onnx" \
+    bash "$root/test/pth2om.sh" --config "$config" --checkpoint "$root/demo/r2plus1d_r18_demo.pth"
+once accuracy "small R(2+1)D-18: preprocess, infer at batch sizes 1 and 16, judge" model "$code" \
+    "result_bs1.json result_bs16.json predata_bts1_bs1_out predata_bts1_bs16_out" accuracy
+once full_size "full-size R(2+1)D-34, random weights: ONNX, speed at batch sizes 1 and 4" "" \
+    "$code demo/random_weights.py" full_size full_size
+once report "write the report" "accuracy full_size" "$code r2plus1d_report.html" report \
+    python "$root/r2plus1d_report.py" --config "$config" --reference 0.95 --tolerance 0 \
     --classes data/ucf101/annotations/classInd.txt --extra "R(2+1)D-34, random weights=full_size/performance"
 
 echo

@@ -5,23 +5,30 @@
 # Trains the demo's model on a CPU, from nothing: set-up, dataset, frames, lists, training, tests, and the two files
 # demo/r2plus1d_r18_demo.pth (weights) and .json (record). The seed is fixed.
 #
-#     bash demo/train.sh [work folder, default work_dirs/demo_train; it takes about 4 GB]
+#     bash demo/train.sh            # in work_dirs/demo_train, which takes about 4 GB
+#     bash demo/train.sh folder     # in another folder, a new one
+#
+# What an earlier run has made in the folder is deleted first.
 #
 # First the classes that differ in the direction of a straight motion alone, then all: on all 12 at once the model
 # takes several times as long to find that direction matters.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-work=${1:-work_dirs/demo_train}
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/test/shell.sh"
+folder=$root/work_dirs/demo_train
+parse_options ":folder" "$@"
+work=$(realpath -m -- "$folder")
+own_folder "$work" .r2plus1d_demo_train
 
-bash setup.sh
-. test/common.sh # $root and the environment
+bash "$root/setup.sh"
+. "$root/test/common.sh"
 tools=$root/mmaction2/tools
 config=$root/demo/r2plus1d_r18_demo.py
 export OMP_NUM_THREADS=1 # the loader's workers have the other cores; PyTorch's threads would wait for one another
 
-rm -rf "$work"
-mkdir -p "$work/data/ucf101"
 cd "$work"
+rm -rf data train train_directions rawframes.log directions.txt test.json shuffled.json # of an earlier run
+mkdir -p data/ucf101
 python "$root/demo/make_dataset.py" --out data/ucf101 --split test
 python "$root/demo/make_dataset.py" --out data/ucf101 --split train --clips 12
 python "$tools/data/build_rawframes.py" data/ucf101/videos/ data/ucf101/rawframes/ --task rgb --level 2 --ext avi \

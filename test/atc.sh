@@ -7,12 +7,16 @@
 #     bash test/atc.sh --framework=5 --model=r2plus1d_sim.onnx --output=r2plus1d_bs1 --input_shape="0:1,3,3,8,256,256" \
 #         --soc_version=Ascend310P3
 #
-# All arguments are ATC's. CANN's set_env.sh is read here, and CANN_PYTHON=/path/python3 names the Python where it is not
-# found. The model is called <output>.om, whatever CANN calls it, and only its owner may write it.
+# All arguments but --help are ATC's, and "atc --help" lists them. CANN's set_env.sh is read here, and
+# CANN_PYTHON=/path/python3 names the Python where it is not found. The model is called <output>.om, whatever CANN calls it,
+# and only its owner may write it.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$root/test/cann.sh"
 umask 027 # ais_bench refuses a model that others may write
+case ${1:-} in
+--help | -h) parse_options "" --help ;;
+esac
 
 # The value of --output among the arguments
 output_argument() {

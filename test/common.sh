@@ -4,65 +4,11 @@
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-
-say() { printf '[%s] %s\n' "$(basename "$0")" "$*"; }
+. "$root/test/shell.sh"
 
 fail() {
     printf '%s: %s\nfail!\n' "$(basename "$0")" "$*" >&2
     exit 1
-}
-
-usage() {
-    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
-    exit 2
-}
-
-# show_help NAMES: the comment at the top of the script, then its options with their defaults.
-show_help() {
-    local name
-    sed -n '/SPDX-License-Identifier/,/^[^#]/s/^# \{0,1\}//p' "$0" | tail -n +3
-    printf '\noptions and defaults:\n'
-    for name in $1; do
-        case $name in
-        *+) printf '  --%s\n' "${name%+}" ;;
-        *) printf '  --%s "%s"\n' "$name" "${!name}" ;;
-        esac
-    done
-    printf '  --help\n'
-}
-
-# parse_options "NAME FLAG+ …" "$@": sets $NAME from --NAME VALUE or --NAME=VALUE, and $FLAG to yes from --FLAG; the
-# defaults are set before. --help and -h call show_help and end the script.
-parse_options() {
-    local names=$1 known name value
-    shift
-    known=" ${names//+/} "
-    while [ $# -gt 0 ]; do
-        if [ "$1" = --help ] || [ "$1" = -h ]; then
-            show_help "$names"
-            exit 0
-        fi
-        name=${1#--}
-        name=${name%%=*}
-        if [[ $1 != --* || -z $name || $known != *" $name "* ]]; then
-            known=${known% }
-            usage "$1: unknown; the options are${known// / --} --help"
-        fi
-        if [[ " $names " == *" $name+ "* ]]; then
-            [[ $1 != *=* ]] || usage "$1: --$name takes no value"
-            value=yes
-        elif [[ $1 == *=* ]]; then
-            value=${1#*=}
-        else
-            [ $# -ge 2 ] || usage "$1 needs a value"
-            value=$2
-            shift
-        fi
-        printf -v "$name" %s "$value"
-        shift
-    done
-    # shellcheck disable=SC2154 # set by the caller
-    [[ " $batch_sizes" =~ ^(\ +[1-9][0-9]*)+\ *$ ]] || usage "--batch_sizes \"$batch_sizes\": numbers with spaces"
 }
 
 need_file() { [ -f "$2" ] || usage "$1 $2: no such file"; }
@@ -78,6 +24,14 @@ need_folder() {
 step() {
     say "$1"
     "${@:2}" || fail "failed: $1"
+}
+
+# show_if_failed COMMAND…: a command whose output is shown only if it fails.
+show_if_failed() {
+    local output
+    output=$("$@" 2>&1) && return
+    printf '%s\n' "$output" >&2
+    return 1
 }
 
 # Prints the path of CANN's set_env.sh: by the variables that an earlier set_env.sh or an image has set, else where

@@ -2,13 +2,45 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sets up, then runs the tests; arguments go to pytest:   bash test/run_tests.sh -k readme
+# Sets up, then runs the tests:
+#
+#     bash test/run_tests.sh
+#     bash test/run_tests.sh -k readme -x                  # the tests of that name; to the first that fails
+#     bash test/run_tests.sh test/test_demo.py -- --lf     # a file of tests; what follows -- are options of pytest
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+arguments=()
+files=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --help | -h) parse_options "" --help ;;
+    --)
+        arguments+=("${@:2}")
+        break
+        ;;
+    -x | -v | -s) arguments+=("$1") ;;
+    -k)
+        [ $# -ge 2 ] || usage "-k needs a value: a part of the tests' names"
+        arguments+=(-k "$2")
+        shift
+        ;;
+    -*) usage "$1: unknown. The options are -k NAME, -x, -v, -s and --help; other options of pytest follow after --" ;;
+    *)
+        [ -e "${1%%::*}" ] || usage "$1: no such file of tests"
+        files+=("$1")
+        ;;
+    esac
+    shift
+done
+[ ${#files[@]} -gt 0 ] || files=(test)
+
 bash setup.sh
 . test/common.sh
 unset PYTHONDONTWRITEBYTECODE # each of many starts would compile what set-up did not import
 python -m pip install -q --no-compile pytest pytest-xdist 'nncf>=2.7; python_version >= "3.10"' \
     -c constraints.txt # NNCF: for int8
 export OMP_NUM_THREADS=1 # two tests at a time: PyTorch's threads would wait for one another
-python -m pytest test -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@"
+python -m pytest "${files[@]}" -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 \
+    ${arguments[@]+"${arguments[@]}"}
