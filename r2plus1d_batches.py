@@ -15,21 +15,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from r2plus1d_files import InputError, bin_name, input_size, list_inputs, read_info, read_input
+from r2plus1d_files import InputError, bin_name, check_digest, input_size, list_inputs, read_info, read_input
 
 
 class Files:
-    """Batches of .bin or .npy files. Several files make a batch, as ais_bench groups them."""
+    """Batches of .bin or .npy files. Several files make a batch, as ais_bench groups them.
 
-    def __init__(self, spec, batch_size, engine):
+    ALLOW_DAMAGED: take files with many zeros in a row; see check_values().
+    """
+
+    def __init__(self, spec, batch_size, engine, allow_damaged=False):
+        self.allow_damaged = allow_damaged
         files = list_inputs(spec)
-        info = read_info(os.path.dirname(files[0]))
+        self.info = info = read_info(os.path.dirname(files[0]))
         self.num_videos = None
         if info:
             self.num_videos = info.get('num_videos')
             check_dtype(os.path.dirname(files[0]), info, engine.dtype)
         sample_size = int(np.prod(engine.sample_shape)) * engine.dtype.itemsize
-        file_size = input_size(files[0])
+        file_size = input_size(files[0], engine.dtype)
         if file_size == 0 or file_size % sample_size:
             shape = 'x'.join(map(str, engine.sample_shape))
             raise InputError(f'{files[0]}: {file_size} bytes are not a whole number of samples of {sample_size} bytes '
@@ -45,7 +49,9 @@ class Files:
         parts = batch.reshape(len(self.groups[i]), -1)
         for part, name in zip(parts, self.groups[i]):
             if name:
-                read_input(name, part)
+                read_input(name, part, self.allow_damaged)
+                if self.info and not self.allow_damaged:
+                    check_digest(name, part, self.info)
             else:
                 part[:] = parts[0]
 
@@ -61,13 +67,14 @@ def check_dtype(folder, info, dtype):
 class TestVideos:
     """Batches straight from the test videos of a config. The names are those that their bins would have."""
 
-    def __init__(self, config, options, allow_outside, batch_size, engine):
+    def __init__(self, config, options, allowed, batch_size, engine):
+        """ALLOWED: {'allow_outside': bool, 'allow_damaged': bool}, as of the flags of these names."""
         # These imports bring mmaction2 and PyTorch, which the other two sources do without.
         import cv2
 
         from r2plus1d_data import Samples, read_config
         cfg = read_config(config, options)
-        cfg.allow_outside = allow_outside
+        cfg.merge_from_dict(allowed)
         self.samples = Samples(cfg, str(engine.dtype))
         self.num_videos = len(self.samples)
         if not self.num_videos:

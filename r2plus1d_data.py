@@ -1,13 +1,13 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""From a config of mmaction2 to samples: reading configs, decoding video files, running the test pipeline.
+"""From a config of mmaction2 to samples: reading configs, videos and lists, running the test pipeline.
 
     cfg = read_config('r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
     label, sample = Samples(cfg)[0]                        # first video of the test split
     _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
 
-mmaction2 reads the lists, samples the frames and runs the pipelines. What stands here are the joints, a decoder for
-video files, and a fast path for the end of the pipeline.
+mmaction2 reads the lists, samples the frames and runs the pipelines. What stands here are the joints and a fast path
+for the end of the pipeline. Decoding is in r2plus1d_frames.py.
 """
 import argparse
 import hashlib
@@ -18,10 +18,11 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from r2plus1d_files import InputError, empty_at_page, one_line
+from r2plus1d_frames import check_video_file, steps_for_video_files, strict_steps
 from r2plus1d_lists import check_list
 
 import mmcv
-from mmaction.datasets import PIPELINES, build_dataset
+from mmaction.datasets import build_dataset
 from mmaction.datasets.pipelines import Compose
 
 
@@ -67,67 +68,13 @@ def read_classes(path):
     return [' '.join(name.split()) for _, name in lines]
 
 
-# ---- decoding --------------------------------------------------------------------------------------
-
-
-@PIPELINES.register_module()
-class SeekDecode:
-    """Pipeline step: decode the frames of a clip from a video file, by OpenCV, as RGB.
-
-    It stands in the place of mmaction2's OpenCVDecode, which seeks anew for each frame. MPEG-4 frames depend on the
-    frames before them, so this step decodes each frame from the first needed one to the last needed one once, and
-    converts only the needed ones. A frame that cannot be read is an error; OpenCVDecode takes another frame for it.
-    """
-
-    def __call__(self, results):
-        wanted = np.unique(results['frame_inds'])
-        frames = self.decode(results['video_reader'].vcap, wanted, results['total_frames'])
-        results['video_reader'] = None
-        results['imgs'] = [frames[index].copy() for index in results['frame_inds'].ravel()]
-        results['original_shape'] = results['imgs'][0].shape[:2]
-        results['img_shape'] = results['imgs'][0].shape[:2]
-        return results
-
-    @staticmethod
-    def decode(video, wanted, total_frames):
-        """{frame number: RGB array of height x width x 3} for the frame numbers WANTED, which ascend."""
-        position = int(wanted[0])
-        if position > 0:
-            found = video.set(cv2.CAP_PROP_POS_FRAMES, position) and int(video.get(cv2.CAP_PROP_POS_FRAMES))
-            if found != position:
-                raise OSError(f'cannot seek to frame {position}')
-        frames = {}
-        for index in wanted:
-            while position < index and video.grab():
-                position += 1
-            ok, frame = video.read()
-            if not ok:
-                raise OSError(f'frame {index} of {total_frames} cannot be read')
-            position += 1
-            frames[index] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        return frames
-
-
-def check_video_file(path):
-    """Raise InputError unless OpenCV can read a video from this file."""
-    if cv2.VideoCapture(path).get(cv2.CAP_PROP_FRAME_COUNT) < 1:
-        raise InputError(f'{path}: not a video that OpenCV can read')
-
-
-def steps_for_video_files(steps):
-    """The steps of a pipeline, changed where needed to begin with a video file instead of frames on disk."""
-    if steps[0]['type'] == 'OpenCVInit':
-        return steps
-    decoding = [{'type': 'SeekDecode'} if step['type'] == 'RawFrameDecode' else step for step in steps]
-    return [{'type': 'OpenCVInit'}, *decoding]
-
-
 # ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
 
 
 def listed_videos(cfg, data, steps):
     """mmaction2's dataset of the list that DATA names (cfg.data.test or like it), with the pipeline STEPS."""
     check_list(cfg, data)
+    steps = strict_steps(steps, cfg.get('allow_damaged', False))
     try:
         return build_dataset(dict(data, pipeline=steps), dict(test_mode=True))
     except Exception as e:  # mmaction2 checks little
@@ -139,11 +86,11 @@ class VideoFiles:
 
     ann_file = None
 
-    def __init__(self, paths, steps):
+    def __init__(self, paths, steps, allow_damaged=False):
         self.video_infos = [dict(filename=path, label=-1, start_index=0, modality='RGB') for path in paths]
-        self.pipeline = Compose(steps_for_video_files(steps))
+        self.pipeline = Compose(strict_steps(steps_for_video_files(steps), allow_damaged))
         for path in paths:
-            check_video_file(path)
+            check_video_file(path, allow_damaged)
 
     def __getitem__(self, index):
         return self.pipeline(dict(self.video_infos[index]))
@@ -166,6 +113,8 @@ class Videos(Dataset):
         """The results dict of the pipeline for one video. Raises InputError, which names the video."""
         try:
             return self.dataset[index]
+        except InputError:  # it names a frame
+            raise
         except Exception as e:
             raise InputError(f'{self.names[index]}: no clip can be made of this video: {one_line(e)}')
 
@@ -232,7 +181,7 @@ class Samples(Videos):
     @classmethod
     def of_files(cls, cfg, paths, dtype='float32'):
         """Video files, through the test pipeline, decoded straight from the files. The labels are -1."""
-        return cls(cfg, dtype, VideoFiles(paths, cfg.data.test.pipeline))
+        return cls(cfg, dtype, VideoFiles(paths, cfg.data.test.pipeline, cfg.get('allow_damaged', False)))
 
     @classmethod
     def has_fast_end(cls, steps):

@@ -11,6 +11,9 @@
 Flags, grouping of files into batches, padding of the last batch, names and formats of outputs and the summary JSON
 follow ais_bench, so that what reads them cannot tell the two apart. --backend, --precision and --config are our own.
 """
+# isort: off
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that Ctrl-C while the next ones are imported is one line
+# isort: on
 import argparse
 import sys
 import time
@@ -22,15 +25,16 @@ from tqdm import tqdm
 from r2plus1d_batches import Files, PureInference, TestVideos, prefetch
 from r2plus1d_engines import add_engine_options, make_engines
 from r2plus1d_files import InputError, log, positive_int, require_files, script_main
-from r2plus1d_outputs import OutputWriter, make_summary
+from r2plus1d_outputs import OutputWriter, make_summary, note_provenance
 
 
 def make_source(args, engine):
     batch_size = args.batchsize or engine.batch_size
     if args.input:
-        return Files(args.input, batch_size, engine)
+        return Files(args.input, batch_size, engine, args.allow_damaged)
     if args.config:
-        return TestVideos(args.config, args.cfg_options, args.allow_outside, batch_size, engine)
+        allowed = {'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged}
+        return TestVideos(args.config, args.cfg_options, allowed, batch_size, engine)
     return PureInference(args.pure_data_type, batch_size)
 
 
@@ -75,6 +79,13 @@ def run_devices(source, engines, loop, outputs):
 
 
 def infer(args):
+    """Take the folder of outputs, which is refused before any work where another run has it; then infer."""
+    with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
+        infer_into(outputs, args)
+
+
+def infer_into(outputs, args):
+    provenance = note_provenance(args.model, args.input)
     engines = {f'device{number}': engine for number, engine in zip(args.device, make_engines(args))}
     first = next(iter(engines.values()))
     source = make_source(args, first)
@@ -83,11 +94,12 @@ def infer(args):
         for _ in range(args.warmup_count):
             engine(np.zeros([source.batch_size, *engine.sample_shape], engine.dtype))
     started = time.perf_counter()
-    with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
-        times = run_devices(source, engines, args.loop, outputs)
-        seconds = time.perf_counter() - started
-        summary = make_summary(times, source.batch_size, first.describe(), source.num_videos)
-        outputs.finish(summary)
+    times = run_devices(source, engines, args.loop, outputs)
+    seconds = time.perf_counter() - started
+    if note_provenance(args.model, args.input) != provenance:
+        raise InputError(f'{args.model} or {args.input}: was changed while the inference ran; run it again')
+    summary = make_summary(times, source.batch_size, first.describe(), source.num_videos, provenance)
+    outputs.finish(summary)
     figures = summary['NPU_compute_time']
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in figures.items()))
     log(f'throughput 1000*batchsize({source.batch_size})/mean({figures["mean"]:.6g}): {summary["throughput"]:.6g}')
@@ -103,6 +115,8 @@ def parse_args():
                         'while the model runs; no files in between')
     parser.add_argument('--cfg-options', nargs='+', help='of --config, as of mmaction2\'s tools')
     parser.add_argument('--allow_outside', action='store_true', help='of --config: take videos outside the data folder')
+    parser.add_argument('--allow_damaged', action='store_true', help='of --config: take damaged videos as the decoder '
+                        'mends them; of --input: take files with many zeros in a row')
     parser.add_argument('--output', '-o', help='folder for the folder of outputs and its _summary.json')
     parser.add_argument('--output_dirname', help='name of the folder of outputs (default: date and time)')
     parser.add_argument('--outfmt', default='BIN', choices=['NPY', 'BIN', 'TXT'], help='(default: BIN)')

@@ -10,6 +10,7 @@ model_path), get_inputs(), infer(feeds). aclruntime, below it, holds Python's gl
 session lives in a process of its own; the process that uses the engine decodes videos in the meantime. Batches pass
 through memory that both processes share.
 """
+import contextlib
 import getpass
 import mmap
 import multiprocessing
@@ -19,10 +20,12 @@ import shlex
 import signal
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 
 from r2plus1d_files import InputError, one_line
+from r2plus1d_interruptions import end_with_parent
 
 # aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
 ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}
@@ -128,9 +131,11 @@ class AisBench:
         self.memory = os.memfd_create('r2plus1d_batch')
         fork = multiprocessing.get_context('fork')  # the memory and the open file descriptor are inherited
         self.connection, other = fork.Pipe()
-        self.process = fork.Process(target=serve, args=(other, self.memory, model, device), daemon=True)
+        self.process = fork.Process(target=serve, daemon=True,
+                                    args=(other, self.memory, model, device, os.getpid()))
         self.process.start()
         other.close()
+        weakref.finalize(self, end_process, self.connection, self.process)
         self.version, shape, code = self.receive()
         if code not in ACL_DTYPES:
             raise InputError(f'{model}: its input has the data type {code} of acl_base.h, '
@@ -181,30 +186,39 @@ class AisBench:
         return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': f'NPU {self.device}'}
 
 
+def end_process(connection, process):
+    """Let the process of a device end by itself, so that it gives the device's memory back."""
+    with contextlib.suppress(OSError):  # it has ended already
+        connection.send(None)
+    process.join(10)
+
+
 def shared_array(memory, offset, shape, dtype):
     """The array that lies OFFSET bytes (a multiple of the page size) behind the begin of a memory file."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(memory, size, offset=offset), dtype).reshape(shape)
 
 
-def serve(connection, memory, model, device):
+def serve(connection, memory, model, device, asking_process):
     """What the process does: open the session, say what it takes, then answer each request with the outputs.
 
-    An answer that is a text is the message of an error. A request is the offset of a batch in MEMORY.
+    An answer that is a text is the message of an error. A request is the offset of a batch in MEMORY, or None for the
+    end. The process ends with ASKING_PROCESS, too, even in the middle of a batch.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; this one ends after it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which multiprocessing ends it; the script's handler is inherited
+    end_with_parent(asking_process)
     os.dup2(2, 1)  # aclruntime prints its messages to standard output, which is for the results of the script
-    parent = os.getppid()
+    session = None
     try:
         session, description = open_session(model, device)
         connection.send(description)
         _, shape, code = description
         batches = {}  # by offset: mapping the memory anew for each batch would cost a tenth of a batch's time
         while True:
-            while not connection.poll(1):
-                if os.getppid() != parent:
-                    return
             offset = connection.recv()
+            if offset is None:
+                break
             if offset not in batches:
                 batches[offset] = shared_array(memory, offset, shape, ACL_DTYPES[code])
             connection.send([np.array(output, np.float32) for output in session.infer([batches[offset]])])
@@ -212,6 +226,9 @@ def serve(connection, memory, model, device):
         pass  # the process that asks has ended
     except Exception as e:  # InferSession raises RuntimeError, often without a word
         connection.send(f'ais_bench fails: {type(e).__name__}: {one_line(e) or "see its messages above"}')
+    finally:
+        if hasattr(session, 'free_resource'):  # ais_bench of 2023 does not have it
+            session.free_resource()
 
 
 def open_session(model, device):

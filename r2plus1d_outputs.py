@@ -11,28 +11,47 @@ each batch took, and the throughput. With several devices these are <output>/<na
 """
 import argparse
 import collections
+import contextlib
 import glob
+import io
 import os
 import re
-import shutil
 import sys
 import time
 
 import numpy as np
 
 from r2plus1d_files import (
+    INFO,
     InputError,
+    file_digest,
     is_count,
     is_fraction,
+    list_inputs,
     log,
     one_line,
     read_bin_name,
     read_info,
     read_json,
+    write_all,
     write_json,
 )
+from r2plus1d_folders import (
+    OLD_ENDING,
+    PART_ENDING,
+    locked,
+    remove_leftovers,
+    remove_tree,
+    replace_folder,
+)
+from r2plus1d_interruptions import naming
 
 SUMMARY_ENDING = '_summary.json'
+TIME_OF_DAY = '%Y_%m_%d-%H_%M_%S'  # the name of a run that is given none
+TIMES_OF_DAY = '????_??_??-??_??_??'  # as a pattern
+NEW_SUMMARY_ENDING = SUMMARY_ENDING + '.new'  # which is no summary yet
+LEFTOVERS = (PART_ENDING, OLD_ENDING, NEW_SUMMARY_ENDING, NEW_SUMMARY_ENDING + '.part')  # of a run that was killed
+OUTPUT_NAME = re.compile(r'.+_\d+\.(npy|bin|txt)')
 
 
 def output_name(input_path, index, extension):
@@ -41,15 +60,21 @@ def output_name(input_path, index, extension):
 
 
 def save_output(path, array):
-    """Save an array by the ending of the name: .npy, .bin (its bytes) or .txt (six decimals, a line a row)."""
+    """Save an array by the ending of the name: .npy, .bin (its bytes) or .txt (six decimals, a line a row).
+
+    An OSError names the file.
+    """
     if path.endswith('.npy'):
-        np.save(path, array)
+        npy = io.BytesIO()
+        np.save(npy, array)
+        data = npy.getvalue()
     elif path.endswith('.bin'):
-        array.tofile(path)
+        data = array.tobytes()
     else:
-        with open(path, 'w') as f:
-            for row in array.reshape(-1, array.shape[-1]):
-                f.write(''.join('%f ' % value for value in row) + '\n')
+        rows = array.reshape(-1, array.shape[-1])
+        data = ''.join(''.join('%f ' % value for value in row) + '\n' for row in rows).encode()
+    with naming(path), open(path, 'wb', buffering=0) as f:
+        write_all(f, data)
 
 
 def read_output(path, crops, num_classes):
@@ -104,28 +129,53 @@ def read_text_output(path):
 class OutputWriter:
     """The folder of outputs of one run and the summary beside it. Both appear when finish() is called.
 
-    Used as a context manager, which removes what an unfinished run has written. Without a folder (OUTPUT is
-    None) nothing is written.
+    Used as a context manager, which takes the folder for this run alone and removes what an unfinished run has written.
+    Without a folder (OUTPUT is None) nothing is written.
     """
 
     def __init__(self, output, dirname, outfmt):
+        self.output = output
+        self.dirname = dirname
         self.folder = None
-        if output:
-            self.folder = os.path.join(output, dirname or time.strftime('%Y_%m_%d-%H_%M_%S'))
+        self.lock = contextlib.ExitStack()
         self.extension = outfmt.lower()
         self.filesinfo = {}
         self.stopped = False  # set by whoever wants the threads that add outputs to end
 
     def __enter__(self):
-        if self.folder:
-            self.part = self.folder + '.part'
-            shutil.rmtree(self.part, ignore_errors=True)
-            os.makedirs(self.part)
+        if self.output:
+            os.makedirs(self.output, exist_ok=True)
+            remove_leftovers(self.output, TIMES_OF_DAY, LEFTOVERS)
+            self.folder = self.take_folder()
+            self.part = self.folder + PART_ENDING
+            with contextlib.ExitStack() as on_error:
+                on_error.callback(self.lock.close)
+                check_outputs_folder(self.folder)
+                for ending in LEFTOVERS:
+                    remove_tree(self.folder + ending)
+                os.mkdir(self.part)
+                on_error.pop_all()
         return self
 
     def __exit__(self, *_):
         if self.folder:
-            shutil.rmtree(self.part, ignore_errors=True)
+            remove_tree(self.part)
+        self.lock.close()
+
+    def take_folder(self):
+        """The path of the folder of this run, locked. Without a name, it is the time, another one for each run."""
+        if self.dirname:
+            folder = os.path.normpath(os.path.join(self.output, self.dirname))
+            self.lock.enter_context(locked(folder))
+            return folder
+        while True:
+            folder = os.path.join(self.output, time.strftime(TIME_OF_DAY))
+            with contextlib.suppress(InputError):
+                self.lock.enter_context(locked(folder))
+                if not os.path.lexists(folder):
+                    return folder
+                self.lock.close()
+            time.sleep(0.1)
 
     def add(self, first_id, names, outputs):
         """Save what belongs to each input file of a batch.
@@ -145,15 +195,35 @@ class OutputWriter:
                 info['outfiles'].append(os.path.join(self.folder, file_name))
 
     def finish(self, summary):
-        """Move the outputs to their place and write the summary."""
+        """Put the outputs in their place and write the summary.
+
+        The old summary goes first and the new one comes last, so a summary never stands beside outputs of another run.
+        """
         if not self.folder:
             return
-        os.makedirs(self.folder, exist_ok=True)
-        for name in os.listdir(self.part):
-            os.replace(os.path.join(self.part, name), os.path.join(self.folder, name))
         filesinfo = {key: self.filesinfo[key] for key in sorted(self.filesinfo, key=int)}
-        write_json(self.folder + SUMMARY_ENDING, dict(filesinfo=filesinfo, **summary))
+        summary_path = self.folder + SUMMARY_ENDING
+        new_summary = self.folder + NEW_SUMMARY_ENDING
+        try:
+            write_json(new_summary, dict(filesinfo=filesinfo, **summary))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(summary_path)
+            replace_folder(self.part, self.folder)
+            os.replace(new_summary, summary_path)
+        finally:
+            remove_tree(new_summary)
         log(f'outputs: {self.folder}, {self.folder}{SUMMARY_ENDING}')
+
+
+def check_outputs_folder(folder):
+    """Raise InputError unless FOLDER is new or holds only outputs, which a run of the same name replaces."""
+    if not os.path.lexists(folder):
+        return
+    if not os.path.isdir(folder) or os.path.islink(folder):
+        raise InputError(f'{folder}: exists and is no folder; choose another --output_dirname')
+    other = [name for name in os.listdir(folder) if not OUTPUT_NAME.fullmatch(name)]
+    if other:
+        raise InputError(f'{folder}: holds other files than outputs ({other[0]}); choose another --output_dirname')
 
 
 def latency_statistics(times):
@@ -170,13 +240,13 @@ def latency_statistics(times):
     }
 
 
-def make_summary(times, batch_size, engine, num_videos):
+def make_summary(times, batch_size, engine, num_videos, provenance):
     """The summary of a run, without the filesinfo that OutputWriter adds.
 
-    ais_bench's keys, and three more (four for several devices). TIMES: {name of a device: ms of each of its batches};
+    ais_bench's keys, and five more (six for several devices). TIMES: {name of a device: ms of each of its batches};
     in npu_compute_time_list they stand one device after the other. ENGINE: a dict of name, version, precision and cpu,
-    see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says so. The throughput,
-    in samples/s, is the sum over the devices.
+    see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says so. PROVENANCE:
+    what note_provenance() gave. The throughput, in samples/s, is the sum over the devices.
     """
     all_times = [ms for device in times.values() for ms in device]
     summary = {
@@ -190,10 +260,68 @@ def make_summary(times, batch_size, engine, num_videos):
         'engine': engine,
         'batchsize': batch_size,
         'num_videos': num_videos,
+        **provenance,
     }
     if len(times) > 1:
         summary['batches_by_device'] = {name: len(device) for name, device in times.items()}
     return summary
+
+
+# ---- provenance: of which model and of which bins the outputs are -------------------------------------
+
+
+def note_provenance(model, bins):
+    """{model_sha256: digest of the model file, info_sha256: digest of the info.json of its bins}, for the summary.
+
+    BINS: the folder, or files, that are inferred. info_sha256 is None where there are none or no info.json beside them.
+    """
+    info_digest = None
+    if bins:
+        info = os.path.join(os.path.dirname(list_inputs(bins)[0]), INFO)
+        info_digest = file_digest(info) if os.path.isfile(info) else None
+    return {'model_sha256': file_digest(model), 'info_sha256': info_digest}
+
+
+def check_provenance(summaries):
+    """Raise InputError where the bins are not those of the inference any more. Log what cannot be checked."""
+    infos = find_info_file(summaries)
+    for path in summaries:
+        summary = read_json(path)
+        check_bins(path, summary, infos)
+        check_model(path, summary)
+
+
+def check_bins(path, summary, info):
+    """Compare the bins that a summary lists with INFO, the path of their info.json, or None."""
+    if info is None:
+        log(f'{path}: not checked: whether its .bin files were changed since the inference; no {INFO} is found')
+        return
+    remedy = f'the .bin files of {os.path.dirname(info)} were made anew since the inference; run it again'
+    bins = read_info(os.path.dirname(info)).get('bins')
+    if isinstance(bins, dict):
+        other = [bin_path for bin_path, _ in read_filesinfo(path) if os.path.basename(bin_path) not in bins]
+        if other:
+            raise InputError(f'{path}: {os.path.basename(other[0])} is not in {info}; {remedy}')
+    noted = summary.get('info_sha256')
+    if noted and noted != file_digest(info):
+        raise InputError(f'{path}: was written for another {info}; {remedy}')
+    if not noted:
+        log(f'{path}: not checked: whether the .bin files of {os.path.dirname(info)} were changed since the inference, '
+            'beyond their names; it notes no digest of their info.json')
+
+
+def check_model(path, summary):
+    """Log where the model file of a summary is not that of the inference any more, or cannot be compared."""
+    args = summary.get('args')
+    model = option_of(args, ('--model', '-m'), '') if isinstance(args, list) else ''
+    noted = summary.get('model_sha256')
+    found = next(filter(os.path.isfile, places_of(path, model)), None) if isinstance(model, str) and model else None
+    if not noted:
+        log(f'{path}: not checked: which model file it is of; it notes no digest')
+    elif found is None:
+        log(f'{path}: not checked: whether {model} is still the model of the inference; it is not found')
+    elif file_digest(found) != noted:
+        log(f'{path}: {found} was changed since the inference; the accuracy is that of the model that was there before')
 
 
 def find_summaries(path):
@@ -310,18 +438,25 @@ def find_info(summaries):
     ais_bench notes its input as it was given, relative to the folder in which it was started. So the bins are looked
     for from each folder above the summary, the nearest first, and from the folder of today.
     """
+    path = find_info_file(summaries)
+    return read_info(os.path.dirname(path)) if path else None
+
+
+def find_info_file(summaries):
+    """The path of that info.json, or None."""
     input_path, _ = read_filesinfo(summaries[0])[0]
-    bins = os.path.dirname(input_path)
-    above = os.path.dirname(os.path.abspath(summaries[0]))
+    info = os.path.join(os.path.dirname(input_path), INFO)
+    return next(filter(os.path.isfile, places_of(summaries[0], info)), None)
+
+
+def places_of(summary, path):
+    """The paths where the file PATH, as a run was given it, may lie."""
+    above = os.path.dirname(os.path.abspath(summary))
     places = [above]
     while os.path.dirname(above) != above:
         above = os.path.dirname(above)
         places.append(above)
-    for place in [*places, os.getcwd()]:
-        info = read_info(os.path.join(place, bins))
-        if info:
-            return info
-    return None
+    return [os.path.join(place, path) for place in [*places, os.getcwd()]]
 
 
 Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 devices model engine cpu '

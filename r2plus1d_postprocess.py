@@ -13,7 +13,7 @@ import json
 
 from r2plus1d_files import InputError, positive_int, script_main
 from r2plus1d_metrics import accuracy
-from r2plus1d_outputs import expected_videos, find_summaries, read_run
+from r2plus1d_outputs import check_provenance, expected_videos, find_summaries, read_run
 
 
 def parse_args():
@@ -42,6 +42,7 @@ def main():
         raise InputError(f'{summaries[0]}: whether all videos are there cannot be told, because the info.json of its '
                          '.bin files is not found; start this script where the inference was started, or give '
                          '--num_videos, the number of videos of the data set')
+    check_provenance(summaries)
     scores, labels = read_run(summaries, args.crops, args.num_classes, num_videos, args.allow_missing)
     print(json.dumps(dict(accuracy(scores, labels, args.average_clips), num_expected=num_videos)))
 

@@ -14,18 +14,21 @@ import argparse
 import numpy as np
 
 from r2plus1d_batches import infer_sample
-from r2plus1d_data import Samples, check_video_file, read_classes, read_config
+from r2plus1d_data import Samples, read_classes, read_config
 from r2plus1d_engines import add_engine_options, make_engines
 from r2plus1d_files import InputError, require_files, script_main
+from r2plus1d_frames import check_video_file
 from r2plus1d_metrics import average_crops
 
 
 def predict(args):
     """[(name, probability)] of the five most probable classes, the first the most probable."""
     names = read_classes(args.classes)
-    check_video_file(args.video)
+    check_video_file(args.video, args.allow_damaged)
     engine, = make_engines(args)
-    _, sample = Samples.of_files(read_config(args.config), [args.video], str(engine.dtype))[0]
+    cfg = read_config(args.config)
+    cfg.allow_damaged = args.allow_damaged
+    _, sample = Samples.of_files(cfg, [args.video], str(engine.dtype))[0]
     if list(sample.shape) != engine.sample_shape:
         raise InputError(f'{args.config}: gives samples of {list(sample.shape)}, '
                          f'{args.model} takes {engine.sample_shape}')
@@ -45,6 +48,7 @@ def parse_args():
     parser.add_argument('--video', required=True, help='video file that OpenCV can read')
     parser.add_argument('--classes', required=True, help='class list, as UCF-101\'s classInd.txt')
     parser.add_argument('--config', required=True, help='config of mmaction2, for its test pipeline')
+    parser.add_argument('--allow_damaged', action='store_true', help='take a damaged video as the decoder mends it')
     add_engine_options(parser)
     args = parser.parse_args()
     require_files(parser, args, 'model', 'video', 'classes', 'config')

@@ -8,13 +8,20 @@ r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py --bts=1 --output_path=./predata_bts1/
 A file bin<first>-<last>_<label>_<label>....bin holds --bts samples, C-order, each of crops x 3 x frames x H x W. The
 last file is filled up with copies of its last sample; its name has only the real ones. Beside them, info.json says
 what they are and of which config and list; ais_bench passes it over. Files that are there already, of the same config,
-list, dtype and --bts, are kept.
+list, dtype and --bts, are kept. A run that was interrupted goes on with the same command: the files that are done lie
+in <output_path>.part until all are.
 """
 import argparse
-import math
+import contextlib
+import functools
 import os
+import re
 import shutil
 
+# It comes first, so that Ctrl-C while the next ones are imported is one line.
+from r2plus1d_interruptions import Interrupted, describe_os_error, let_children_end, naming, start_worker
+
+# isort: split
 import cv2
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -31,43 +38,51 @@ from r2plus1d_files import (
     read_info,
     require_files,
     script_main,
+    write_all,
     write_bin,
     write_info,
 )
+from r2plus1d_folders import OLD_ENDING, PART_ENDING, locked, remove_folder, remove_tree, replace_folder
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems
 NAME_WITHOUT_LABELS = 30  # characters, for "bin<first>-<last>" of any data set, and the ending
+JOURNAL = 'done.txt'  # in the folder of an unfinished run: a line with name and digest for each bin that is done
+JOURNAL_LINE = re.compile(r'(\S+) ([0-9a-f]{32})')
 
 
 class BinWriter(Dataset):
-    """Item i writes the i-th bin and is the number of its videos, or the text of an error.
+    """Item i writes the i-th bin that is TODO and is (its name, its digest), or the text of an error.
 
     As a Dataset it is run by the workers of a DataLoader: no sample is sent from process to process.
     """
 
-    def __init__(self, samples, bts, folder):
+    def __init__(self, samples, bts):
         self.samples = samples
         self.bts = bts
-        self.folder = folder
+        self.folder = None
+        labels = samples.labels
+        self.names = [bin_name(first, labels[first:first + bts]) for first in range(0, len(labels), bts)]
+        self.todo = range(len(self.names))
 
     def __len__(self):
-        return math.ceil(len(self.samples) / self.bts)
+        return len(self.todo)
 
-    def names(self):
-        """The names of all bins, in order."""
-        labels = self.samples.labels
-        return [bin_name(first, labels[first:first + self.bts]) for first in range(0, len(labels), self.bts)]
+    def count_videos(self, i):
+        """The number of videos in the i-th of all bins."""
+        return min(self.bts, len(self.samples) - i * self.bts)
 
     def __getitem__(self, i):
         cv2.setNumThreads(0)  # the workers are the parallelism
-        first = i * self.bts
-        last = min(first + self.bts, len(self.samples))
+        first = self.todo[i] * self.bts
+        videos = range(first, first + self.count_videos(self.todo[i]))
         try:
-            return write_bin(self.folder, first, (self.samples[index] for index in range(first, last)), self.bts)
+            done = write_bin(self.folder, first, (self.samples[index] for index in videos), self.bts)
+            add_to_journal(self.folder, *done)
+            return done
         except InputError as e:
             return str(e)
         except OSError as e:
-            return f'{self.folder}: {e.strerror}'
+            return describe_os_error(e)
 
 
 # ---- the folder of bins ------------------------------------------------------------------------------
@@ -96,20 +111,21 @@ def check_name_length(labels, bts):
                          'use a smaller one (ais_bench puts several files into a batch)')
 
 
+def describes_run(found, info):
+    """Whether FOUND, the content of an info.json, is of the same run as INFO. Of the config the digest is compared."""
+    return all(found.get(key) == value for key, value in info.items() if key != 'config')
+
+
 def holds(path, info, names, size):
     """Whether the folder PATH holds just these bins, whole, as INFO describes them."""
     if not os.path.isdir(path) or sorted(os.listdir(path)) != sorted([*names, INFO]):
         return False
-    found = read_info(path)
-    if any(found.get(key) != value for key, value in info.items() if key != 'config'):  # its digest is compared
-        return False
-    return all(os.path.getsize(os.path.join(path, name)) == size for name in names)
+    return describes_run(read_info(path), info) and all(has_size(os.path.join(path, name), size) for name in names)
 
 
 def make_room(path, need):
     """Raise InputError unless NEED bytes are free beside PATH. Where only its old bins are in the way, remove them."""
     parent = os.path.dirname(os.path.abspath(path))
-    os.makedirs(parent, exist_ok=True)
     free = shutil.disk_usage(parent).free
     if need <= free:
         return  # for the new bins beside the old ones, which stay until the new ones are complete
@@ -123,46 +139,118 @@ def make_room(path, need):
     remove_folder(path)
 
 
-def remove_folder(path):
-    """Remove a folder so that no part of it is ever found under its name."""
-    if os.path.exists(path):
-        os.rename(path, path + '.old')
-        shutil.rmtree(path + '.old')
+# ---- the folder of an unfinished run -----------------------------------------------------------------
+#
+# <output_path>.part holds the bins that are done, an info.json that says of which run, without the digests of the bins,
+# and the journal.
 
 
-def write_folder(path, writer, workers, info):
-    """Write all bins and info.json into a folder beside PATH, which then takes its place."""
-    part = path + '.part'
-    os.mkdir(part)
-    writer.folder = part
+def add_to_journal(part, name, digest):
+    """Note a bin that is done. The line is one write, so that workers do not mix theirs."""
+    path = os.path.join(part, JOURNAL)
+    with naming(path), open(path, 'ab', buffering=0) as f:
+        write_all(f, f'\n{name} {digest}\n'.encode())  # a line before it may have lost its end
+
+
+def read_journal(part):
+    """{name: digest} of the bins that were noted; lines that are not whole are passed over."""
     try:
-        loader = DataLoader(writer, batch_size=None, num_workers=workers)
-        with tqdm(total=len(writer.samples), unit='video', desc=path) as bar:
-            for done in loader:
-                if isinstance(done, str):
-                    raise InputError(done)
-                bar.update(done)
+        with open(os.path.join(part, JOURNAL), encoding='ascii', errors='replace') as f:
+            lines = [JOURNAL_LINE.fullmatch(line) for line in f.read().split('\n')]
+    except FileNotFoundError:
+        return {}
+    return {match[1]: match[2] for match in lines if match}
+
+
+def begin_or_go_on(part, info, names, size):
+    """Make the folder PART ready for this run; {name: digest} of the bins that an interrupted one has left in it.
+
+    What an interrupted run of another INFO has left is removed.
+    """
+    found = None
+    with contextlib.suppress(InputError):
+        found = read_info(part)
+    if not found or not describes_run(found, info):
+        remove_tree(part)
+        os.mkdir(part)
         write_info(part, info)
-        remove_folder(path)
-        os.rename(part, path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        return {}
+    noted = read_journal(part) or found.get('bins', {})
+    done = {name: noted[name] for name in names if name in noted and has_size(os.path.join(part, name), size)}
+    for name in os.listdir(part):
+        if name not in done and name not in (INFO, JOURNAL):
+            remove_tree(os.path.join(part, name))
+    return done
+
+
+def has_size(path, size):
+    return os.path.isfile(path) and os.path.getsize(path) == size
+
+
+def write_folder(path, writer, workers, info, digests):
+    """Write the bins that are not among DIGESTS into the folder beside PATH, which then takes its place."""
+    part = path + PART_ENDING
+    writer.folder = part
+    writer.todo = [i for i, name in enumerate(writer.names) if name not in digests]
+    loader = DataLoader(writer, batch_size=None, num_workers=min(workers, len(writer)),
+                        worker_init_fn=functools.partial(run_worker, os.getpid()))
+    end = None
+    try:
+        write_bins(writer, loader, digests, path)
+    except (RuntimeError, Interrupted) as e:
+        let_children_end()
+        # Its traceback holds the loader's iterator. When that is gone the workers have ended, and write no more.
+        end = e.with_traceback(None)
+    if end and 'DataLoader worker' in str(end):
+        raise InputError(f'{path}: a process that makes the files was ended, by the system or by somebody; if the '
+                         'memory was full, give fewer --workers; the same command goes on')
+    if end:
+        raise end
+    write_info(part, dict(info, bins={name: digests[name] for name in writer.names}))
+    remove_tree(os.path.join(part, JOURNAL))
+    replace_folder(part, path)
+
+
+def write_bins(writer, loader, digests, path):
+    """Have the workers write the bins, and add their digests to DIGESTS."""
+    done_before = len(writer.samples) - sum(map(writer.count_videos, writer.todo))
+    with tqdm(total=len(writer.samples), initial=done_before, unit='video', desc=path) as bar:
+        for i, done in zip(writer.todo, loader):
+            if isinstance(done, str):
+                raise InputError(done)
+            digests[done[0]] = done[1]
+            bar.update(writer.count_videos(i))
+
+
+def run_worker(parent, _):
+    """worker_init_fn of the DataLoader."""
+    start_worker(parent)
+
+
+def remove_if_useless(part, keep):
+    """Remove the folder of an unfinished run, unless it has bins with which the same command goes on."""
+    if os.path.isdir(part):
+        if keep and read_journal(part):
+            log(f'{part}: keeps the bins that are done; the same command goes on')
+        else:
+            remove_tree(part)
 
 
 # ---- the script --------------------------------------------------------------------------------------
 
 
-def preprocess(args):
-    path = args.output_path.rstrip('/') or '/'
+def preprocess(args, path):
+    """Make the folder PATH, which is locked for this run."""
     check_folder(path, args.overwrite)
     cfg = read_config(args.config, args.cfg_options)
     cfg.allow_outside = args.allow_outside
+    cfg.allow_damaged = args.allow_damaged
     samples = Samples(cfg, args.dtype)
     if not len(samples):
         raise InputError(f'{samples.list_file}: lists no video')
-    writer = BinWriter(samples, args.bts, path)
     check_name_length(samples.labels, args.bts)
-    names = writer.names()
+    writer = BinWriter(samples, args.bts)
+    names = writer.names
     _, sample = samples[0]
     info = {
         'config': args.config,
@@ -173,15 +261,24 @@ def preprocess(args):
         'shape': list(sample.shape),
         'bts': args.bts,
         'num_videos': len(samples),
+        'allow_damaged': args.allow_damaged,
     }
     size = args.bts * sample.nbytes
     if not args.overwrite and holds(path, info, names, size):
         log(f'{path}: kept: it has these {len(names)} files already; --overwrite makes them again')
         return
-    for leftover in (path + '.part', path + '.old'):  # of a run that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    make_room(path, size * len(names))
-    write_folder(path, writer, args.workers, info)
+    part = path + PART_ENDING
+    remove_tree(path + OLD_ENDING)  # of a run that was killed
+    if args.overwrite:
+        remove_tree(part)  # the frames may have changed since
+    try:
+        digests = begin_or_go_on(part, info, names, size)
+        if digests:
+            log(f'{path}: goes on: {len(digests)} of {len(names)} files were done')
+        make_room(path, size * (len(names) - len(digests)))
+        write_folder(path, writer, args.workers, info, digests)
+    finally:
+        remove_if_useless(part, keep=not args.overwrite)
 
 
 def parse_args():
@@ -193,11 +290,14 @@ def parse_args():
                         help='uint8: not normalized, a quarter of the size, for a model made with '
                         'r2plus1d_optimize.py --uint8_input (default: float32)')
     parser.add_argument('--overwrite', action='store_true', help='make files again that are there already, for '
-                        'instance because the frames have changed; replace .bin files of another origin')
+                        'instance because the frames have changed; replace .bin files of another origin. With it, a '
+                        'run that was interrupted begins again')
     parser.add_argument('--workers', type=positive_int, default=default_workers(),
                         help='processes (default: two a core, since they wait for the disk; at most 64)')
     parser.add_argument('--allow_outside', action='store_true', help='take videos outside the data folder, which the '
                         'list names by absolute paths or by ..')
+    parser.add_argument('--allow_damaged', action='store_true', help='take damaged video files as the decoder mends '
+                        'them; info.json says so')
     parser.add_argument('--cfg-options', nargs='+', help='as of mmaction2\'s tools')
     args = parser.parse_args()
     require_files(parser, args, 'config')
@@ -210,7 +310,10 @@ def default_workers():
 
 @script_main
 def main():
-    preprocess(parse_args())
+    args = parse_args()
+    path = args.output_path.rstrip('/') or '/'
+    with locked(path):
+        preprocess(args, path)
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ one. The page holds its figures and opens without a network; they are also PNG f
 import argparse
 import base64
 import collections
+import contextlib
 import glob
 import os
 import re
@@ -23,7 +24,7 @@ import jinja2
 import r2plus1d_figures as figures
 from r2plus1d_data import Clips, read_classes, read_config
 from r2plus1d_engines import cpu_name
-from r2plus1d_files import InputError, positive_int, require_files, script_main
+from r2plus1d_files import InputError, positive_int, require_files, script_main, write_whole
 from r2plus1d_metrics import (
     GUIDE_ACCURACY,
     GUIDE_CHIPS,
@@ -229,13 +230,18 @@ def make_report(args):
 
 
 def write_files(folder, files):
-    """Write {name: bytes}. Each file appears whole or not at all."""
+    """Write {name: bytes}. All files appear, each one whole, or, as where the disk is full, none."""
     os.makedirs(folder, exist_ok=True)
-    for name, data in files.items():
-        path = os.path.join(folder, name)
-        with open(path + '.part', 'wb') as f:
-            f.write(data)
-        os.replace(path + '.part', path)
+    parts = {os.path.join(folder, name + '.new'): data for name, data in files.items()}
+    try:
+        for part, data in parts.items():
+            write_whole(part, data)
+        for part in parts:
+            os.replace(part, part[:-len('.new')])
+    finally:
+        for part in parts:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
 
 
 # ---- arguments -------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@
 # With an .om of test/pth2om.sh, ais_bench and aclruntime the inference runs on the NPU, else r2plus1d_infer.py runs the
 # simplified ONNX model. Paths, those in the config too, are relative to the folder it is started in. --direct decodes
 # the videos while the model runs, by r2plus1d_infer.py on the NPU too, and takes none of the disk space of .bin files.
+#
+# Interrupted, it ends what it has started; the same command goes on with the .bin files that are done.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -23,6 +25,9 @@ device=0
 direct=
 parse_options "config batch_sizes work_dir average_clips reference tolerance device direct+" "$@"
 
+for name in config work_dir; do
+    [[ ${!name} != -* ]] || printf -v "$name" %s "./${!name}" # a file name for every command, not an option
+done
 need_file --config "$config"
 [[ $device =~ ^[0-9]+(,[0-9]+)*$ ]] || usage "--device $device: a number, or numbers with commas between"
 number='^([0-9]+(\.[0-9]*)?|\.[0-9]+)$'
@@ -32,9 +37,67 @@ case $average_clips in
 score | prob) ;;
 *) usage "--average_clips $average_clips: score or prob" ;;
 esac
+need_folder --work_dir "$work_dir"
 use_cann
 bins=$work_dir/predata_bts1
 sim=$work_dir/r2plus1d_sim.onnx
+
+# ---- one run at a time, and signals ------------------------------------------------------------------
+
+# Prints the process id of a script of this folder that has $work_dir open as its lock, if it can be seen.
+find_holder() {
+    local fd pid
+    for fd in /proc/[0-9]*/fd/9; do
+        pid=${fd#/proc/}
+        pid=${pid%/fd/9}
+        if [ "$pid" != $$ ] && [ "$fd" -ef "$work_dir" ] &&
+            tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '(eval_acc_perf|pth2om)\.sh'; then
+            printf %s "$pid"
+            return
+        fi
+    done
+}
+
+# Takes $work_dir for this run alone, by the lock of pth2om.sh. All processes of a run hold it, so those that a killed
+# run has started are waited for; another run is not.
+take_work_dir() {
+    local holder
+    exec 9<"$work_dir"
+    if ! command -v flock >/dev/null || flock -n 9; then
+        return
+    fi
+    holder=$(find_holder)
+    if [ -n "$holder" ] || ! flock -w 10 9; then
+        fail "--work_dir $work_dir: another run works there${holder:+, process $holder}; wait for its end"
+    fi
+}
+
+child=
+export R2PLUS1D_SHELL=$$ # the Python scripts end with this one, even if it is killed
+
+# run COMMAND…: a command that ends when this script is told to end. Without it bash would look at SIGTERM only after the
+# command, or end alone.
+run() {
+    local status=0
+    "$@" &
+    child=$!
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+# stop NUMBER: what a signal does.
+stop() {
+    trap '' INT TERM HUP
+    if [ -n "$child" ]; then
+        kill -TERM "$child" 2>/dev/null || true
+        wait "$child" || true
+    fi
+    printf '%s: stopped by a signal; the same command goes on\nfail!\n' "$(basename "$0")" >&2
+    exit $((128 + $1))
+}
+
+# ---- steps -------------------------------------------------------------------------------------------
 
 # Prints the model to run at a batch size: the .om where it can be run here, else the ONNX model.
 model_of() {
@@ -56,9 +119,16 @@ infer() {
         devices=$device where="on NPU $device"
         [ -n "$direct" ] || script=test/run_ais_bench.py
     fi
-    step "inference of $1 $where, batch size $2" python "$root/$script" --model "$1" "${source[@]}" --batchsize "$2" \
+    step "inference of $1 $where, batch size $2" run python "$root/$script" --model "$1" "${source[@]}" --batchsize "$2" \
         --output "$3" --outfmt TXT --device "$devices"
 }
+
+# ---- the script --------------------------------------------------------------------------------------
+
+take_work_dir
+trap 'stop 1' HUP
+trap 'stop 2' INT
+trap 'stop 15' TERM
 
 # What the run will need is looked for before hours of work begin.
 missing=$(missing_packages)
@@ -72,17 +142,18 @@ for bs in $batch_sizes; do
 done
 
 if [ -z "$direct" ]; then
-    step "preprocess to $bins" python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 --output_path="$bins/"
+    step "preprocess to $bins" run python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 \
+        --output_path="$bins/"
 fi
 for bs in $batch_sizes; do
     out=$work_dir/predata_bts1_bs${bs}_out
     rm -rf "$out" "$work_dir/result_bs$bs.json"
     infer "$(model_of "$bs")" "$bs" "$out"
     say "accuracy at batch size $bs"
-    python "$root/r2plus1d_postprocess.py" --result_path="$out" --average_clips="$average_clips" \
+    run python "$root/r2plus1d_postprocess.py" --result_path="$out" --average_clips="$average_clips" \
         >"$work_dir/result_bs$bs.json.part" || fail "failed: accuracy at batch size $bs"
     mv "$work_dir/result_bs$bs.json.part" "$work_dir/result_bs$bs.json"
 done
-python "$root/test/parse.py" --work_dir="$work_dir" --batch_sizes="$batch_sizes" --reference="$reference" \
+run python "$root/test/parse.py" --work_dir="$work_dir" --batch_sizes="$batch_sizes" --reference="$reference" \
     --tolerance="$tolerance" || fail "see the verdict above"
 echo success

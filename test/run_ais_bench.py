@@ -10,8 +10,10 @@ and their outputs lie in one folder of one run, with ais_bench of 2023 and of to
 --divide_input 1 for that, which the older one does not know.
 """
 import argparse
+import functools
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from r2plus1d_engines import device_list
 from r2plus1d_files import InputError, list_inputs, log, require_files, script_main
+from r2plus1d_interruptions import end_with_parent
 from r2plus1d_npu import check_paths, divides_input, missing_packages
 from r2plus1d_outputs import find_summaries
 
@@ -83,7 +86,9 @@ def main():
     check_division(args, len(files))
     command = command_of(args)
     log(' '.join(map(shlex.quote, command)))
-    status = subprocess.run(command).returncode
+    # subprocess.run() ends it when this process is interrupted; the kernel, when this process is killed.
+    end_with_this = functools.partial(end_with_parent, os.getpid(), signal.SIGTERM)
+    status = subprocess.run(command, preexec_fn=end_with_this).returncode
     if status:
         raise InputError(f'{args.model}: ais_bench has ended with status {status}; its messages are above')
     summaries = find_summaries(args.output)

@@ -49,12 +49,13 @@ def test_a_failure_inside_a_step_ends_the_demo(tmp_path):
     text = (ROOT / 'demo/run.sh').read_text()
     function = text[text.index('once() {'):text.index('\n}\n', text.index('once() {')) + 3]
     script = f"""set -euo pipefail
-work=$PWD
-say() {{ :; }}
+. "{ROOT}/test/shell.sh"
+work=$PWD count=0
+describe_step() {{ :; }}
 fail() {{ echo "$1"; exit 1; }}
 {function}
 step() {{ false; touch went_on; }}
-once accuracy "judge" step
+once accuracy "judge" "" "" "" step
 """
     done = run('bash', '-c', script, cwd=tmp_path, check=False)
     assert done.returncode == 1 and 'failed: judge' in done.stdout
