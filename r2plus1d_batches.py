@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from r2plus1d_files import InputError, bin_name, check_digest, input_size, list_inputs, read_info, read_input
+from r2plus1d_bins import bin_name, check_digest, input_size, list_inputs, read_info, read_input
+from r2plus1d_files import InputError
 
 
 class Files:

@@ -19,21 +19,11 @@ import numpy as np
 from tqdm import tqdm
 
 from r2plus1d_batches import infer_sample, score_videos
+from r2plus1d_bins import list_inputs, read_bin_name, read_info, read_input
 from r2plus1d_data import Clips, Samples, read_config
 from r2plus1d_differences import explain_bin, explain_normalization, explain_scores
 from r2plus1d_engines import PyTorch, make_engine
-from r2plus1d_files import (
-    InputError,
-    list_inputs,
-    log,
-    one_line,
-    positive_int,
-    read_bin_name,
-    read_info,
-    read_input,
-    require_files,
-    script_main,
-)
+from r2plus1d_files import InputError, log, one_line, positive_int, require_files, script_main
 from r2plus1d_metrics import choose_videos, compare_scores, top1_accuracy
 
 # The largest max_rel_difference that a kind of model may have (see compare_scores() for what that is). f32 has the same

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from r2plus1d_files import InputError, empty_at_page, one_line
+from r2plus1d_bins import empty_at_page
+from r2plus1d_files import InputError, one_line
 from r2plus1d_frames import check_video_file, steps_for_video_files, strict_steps
 from r2plus1d_lists import check_list
 

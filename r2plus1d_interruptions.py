@@ -70,15 +70,21 @@ def signals_raise():
             signal.signal(number, handler)
 
 
-def show_interrupt(kind, error, traceback):
-    """sys.excepthook: Ctrl-C while a script is importing its modules is one line, too."""
-    if issubclass(kind, KeyboardInterrupt):
-        print(f'{os.path.basename(sys.argv[0])}: {Interrupted(signal.SIGINT)}', file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
+def end_at_once(number, _):
+    """Handler of Ctrl-C while a script imports its modules. NumPy would make an ImportError of an exception."""
+    print(f'{os.path.basename(sys.argv[0])}: {Interrupted(number)}', file=sys.stderr)
+    os._exit(128 + number)
 
 
-sys.excepthook = show_interrupt
+def is_script_of(folder):
+    """Whether the Python file that was started lies in FOLDER."""
+    started = getattr(sys.modules['__main__'], '__file__', None)
+    return started is not None and os.path.dirname(os.path.abspath(started)) == folder
+
+
+if (is_script_of(os.path.dirname(os.path.abspath(__file__)))
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+    signal.signal(signal.SIGINT, end_at_once)
 
 
 def end_with_parent(parent, number=signal.SIGKILL):

@@ -26,22 +26,9 @@ import cv2
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from r2plus1d_bins import INFO, bin_name, is_bin_folder_entry, read_info, write_bin, write_info
 from r2plus1d_data import Samples, config_digest, read_config
-from r2plus1d_files import (
-    INFO,
-    InputError,
-    bin_name,
-    file_digest,
-    is_bin_folder_entry,
-    log,
-    positive_int,
-    read_info,
-    require_files,
-    script_main,
-    write_all,
-    write_bin,
-    write_info,
-)
+from r2plus1d_files import InputError, file_digest, log, positive_int, require_files, script_main, write_all
 from r2plus1d_folders import OLD_ENDING, PART_ENDING, locked, remove_folder, remove_tree, replace_folder
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems

@@ -42,14 +42,8 @@ from r2plus1d_mistakes import (
     read_predictions,
     title_classes,
 )
-from r2plus1d_outputs import (
-    SUMMARY_ENDING,
-    parse_batch_sizes,
-    read_comparison,
-    read_performance,
-    read_result,
-    result_path,
-)
+from r2plus1d_outputs import SUMMARY_ENDING
+from r2plus1d_results import parse_batch_sizes, read_comparison, read_performance, read_result, result_path
 
 TEMPLATE = os.path.splitext(os.path.abspath(__file__))[0] + '.html'
 THIS_RUN = 'this run'

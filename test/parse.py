@@ -24,7 +24,8 @@ from r2plus1d_metrics import (
     reference_value,
     tolerance_value,
 )
-from r2plus1d_outputs import find_info, parse_batch_sizes, read_performance, read_result, read_run
+from r2plus1d_outputs import find_info, read_run
+from r2plus1d_results import parse_batch_sizes, read_performance, read_result
 
 
 def print_table(head, rows):

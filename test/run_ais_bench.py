@@ -19,8 +19,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from r2plus1d_bins import list_inputs
 from r2plus1d_engines import device_list
-from r2plus1d_files import InputError, list_inputs, log, require_files, script_main
+from r2plus1d_files import InputError, log, require_files, script_main
 from r2plus1d_interruptions import end_with_parent
 from r2plus1d_npu import check_paths, divides_input, missing_packages
 from r2plus1d_outputs import find_summaries

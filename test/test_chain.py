@@ -89,7 +89,7 @@ def test_another_pipeline_is_run_as_it_is(dataset, small, tmp_path):
 
 def test_writing_past_the_page_cache(tmp_path):
     """Sizes, places and positions in the file that O_DIRECT takes, and such that it does not."""
-    from r2plus1d_files import empty_at_page, write_past_cache
+    from r2plus1d_bins import empty_at_page, write_past_cache
     arrays = [empty_at_page((3, 4096), np.dtype(np.float32)) for _ in range(3)]
     for i, array in enumerate(arrays):
         assert array.ctypes.data % 4096 == 0
@@ -235,7 +235,7 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
 
 def test_natural_order_and_files_of_several_samples(dataset, small, tmp_path):
     """A batch of 6 from files of 3 samples, in the order 2 before 10."""
-    from r2plus1d_files import list_inputs
+    from r2plus1d_bins import list_inputs
     for n in (10, 2, 1):
         (tmp_path / f'b{n}.bin').write_bytes(b'0' * 12)
     assert [os.path.basename(f) for f in list_inputs(str(tmp_path))] == ['b1.bin', 'b2.bin', 'b10.bin']
