@@ -7,9 +7,9 @@
 
 --uint8_input: Cast, Sub and Mul in front of the first convolution do the Normalize step of the config's test pipeline,
 and the model takes the bins of r2plus1d_preprocess.py --dtype uint8. Plain operators: ATC takes it.
---int8: post-training quantization by NNCF (pip install nncf), calibrated on the training videos of the config; one file
-with QuantizeLinear and DequantizeLinear, which OpenVINO and ONNX Runtime run. It is then evaluated beside the model
-that it was made from, on the test videos, and kept only if top-1 fell by --max_drop at most.
+--int8: post-training quantization by NNCF (python -m pip install nncf), calibrated on the training videos of the
+config; one file with QuantizeLinear and DequantizeLinear, which OpenVINO and ONNX Runtime run. It is then evaluated
+beside the model that it was made from, on the test videos, and kept only if top-1 fell by --max_drop at most.
 What was done is noted in the model's metadata_props and printed as JSON on standard output.
 """
 import argparse
@@ -241,7 +241,7 @@ def parse_args():
     if not 0 <= args.max_drop <= 1 or args.seed < 0:
         parser.error('--max_drop is 0 to 1, --seed 0 or more')
     if args.int8 and not importlib.util.find_spec('nncf'):
-        raise InputError('--int8 needs NNCF, which is not installed: pip install nncf')
+        raise InputError('--int8 needs NNCF, which is not installed: python -m pip install nncf')
     return args
 
 

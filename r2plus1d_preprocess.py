@@ -17,6 +17,7 @@ import functools
 import os
 import re
 import shutil
+import warnings
 
 # It comes first, so that Ctrl-C while the next ones are imported is one line.
 from r2plus1d_interruptions import Interrupted, describe_os_error, let_children_end, naming, start_worker
@@ -30,6 +31,9 @@ from r2plus1d_bins import INFO, bin_name, is_bin_folder_entry, read_info, write_
 from r2plus1d_data import Samples, config_digest, read_config
 from r2plus1d_files import InputError, file_digest, log, positive_int, require_files, script_main, write_all
 from r2plus1d_folders import OLD_ENDING, PART_ENDING, locked, remove_folder, remove_tree, replace_folder
+
+# PyTorch warns of more workers than cores. Those of this script wait for the disk, so two a core are faster than one.
+warnings.filterwarnings('ignore', message='This DataLoader will create')
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems
 NAME_WITHOUT_LABELS = 30  # characters, for "bin<first>-<last>" of any data set, and the ending

@@ -17,7 +17,7 @@ from common import CONFIG, ROOT, VIDEO_CONFIG, run
 from r2plus1d_data import Samples, listed_videos, read_config
 from r2plus1d_files import InputError, read_json
 from r2plus1d_outputs import SUMMARY_ENDING
-from r2plus1d_preprocess import BinWriter, default_workers
+from r2plus1d_preprocess import JOURNAL, BinWriter, default_workers
 
 TOOLS = f'{ROOT}/mmaction2/tools'
 
@@ -51,10 +51,12 @@ def preprocess_by_us(frames, folder, count, dtype):
     """What r2plus1d_preprocess.py does between its checks."""
     from torch.utils.data import DataLoader
     cfg, dataset = repeated_videos(frames, count)
-    writer = BinWriter(Samples(cfg, dtype, dataset), 1, folder)
+    writer = BinWriter(Samples(cfg, dtype, dataset), 1)
+    writer.folder = folder
     for done in DataLoader(writer, batch_size=None, num_workers=default_workers()):
         if isinstance(done, str):
             raise InputError(done)
+    os.remove(os.path.join(folder, JOURNAL))
 
 
 # (name, a function of the folder with data/ucf101, the folder for the bins, and the number of videos)

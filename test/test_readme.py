@@ -107,10 +107,9 @@ def npu_server(folder):
             'STAND_IN_CANN_NUMPY': '<2'}
 
 
-# Not alarms: mmcv's description of the machine, with a compiler's flags; a line of code below a warning; the number of
-# workers that r2plus1d_preprocess.py takes by default, about which PyTorch warns; what atc.sh says of CANN's Python,
-# whose stand-in is this machine's, with or without the shared library that CANN needs.
-HARMLESS = re.compile(r'Build settings|^ *warnings\.warn\(|This DataLoader will create \d+ worker|warning: ATC of ')
+# Not alarms: mmcv's description of the machine, with a compiler's flags; a line of code below a warning; what atc.sh
+# says of CANN's Python, whose stand-in is this machine's, with or without the shared library that CANN needs.
+HARMLESS = re.compile(r'Build settings|^ *warnings\.warn\(|warning: ATC of ')
 
 
 def find_alarms(text):
