@@ -85,15 +85,16 @@ def within(precision, expected, found):
 class Comparison:
     """The chosen test videos, as PyTorch scores them, and the comparison of models with that."""
 
-    def __init__(self, cfg, checkpoint, indices):
+    def __init__(self, cfg, checkpoint, samples, indices):
+        """SAMPLES: those of the config's test split, float32. INDICES: the numbers of the chosen ones."""
         self.cfg = cfg
         self.indices = indices
-        self.samples = {'float32': Samples(cfg)}
-        self.names = self.samples['float32'].names
-        _, sample = self.samples['float32'][indices[0]]
+        self.samples = {'float32': samples}
+        self.names = samples.names
+        _, sample = samples[indices[0]]
         self.reference = PyTorch(cfg, checkpoint, list(sample.shape))
         progress = tqdm(indices, unit='video', desc='PyTorch')
-        self.labels, scores = score_videos([self.reference], self.samples['float32'], progress)
+        self.labels, scores = score_videos([self.reference], samples, progress)
         self.expected = scores[0]
 
     def samples_of(self, dtype):
@@ -192,11 +193,12 @@ def compare(args):
     if args.skip_without_data and not os.path.isfile(cfg.data.test.ann_file):
         log(f'no comparison with PyTorch: the test list {cfg.data.test.ann_file} is not there')
         return None
-    num_videos = len(Samples(cfg))
+    samples = Samples(cfg)
+    num_videos = len(samples)
     if not num_videos:
         raise InputError(f'{args.config}: its test list has no video')
     models = describe_models(args.models, args.precision, args.om_precision)
-    comparison = Comparison(cfg, args.checkpoint, choose_videos(num_videos, args.videos, args.seed))
+    comparison = Comparison(cfg, args.checkpoint, samples, choose_videos(num_videos, args.videos, args.seed))
     rows = []
     if args.bins:
         rows.append(compare_bins(args.bins, comparison))

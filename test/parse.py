@@ -76,10 +76,9 @@ def parse_args():
     return parser.parse_args()
 
 
-def explain(args, accuracies):
-    """What the lowest of the accuracies looks like, as one line of text."""
-    batch_size = min(accuracies, key=lambda size: accuracies[size]['top1_acc'])
-    accuracy, summaries = read_result(args.work_dir, batch_size)
+def explain(results, reference):
+    """What the lowest accuracy of the results (accuracy JSON, summaries) looks like, as one line of text."""
+    accuracy, summaries = min(results, key=lambda result: result[0]['top1_acc'])
     info = find_info(summaries) or {}
     crops = info.get('shape', [3])[0]
     try:
@@ -87,17 +86,18 @@ def explain(args, accuracies):
     except InputError as e:
         return f'nothing that can be told, because the outputs are not whole: {e}'
     predicted = average_crops(scores, accuracy['average_clips']).argmax(axis=1)
-    return explain_low_accuracy(np.array(labels), predicted, args.reference)
+    return explain_low_accuracy(np.array(labels), predicted, reference)
 
 
 @script_main
 def main():
     args = parse_args()
-    accuracies = {}
+    results = {}
     performances = {}
     for batch_size in args.batch_sizes:
-        accuracies[batch_size], summaries = read_result(args.work_dir, batch_size)
-        performances[batch_size] = read_performance(summaries)
+        results[batch_size] = read_result(args.work_dir, batch_size)
+        performances[batch_size] = read_performance(results[batch_size][1])
+    accuracies = {batch_size: accuracy for batch_size, (accuracy, _) in results.items()}
     print_accuracy(accuracies)
     print_performance(performances)
     top1, reached = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
@@ -109,7 +109,7 @@ def main():
     print(f'\nverdict: top-1 {top1:.4f} {"reaches" if reached else "is below"} '
           f'{args.reference:.4f} - {args.tolerance:.4f}')
     if not reached:
-        print(f'it looks like {explain(args, accuracies)}')
+        print(f'it looks like {explain(results.values(), args.reference)}')
     sys.exit(0 if reached else 1)
 
 
