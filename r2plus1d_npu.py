@@ -11,6 +11,7 @@ session lives in a process of its own; the process that uses the engine decodes 
 through memory that both processes share.
 """
 import contextlib
+import functools
 import getpass
 import mmap
 import multiprocessing
@@ -31,6 +32,7 @@ from r2plus1d_interruptions import end_with_parent
 ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}
 
 
+@functools.lru_cache(maxsize=None)  # it is asked for each device
 def missing_packages():
     """Which of the Python packages that run an .om cannot be imported: a list of names with the reason of each.
 
