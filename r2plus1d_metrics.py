@@ -53,6 +53,25 @@ def accuracy(scores, labels, average_clips):
     }
 
 
+def accuracy_of_ranks(labels, predicted, ranks, average_clips):
+    """The same as accuracy() of what is left of the scores of a video: three arrays of int64, one value a video.
+
+    RANKS: the position of the label among the classes, 1 for the most probable one.
+    """
+    from mmaction.core import confusion_matrix
+    matrix = confusion_matrix(predicted, labels).astype(float)
+    counts = matrix.sum(axis=1)
+    correct = np.diag(matrix)
+    accuracies = [hits / count if count else 0.0 for count, hits in zip(counts, correct)]
+    return {
+        'top1_acc': float((ranks <= 1).sum() / len(ranks)),
+        'top5_acc': float((ranks <= 5).sum() / len(ranks)),
+        'mean_class_accuracy': float(np.mean(accuracies)),
+        'num_videos': len(labels),
+        'average_clips': average_clips,
+    }
+
+
 def judge_accuracy(accuracies, reference, tolerance):
     """(smallest top-1 of several accuracy JSONs, whether they pass).
 

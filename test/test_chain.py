@@ -325,7 +325,9 @@ def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
     for config in (small.config, video_config):
         done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
                       '--classes', tmp_path / 'classes.txt')
-        found = [line.split(' ', 1) for line in done.stdout.splitlines()]
+        title, *lines = done.stdout.splitlines()
+        assert title == str(video)
+        found = [line.split(' ', 1) for line in lines]
         # A class without a name has its number in UCF-101's way of counting, from 1.
         assert [name for _, name in found] == [
             names[i] if i < len(names) else f'class {i + 1}, not in the list' for i, _ in expected]
