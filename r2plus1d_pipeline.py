@@ -71,8 +71,11 @@ def decoded_batches(decoder, tasks, batch_size):
         yield batch
 
 
-def infer_batch(engine, batch, decoded):
-    """[Outcome] of a list of (task, sample, facts, fault). BATCH: the array that the engine is fed with."""
+def infer_batch(engine, batch, decoded, put=np.copyto):
+    """[Outcome] of a list of (task, sample, facts, fault). BATCH: the array that the engine is fed with.
+
+    PUT: a function of a place in the batch and of the sample that belongs there.
+    """
     outcomes = []
     fed = []  # which of the outcomes have a place in the batch
     for task, sample, facts, fault in decoded:
@@ -80,7 +83,7 @@ def infer_batch(engine, batch, decoded):
             fault = (f'{task.video.path}: the config gives a sample of {list(sample.shape)}, and the model takes '
                      f'{engine.sample_shape}')
         if fault is None:
-            batch[len(fed)] = sample
+            put(batch[len(fed)], sample)
             fed.append(len(outcomes))
         outcomes.append(Outcome(task, None, facts, fault))
     if fed:

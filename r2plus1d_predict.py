@@ -107,7 +107,7 @@ def infer_missing(args, cfg, names, videos, journal, tally):
     tasks = (task for video in videos for task in tasks_of(video, args.every, args.allow_damaged))
     if args.ray:
         from r2plus1d_ray import infer_on_ray
-        outcomes = infer_on_ray(args, tasks)
+        outcomes = infer_on_ray(args, cfg, tasks)
     else:
         engines = make_engines(args)
         outcomes = infer_here(engines, args.batchsize or engines[0].batch_size or 1, cfg, tasks)
