@@ -4,7 +4,7 @@
 
     for outcome in infer_here(engines, batch_size, cfg, tasks):
 
-Tasks and outcomes are those of r2plus1d_videos.py. r2plus1d_ray.py does the same on a cluster.
+Tasks and outcomes are those of r2plus1d_tasks.py. r2plus1d_ray.py does the same on a cluster.
 """
 import collections
 import os
@@ -12,10 +12,10 @@ import queue
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
-import numpy as np
 
 from r2plus1d_files import InputError
-from r2plus1d_videos import Decoder, Outcome
+from r2plus1d_tasks import infer_batch
+from r2plus1d_videos import Decoder
 
 
 def infer_here(engines, batch_size, cfg, tasks):
@@ -69,27 +69,3 @@ def decoded_batches(decoder, tasks, batch_size):
                 batch = []
     if batch:
         yield batch
-
-
-def infer_batch(engine, batch, decoded, put=np.copyto):
-    """[Outcome] of a list of (task, sample, facts, fault). BATCH: the array that the engine is fed with.
-
-    PUT: a function of a place in the batch and of the sample that belongs there.
-    """
-    outcomes = []
-    fed = []  # which of the outcomes have a place in the batch
-    for task, sample, facts, fault in decoded:
-        if fault is None and list(sample.shape) != engine.sample_shape:
-            fault = (f'{task.video.path}: the config gives a sample of {list(sample.shape)}, and the model takes '
-                     f'{engine.sample_shape}')
-        if fault is None:
-            put(batch[len(fed)], sample)
-            fed.append(len(outcomes))
-        outcomes.append(Outcome(task, None, facts, fault))
-    if fed:
-        batch[len(fed):] = batch[0]
-        scores = np.array(engine(batch)[0], np.float32)
-        scores = scores.reshape(len(batch), -1, scores.shape[-1])  # batch x crops x classes
-        for position, i in enumerate(fed):
-            outcomes[i] = outcomes[i]._replace(scores=scores[position])
-    return outcomes

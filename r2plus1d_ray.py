@@ -21,11 +21,9 @@ import time
 import cv2
 import numpy as np
 
-from r2plus1d_data import read_config
 from r2plus1d_engines import OnnxRuntime, default_backend, make_engine
 from r2plus1d_files import InputError, log, one_line
-from r2plus1d_pipeline import infer_batch
-from r2plus1d_videos import Decoder, Outcome
+from r2plus1d_tasks import Outcome, infer_batch
 
 try:
     import ray
@@ -51,6 +49,9 @@ class DecodingWorker:
     """Makes samples. FOLDER: where the driver runs, to which paths are relative."""
 
     def __init__(self, folder, config, allow_damaged, dtype):
+        # These imports bring mmaction2 and PyTorch, which inference actors do without.
+        from r2plus1d_data import read_config
+        from r2plus1d_videos import Decoder
         os.chdir(folder)
         cv2.setNumThreads(1)
         cfg = read_config(config)
@@ -403,6 +404,7 @@ def infer_on_ray(args, cfg, tasks):
     """The Outcome of each of the TASKS, in the order in which they are done."""
     if ray is None:
         raise InputError('--ray needs Ray: pip install "ray[data]"')
+    from r2plus1d_videos import Decoder
     kind = device_kind(args)
     tables = Decoder(cfg, 'float32').samples_for(is_file=True).tables
     # Where the tables do the work of Normalize, bytes are sent, a quarter of the size.
