@@ -212,9 +212,9 @@ def device_list(text):
 
 def add_engine_options(parser):
     parser.add_argument('--device', '-d', type=device_list, default=[0],
-                        help='number of the accelerator, or numbers with commas between (default: 0)')
+                        help='The number of the accelerator, or numbers with commas between. (default: 0)')
     parser.add_argument('--backend', default='auto', choices=['auto', *ENGINES],
-                        help='auto: ais_bench for an .om; for an ONNX file ONNX Runtime where it has CANN or CUDA, '
-                        'else OpenVINO, else ONNX Runtime')
+                        help='The engine. auto takes ais_bench for an .om. For an ONNX file it takes ONNX Runtime '
+                        'where that has CANN or CUDA, else OpenVINO, else ONNX Runtime on the CPU.')
     parser.add_argument('--precision', default='f32', choices=['f32', 'bf16', 'int8'],
-                        help='of the arithmetic; int8 takes a model of r2plus1d_optimize.py (default: f32)')
+                        help='The precision of the arithmetic. int8 needs a model of r2plus1d_optimize.py --int8.')
