@@ -17,7 +17,7 @@ import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing 
 import numpy as np
 
 from r2plus1d_batches import infer_sample
-from r2plus1d_data import Samples, read_classes, read_config
+from r2plus1d_data import Samples, class_name, read_classes, read_config
 from r2plus1d_engines import add_engine_options, make_engines
 from r2plus1d_files import DEFAULT_CLASSES, DEFAULT_CONFIG, InputError, make_parser, require_files, script_main
 from r2plus1d_frames import check_video_file
@@ -40,9 +40,8 @@ def predict(args):
     probabilities = average_crops(scores[None], 'prob')[0]
     if len(names) > len(probabilities):
         raise InputError(f'{args.classes}: {len(names)} classes, and {args.model} has {len(probabilities)}')
-    names += [f'(class {i}, not in the list)' for i in range(len(names), len(probabilities))]
     best = np.argsort(-probabilities, kind='stable')[:5]
-    return [(names[i], float(probabilities[i])) for i in best]
+    return [(class_name(names, i), float(probabilities[i])) for i in best]
 
 
 def parse_args():
