@@ -14,7 +14,8 @@ import argparse
 import numpy as np
 
 from r2plus1d_batches import infer_sample
-from r2plus1d_data import Samples, read_classes, read_config
+from r2plus1d_classes import read_classes
+from r2plus1d_data import Samples, read_config
 from r2plus1d_engines import add_engine_options, make_engines
 from r2plus1d_files import InputError, require_files, script_main
 from r2plus1d_frames import check_video_file
