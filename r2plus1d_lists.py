@@ -11,6 +11,7 @@ in the folder annotations/ beside the list, as the README puts them, the list is
 import os
 import re
 
+from r2plus1d_classes import read_classes
 from r2plus1d_files import InputError, explain_missing, log
 
 FIELDS = {
@@ -102,10 +103,9 @@ class OfficialLists:
         self.path = path
         self.folder = os.path.join(os.path.dirname(path), 'annotations')
         self.labels = {}  # by class
-        for line in self.read('classInd.txt'):
-            number, _, name = line.partition(' ')
-            if NUMBER.fullmatch(number):
-                self.labels[name.strip()] = int(number) - 1
+        classes = os.path.join(self.folder, 'classInd.txt')
+        if os.path.lexists(classes):
+            self.labels = {name: label for label, name in enumerate(read_classes(classes))}
         self.videos = None
         match = re.search(r'_(train|val|test)_split_([123])_', os.path.basename(path))
         if match:

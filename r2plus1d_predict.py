@@ -17,7 +17,8 @@ import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing 
 import numpy as np
 
 from r2plus1d_batches import infer_sample
-from r2plus1d_data import Samples, class_name, read_classes, read_config
+from r2plus1d_classes import class_name, read_classes
+from r2plus1d_data import Samples, read_config
 from r2plus1d_engines import add_engine_options, make_engines
 from r2plus1d_files import DEFAULT_CLASSES, DEFAULT_CONFIG, InputError, make_parser, require_files, script_main
 from r2plus1d_frames import check_video_file

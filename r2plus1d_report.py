@@ -25,7 +25,8 @@ import time
 import jinja2
 
 import r2plus1d_figures as figures
-from r2plus1d_data import Clips, read_classes, read_config
+from r2plus1d_classes import check_names_of_videos, read_classes
+from r2plus1d_data import Clips, read_config
 from r2plus1d_engines import cpu_name
 from r2plus1d_files import (
     DEFAULT_CLASSES,
@@ -210,6 +211,7 @@ def make_report(args):
     names = read_classes(args.classes)
     cfg = read_config(args.config)
     clips = Clips(cfg)
+    check_names_of_videos(args.classes, names, zip(clips.names, clips.labels))
     predictions = read_predictions(first, args.crops, clips)
     last = predictions.labels.max()
     if last >= len(names):
