@@ -25,13 +25,12 @@ from r2plus1d_batches import infer_sample, score_videos
 from r2plus1d_bins import list_inputs, read_bin_name, read_info, read_input
 from r2plus1d_data import Clips, Samples, read_config
 from r2plus1d_differences import explain_bin, explain_normalization, explain_scores
-from r2plus1d_engines import PyTorch, make_engine
+from r2plus1d_engines import PyTorch, load_onnx, make_engine
 from r2plus1d_files import (
     DEFAULT_CONFIG,
     InputError,
     log,
     make_parser,
-    one_line,
     positive_int,
     require_files,
     script_main,
@@ -72,10 +71,7 @@ def describe_models(paths, precision, om_precision):
 def onnx_step(path):
     """The step that made an ONNX file, by its nodes and its input."""
     import onnx
-    try:
-        graph = onnx.load(path, load_external_data=False).graph
-    except Exception as e:
-        raise InputError(f'{path}: not an ONNX model: {one_line(e)}')
+    graph = load_onnx(path).graph
     if any(node.op_type == 'QuantizeLinear' for node in graph.node):
         return 'quantization'
     if any(value.type.tensor_type.elem_type == onnx.TensorProto.UINT8 for value in graph.input):

@@ -24,7 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from r2plus1d_batches import Files, PureInference, TestVideos, prefetch
-from r2plus1d_engines import add_engine_options, make_engines
+from r2plus1d_engines import add_engine_options, check_memory, is_out_of_memory, make_engines
 from r2plus1d_files import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
 from r2plus1d_outputs import OutputWriter, make_summary, note_provenance
 
@@ -82,7 +82,13 @@ def run_devices(source, engines, loop, outputs):
 def infer(args):
     """Take the folder of outputs, which is refused before any work where another run has it; then infer."""
     with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
-        infer_into(outputs, args)
+        try:
+            infer_into(outputs, args)
+        except Exception as e:
+            if not is_out_of_memory(e):
+                raise
+            batch_size = f'--batchsize {args.batchsize}' if args.batchsize else args.model
+            raise InputError(f'{batch_size}: the memory is not enough; give a smaller batch size')
 
 
 def infer_into(outputs, args):
@@ -90,6 +96,7 @@ def infer_into(outputs, args):
     engines = {f'device{number}': engine for number, engine in zip(args.device, make_engines(args))}
     first = next(iter(engines.values()))
     source = make_source(args, first)
+    check_memory(source.batch_size, first.sample_shape, first.dtype)
     for engine in engines.values():
         engine.prepare(source.batch_size)
         for _ in range(args.warmup_count):
