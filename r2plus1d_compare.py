@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from r2plus1d_batches import infer_sample, score_videos
-from r2plus1d_bins import list_inputs, read_bin_name, read_info, read_input
+from r2plus1d_bins import check_values, list_inputs, read_bin_name, read_info, read_input
 from r2plus1d_data import Clips, Samples, read_config
 from r2plus1d_differences import explain_bin, explain_normalization, explain_scores
 from r2plus1d_engines import PyTorch, load_onnx, make_engine
@@ -186,6 +186,7 @@ def read_bin_sample(path, offset, like):
         raise InputError(f'{path}: {os.path.getsize(path)} bytes are not samples of {like.nbytes} bytes')
     data = np.empty((count, *like.shape), like.dtype)
     read_input(path, data)
+    check_values(path, data.reshape(-1))
     return data[offset]
 
 
