@@ -86,7 +86,9 @@ def read_output(path, crops, num_classes):
             if scores.size % num_classes:
                 raise InputError(f'{path}: {scores.size} values are not rows of {num_classes}; give --num_classes')
             scores = scores.reshape(-1, num_classes)
-    except (OSError, ValueError, EOFError) as e:
+    except InputError:
+        raise
+    except Exception as e:  # the header of a .npy file is Python text: a damaged one can raise anything
         raise InputError(f'{path}: cannot be read: {one_line(e)}')
     if not isinstance(scores, np.ndarray) or scores.dtype.kind != 'f':
         raise InputError(f'{path}: cannot be read: holds {getattr(scores, "dtype", "several arrays")}, '
@@ -222,7 +224,7 @@ def check_outputs_folder(folder):
 
 def latency_statistics(times):
     """ais_bench's figures of a list of times in ms."""
-    if not times:
+    if not len(times):
         return {'min': 0.0, 'max': 0.0, 'mean': 0.0, 'median': 0.0, 'percentile(99%)': 0.0, 'count': 0}
     return {
         'min': float(np.min(times)),
@@ -352,8 +354,12 @@ def read_filesinfo(summary_path):
     pairs = []
     try:
         for info in summary['filesinfo'].values():
-            output = os.path.join(folder, os.path.basename(info['outfiles'][0]))
-            pairs.append((os.fspath(info['infiles'][0]), output))
+            bin_path = os.fspath(info['infiles'][0])
+            output = os.path.basename(info['outfiles'][0])
+            if output != output_name(bin_path, 0, output.rpartition('.')[2]):
+                raise InputError(f'{summary_path}: was changed: {one_line(output, 100)} is not the name of an output '
+                                 f'of {one_line(bin_path, 100)}; run the inference again')
+            pairs.append((bin_path, os.path.join(folder, output)))
     except (KeyError, TypeError, AttributeError, IndexError):
         raise InputError(f'{summary_path}: not a summary of ais_bench: its filesinfo has another form')
     if not pairs:
@@ -454,7 +460,8 @@ def places_of(summary, path):
 
 
 def option_of(args, names, default):
-    """The value of the option that has one of the NAMES, in a command line."""
+    """The value of the option that has one of the NAMES, in a command line: a list of texts, if nothing damaged it."""
+    args = [str(arg) for arg in args]
     for arg, value in zip(args, [*args[1:], '']):
         name, equals, attached = arg.partition('=')
         if name in names:

@@ -1,20 +1,21 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Print the most probable classes of videos: of one, of a folder, of an archive on a cluster.
+r"""Print the most probable classes of videos: of one, of a folder, of an archive on a cluster.
 
-    python r2plus1d_predict.py --model r2plus1d_sim.onnx --video clip.avi
-    python r2plus1d_predict.py --model r2plus1d_sim.onnx --video clips/ --output predictions.jsonl
-    python r2plus1d_predict.py --model r2plus1d_sim.onnx --video game.mp4 --every 10 --srt subtitles
-    python r2plus1d_predict.py --model r2plus1d_bs16.om --video archive.txt --output archive.jsonl --ray auto
+    python r2plus1d_predict.py --model r2plus1d_sim.onnx \
+        --video ./data/ucf101/videos/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi
+    python r2plus1d_predict.py --model r2plus1d_sim.onnx --video ./data/ucf101/videos --output predictions.jsonl
+    python r2plus1d_predict.py --model r2plus1d_sim.onnx \
+        --video ./data/ucf101/videos/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi --every 2 --srt subtitles
 
-Each video goes through the config's test pipeline, decoded straight from the file while the model runs. The same
-command continues what an interrupted one has left. A video that cannot be read is a row with an error.
+Each video goes through the config's test pipeline, decoded straight from the file while the model runs. With --output,
+the same command continues what an interrupted one has left. A video that cannot be read is a row with an error. With
+--ray, a cluster does the work; see r2plus1d_ray.py.
 """
 # isort: off
-import r2plus1d_interruptions  # noqa: F401 - it comes first, so that Ctrl-C while the next ones are imported is one line
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import argparse
-import collections
 import hashlib
 import json
 import math
@@ -22,9 +23,21 @@ import os
 
 from tqdm import tqdm
 
-from r2plus1d_data import class_name, read_classes, read_config
+from r2plus1d_classes import class_name, read_classes
+from r2plus1d_data import read_config
 from r2plus1d_engines import add_engine_options, make_engines
-from r2plus1d_files import InputError, file_digest, log, positive_int, require_files, script_main
+from r2plus1d_files import (
+    DEFAULT_CLASSES,
+    DEFAULT_CONFIG,
+    InputError,
+    explain_missing,
+    file_digest,
+    log,
+    make_parser,
+    positive_int,
+    require_files,
+    script_main,
+)
 from r2plus1d_journal import FORMATS, Journal, Printer
 from r2plus1d_pipeline import infer_here
 from r2plus1d_predictions import Tally, error_row, make_row, require_pyarrow, write_srt
@@ -34,7 +47,7 @@ from r2plus1d_videos import find_videos, tasks_of, videos_of_test_split
 
 
 def predict(args):
-    names = read_names(args.classes)
+    names = read_classes(args.classes)
     cfg = read_config(args.config)
     cfg.allow_damaged = args.allow_damaged
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
@@ -53,15 +66,6 @@ def predict(args):
             raise InputError(tally.last_error)
         where = f'; their rows in {args.output} say why, and --retry_failed tries them again' if args.output else ''
         raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
-
-
-def read_names(path):
-    """The names of the classes. Raises InputError where one is there twice: rows name classes by them."""
-    names = read_classes(path)
-    twice = [name for name, count in collections.Counter(names).items() if count > 1]
-    if twice:
-        raise InputError(f'{path}: has the class {twice[0]} twice')
-    return names
 
 
 def open_journal(args, cfg):
@@ -167,24 +171,27 @@ def seconds(text):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--model', '-m', required=True, help='ONNX model, or an .om')
-    parser.add_argument('--video', nargs='+', metavar='PATH', help='video files, folders of them, or text lists (.txt) '
-                        'with a path, or a path and a label, a line; without it: the test split of --config')
-    parser.add_argument('--classes', required=True, help='class list, as UCF-101\'s classInd.txt')
-    parser.add_argument('--config', required=True, help='config of mmaction2, for its test pipeline')
-    parser.add_argument('--output', '-o', help='file for the rows: .jsonl, .csv or .parquet; without it they are '
-                        'printed. The same command again continues it')
-    parser.add_argument('--topk', type=positive_int, default=5, help='classes in a row (default: 5)')
-    parser.add_argument('--batchsize', type=positive_int, help='samples in a batch (default: that of the model, or 1)')
+    parser = make_parser(__doc__)
+    parser.add_argument('--model', '-m', required=True, help='The ONNX model, or an .om.')
+    parser.add_argument('--video', nargs='+', metavar='PATH', help='Video files, folders of them, or text lists (.txt) '
+                        'with a path, or a path and a label, on each line. (default: the test split of --config)')
+    parser.add_argument('--classes', default=DEFAULT_CLASSES, help='The class list, as UCF-101\'s classInd.txt.')
+    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config of mmaction2, for its test pipeline.')
+    parser.add_argument('--output', '-o', help='The file for the rows, a .jsonl, .csv or .parquet; the same command '
+                        'again continues it. Without it, the predictions are printed.')
+    parser.add_argument('--topk', type=positive_int, default=5, help='How many classes a row has.')
+    parser.add_argument('--batchsize', type=positive_int, help='The number of samples in a batch. (default: that of '
+                        'the model, or 1)')
     parser.add_argument('--average_clips', choices=['score', 'prob'], default='prob',
-                        help='average of the crops: of scores or of probabilities (default: prob)')
-    parser.add_argument('--every', type=seconds, metavar='SECONDS', help='a row for each so many seconds of a video')
-    parser.add_argument('--srt', metavar='FOLDER', help='of --every: subtitles with the best class, a file a video')
-    parser.add_argument('--retry_failed', action='store_true', help='of --output: try videos with errors again')
-    parser.add_argument('--ray', metavar='local|auto|HOST:PORT', help='run on Ray: on this machine, on the cluster '
-                        'that it belongs to, or on the one with this address')
-    parser.add_argument('--allow_damaged', action='store_true', help='take damaged videos as the decoder mends them')
+                        help='Whether the scores of the views are averaged, or their probabilities.')
+    parser.add_argument('--every', type=seconds, metavar='SECONDS', help='Predict along each video: a row for each so '
+                        'many seconds.')
+    parser.add_argument('--srt', metavar='FOLDER', help='Of --every: write subtitles with the best class, one file for '
+                        'each video.')
+    parser.add_argument('--retry_failed', action='store_true', help='Of --output: try the videos with errors again.')
+    parser.add_argument('--ray', metavar='local|auto|HOST:PORT', help='Run on Ray: on this machine, on the cluster to '
+                        'which it belongs, or on the cluster at this address.')
+    parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
     add_engine_options(parser)
     args = parser.parse_args()
     require_files(parser, args, 'model', 'classes', 'config')
@@ -195,7 +202,7 @@ def parse_args():
 def check_args(parser, args):
     for path in args.video or ():
         if not os.path.lexists(path):
-            parser.error(f'--video {path}: no such file')
+            parser.error(f'--video {path}: no such file{explain_missing(path)}')
     if args.every and not args.video:
         parser.error('--every needs --video')
     if args.srt and not args.every:

@@ -16,7 +16,7 @@ import os
 
 import numpy as np
 
-from r2plus1d_data import class_name
+from r2plus1d_classes import class_name
 from r2plus1d_files import InputError, write_whole
 from r2plus1d_interruptions import naming
 from r2plus1d_metrics import accuracy_of_ranks, average_crops, softmax

@@ -121,7 +121,7 @@ def torch_model(config, checkpoint):
     import mmcv
     from mmaction.models import build_model
     model = build_model(mmcv.Config.fromfile(str(config)).model).eval()
-    model.load_state_dict(torch.load(checkpoint, weights_only=False)['state_dict'])
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
     return lambda x: model.forward_dummy(torch.from_numpy(x))[0].detach().numpy()
 
 
@@ -141,7 +141,7 @@ def test_one_onnx_file_agrees_with_pytorch_at_every_batch_size(small, backend, t
 @pytest.mark.parametrize('change', ['garbage', 'missing', 'foreign'])
 def test_export_refuses_a_checkpoint_that_does_not_fit(small, tmp_path, change):
     checkpoint = tmp_path / 'bad.pth'
-    state = torch.load(small.checkpoint, weights_only=False)['state_dict']
+    state = torch.load(small.checkpoint, weights_only=True)['state_dict']
     if change == 'garbage':
         checkpoint.write_bytes(b'no checkpoint')
     elif change == 'missing':
