@@ -72,6 +72,19 @@ def accuracy_of_ranks(labels, predicted, ranks, average_clips):
     }
 
 
+def recompute_accuracy(scores, labels, average_clips):
+    """top1_acc, top5_acc and mean_class_accuracy as accuracy() gives them, without the seconds that mmaction2 takes."""
+    videos = average_crops(scores, average_clips)
+    labels = np.array(labels)
+    ranked = np.argsort(videos, axis=1)  # of equal scores, this order is mmaction2's
+    right = np.argmax(videos, axis=1) == labels
+    return {
+        'top1_acc': float(np.mean(ranked[:, -1] == labels)),
+        'top5_acc': float(np.mean((ranked[:, -5:] == labels[:, None]).any(axis=1))),
+        'mean_class_accuracy': float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
+    }
+
+
 def judge_accuracy(accuracies, reference, tolerance):
     """(smallest top-1 of several accuracy JSONs, whether they pass).
 

@@ -11,6 +11,7 @@ each batch took, and the throughput. With several devices these are <output>/<na
 """
 import contextlib
 import glob
+import hashlib
 import io
 import os
 import re
@@ -56,7 +57,7 @@ def output_name(input_path, index, extension):
 def save_output(path, array):
     """Save an array by the ending of the name: .npy, .bin (its bytes) or .txt (six decimals, a line a row).
 
-    An OSError names the file.
+    Returns the SHA-256 of the file. An OSError names the file.
     """
     if path.endswith('.npy'):
         npy = io.BytesIO()
@@ -69,6 +70,7 @@ def save_output(path, array):
         data = ''.join(''.join('%f ' % value for value in row) + '\n' for row in rows).encode()
     with naming(path), open(path, 'wb', buffering=0) as f:
         write_all(f, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_output(path, crops, num_classes):
@@ -136,6 +138,7 @@ class OutputWriter:
         self.lock = contextlib.ExitStack()
         self.extension = outfmt.lower()
         self.filesinfo = {}
+        self.digests = {}  # SHA-256 of each output, by its file name
         self.stopped = False  # set by whoever wants the threads that add outputs to end
 
     def __enter__(self):
@@ -186,7 +189,7 @@ class OutputWriter:
                 if name is None:
                     continue
                 file_name = output_name(name, index, self.extension)
-                save_output(os.path.join(self.part, file_name), rows)
+                self.digests[file_name] = save_output(os.path.join(self.part, file_name), rows)
                 info = self.filesinfo.setdefault(str(first_id + j), {'infiles': [name], 'outfiles': []})
                 info['outfiles'].append(os.path.join(self.folder, file_name))
 
@@ -201,7 +204,7 @@ class OutputWriter:
         summary_path = self.folder + SUMMARY_ENDING
         new_summary = self.folder + NEW_SUMMARY_ENDING
         try:
-            write_json(new_summary, dict(filesinfo=filesinfo, **summary))
+            write_json(new_summary, dict(filesinfo=filesinfo, **summary, outputs_sha256=self.digests))
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(summary_path)
             replace_folder(self.part, self.folder)
@@ -285,6 +288,9 @@ def check_provenance(summaries):
         summary = read_json(path)
         check_bins(path, summary, infos)
         check_model(path, summary)
+        if not isinstance(summary.get('outputs_sha256'), dict):
+            log(f'{path}: not checked: whether the outputs were changed since the inference; it notes no digests of '
+                'them')
 
 
 def check_bins(path, summary, info):
@@ -382,6 +388,7 @@ def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
     samples = samples_of_a_file(summaries, files)
     scores = []
     labels = []
+    digests = read_output_digests(summaries)
     for _, file_labels, bin_path, output in sorted(files):
         file_scores = read_output(output, crops, num_classes)
         if len(file_scores) != samples:
@@ -392,9 +399,23 @@ def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
                              f'and the model has {file_scores.shape[2]} classes')
         if scores and file_scores.shape[1:] != scores[0].shape[1:]:
             raise InputError(f'{output}: {file_scores.shape[2]} scores in a row, others have {scores[0].shape[2]}')
+        if digests and digests.get(os.path.abspath(output)) != file_digest(output):
+            raise InputError(f'{output}: was changed since the inference: the summary notes another digest; '
+                             'run the inference again')
         scores.append(file_scores[:len(file_labels)])  # what follows is of samples that fill up the last file
         labels += file_labels
     return np.concatenate(scores), labels
+
+
+def read_output_digests(summaries):
+    """{path of an output: its SHA-256} by the summaries of a run; {} where they note none, as those of ais_bench."""
+    digests = {}
+    for path in summaries:
+        noted = read_json(path).get('outputs_sha256')
+        if isinstance(noted, dict):
+            folder = os.path.abspath(path[:-len(SUMMARY_ENDING)])
+            digests.update({os.path.join(folder, name): digest for name, digest in noted.items()})
+    return digests
 
 
 def check_complete(summary, files, num_videos, allow_missing):
