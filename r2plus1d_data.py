@@ -7,7 +7,10 @@
     _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
 
 mmaction2 reads the lists, samples the frames and runs the pipelines. What stands here are the joints and a fast path
-for the end of the pipeline. Decoding is in r2plus1d_frames.py.
+for the end of the pipeline. mmaction2 and PyTorch are imported by the functions that need them: the import takes more
+than a second, in which another thread can load the model (start_engines() of r2plus1d_engines.py).
+
+Decoding is in r2plus1d_frames.py.
 """
 import argparse
 import hashlib
@@ -15,16 +18,11 @@ import json
 
 import cv2
 import numpy as np
-from torch.utils.data import Dataset
 
 from r2plus1d_bins import empty_at_page
 from r2plus1d_files import InputError, one_line
 from r2plus1d_frames import check_video_file, steps_for_video_files, strict_steps
 from r2plus1d_lists import check_list
-
-import mmcv
-from mmaction.datasets import build_dataset
-from mmaction.datasets.pipelines import Compose
 
 
 def read_config(path, options=()):
@@ -32,6 +30,7 @@ def read_config(path, options=()):
 
     Raises InputError unless it is a config with a test pipeline.
     """
+    import mmcv
     try:
         cfg = mmcv.Config.fromfile(path)
         cfg.merge_from_dict(parse_options(options or ()))
@@ -45,6 +44,7 @@ def read_config(path, options=()):
 
 def parse_options(texts):
     """{'data.test.ann_file': 'list.txt'} of ['data.test.ann_file=list.txt'], by the rules of mmcv.DictAction."""
+    import mmcv
     namespace = argparse.Namespace()
     mmcv.DictAction([], dest='options')(None, namespace, texts)
     return namespace.options
@@ -60,6 +60,7 @@ def config_digest(cfg):
 
 def listed_videos(cfg, data, steps):
     """mmaction2's dataset of the list that DATA names (cfg.data.test or like it), with the pipeline STEPS."""
+    from mmaction.datasets import build_dataset
     check_list(cfg, data)
     steps = strict_steps(steps, cfg.get('allow_damaged', False))
     try:
@@ -74,6 +75,7 @@ class VideoFiles:
     ann_file = None
 
     def __init__(self, paths, steps, allow_damaged=False):
+        from mmaction.datasets.pipelines import Compose
         self.video_infos = [dict(filename=path, label=-1, start_index=0, modality='RGB') for path in paths]
         self.pipeline = Compose(strict_steps(steps_for_video_files(steps), allow_damaged))
         for path in paths:
@@ -83,7 +85,7 @@ class VideoFiles:
         return self.pipeline(dict(self.video_infos[index]))
 
 
-class Videos(Dataset):
+class Videos:
     """What Samples and Clips have in common: a dataset of mmaction2 or VideoFiles, with names and labels."""
 
     def __init__(self, dataset):
@@ -181,6 +183,7 @@ class Samples(Videos):
         """Three arrays, one a channel: the value in the sample for each value of a byte."""
         values = np.repeat(np.arange(256, dtype=self.dtype)[:, None, None], 3, axis=2)
         if self.dtype == np.float32:
+            import mmcv
             mmcv.imnormalize_(values, np.array(mean, np.float32), np.array(std, np.float32), to_rgb=False)
         return [np.ascontiguousarray(values[:, :, channel].T) for channel in range(3)]
 
