@@ -19,6 +19,7 @@ from r2plus1d_engines import add_engine_options, make_engines
 from r2plus1d_files import InputError, require_files, script_main
 from r2plus1d_frames import check_video_file
 from r2plus1d_metrics import average_crops
+from r2plus1d_views import check_same_shape
 
 
 def predict(args):
@@ -29,9 +30,7 @@ def predict(args):
     cfg = read_config(args.config)
     cfg.allow_damaged = args.allow_damaged
     _, sample = Samples.of_files(cfg, [args.video], str(engine.dtype))[0]
-    if list(sample.shape) != engine.sample_shape:
-        raise InputError(f'{args.config}: gives samples of {list(sample.shape)}, '
-                         f'{args.model} takes {engine.sample_shape}')
+    check_same_shape(args.config, sample.shape, args.model, engine.sample_shape)
     engine.prepare(engine.batch_size or 1)
     scores = infer_sample(engine, sample)
     probabilities = average_crops(scores[None], 'prob')[0]

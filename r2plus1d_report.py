@@ -44,6 +44,7 @@ from r2plus1d_mistakes import (
 )
 from r2plus1d_outputs import SUMMARY_ENDING
 from r2plus1d_results import parse_batch_sizes, read_comparison, read_performance, read_result, result_path
+from r2plus1d_views import views_of_run
 
 TEMPLATE = os.path.splitext(os.path.abspath(__file__))[0] + '.html'
 THIS_RUN = 'this run'
@@ -198,6 +199,7 @@ def make_report(args):
     names = read_classes(args.classes)
     cfg = read_config(args.config)
     clips = Clips(cfg)
+    args.crops = views_of_run(first.summaries, args.crops, cfg)
     predictions = read_predictions(first, args.crops, clips)
     last = predictions.labels.max()
     if last >= len(names):
@@ -263,7 +265,8 @@ def parse_args():
     parser.add_argument('--extra', type=name_and_folder, action='append', default=[], metavar='NAME=DIR',
                         help='performance of other runs, such as pure inference: a folder with their summaries')
     parser.add_argument('--examples', type=int, default=8, help='mistakes to show (default: 8)')
-    parser.add_argument('--crops', type=positive_int, default=3, help='crops of a video (default: 3)')
+    parser.add_argument('--crops', type=positive_int, help='views of a video, where neither the summary nor the '
+                        'info.json beside the .bin files tells it')
     args = parser.parse_args()
     require_files(parser, args, 'config', 'classes')
     if args.examples < 0:

@@ -7,6 +7,7 @@
 Exit status 0: the top-1 of every batch size is at least the reference less the tolerance.
 """
 import argparse
+import contextlib
 import os
 import sys
 
@@ -24,8 +25,9 @@ from r2plus1d_metrics import (
     reference_value,
     tolerance_value,
 )
-from r2plus1d_outputs import find_info, read_run
+from r2plus1d_outputs import read_run
 from r2plus1d_results import parse_batch_sizes, read_performance, read_result
+from r2plus1d_views import count_views, views_of_run
 
 
 def print_table(head, rows):
@@ -47,15 +49,15 @@ def print_accuracy(accuracies):
     print_table(['batch size', 'top-1', 'top-5', 'mean class', 'videos', 'average'], rows)
 
 
-def print_performance(performances):
-    """PERFORMANCES: those of r2plus1d_outputs.py, by batch size."""
+def print_performance(performances, views):
+    """PERFORMANCES: those of r2plus1d_results.py, by batch size. VIEWS: how many the model takes, as text."""
     rows = []
     for batch_size, performance in performances.items():
         guide = [f'{rate:.4f}' for rate in GUIDE_RATES.get(batch_size, ())]
         rows.append([str(batch_size), str(performance.batches), f'{performance.rate:.4f}',
                      f'{performance.median:.2f}', f'{performance.p99:.2f}', *(guide or ['-'] * len(GUIDE_CHIPS))])
-    print(f'\nPerformance, samples/s (a sample is one video of three crops); {", ".join(GUIDE_CHIPS)}: '
-          'the original guide')
+    print(f'\nPerformance, samples/s (a sample is one video{views}); {", ".join(GUIDE_CHIPS)}: '
+          'the original guide, of 3 views')
     print_table(['batch size', 'batches', 'this run', 'median ms', '99% ms', *GUIDE_CHIPS], rows)
     for batch_size, performance in performances.items():
         for device in performance.devices:
@@ -63,6 +65,13 @@ def print_performance(performances):
                   f'median {device.median:.2f} ms, 99% {device.p99:.2f} ms')
     fastest = max(performances, key=lambda batch_size: performances[batch_size].rate)
     print(f'best: batch size {fastest}, {performances[fastest].rate:.4f} samples/s')
+
+
+def describe_views(summaries):
+    """Text such as " of 3 views"; an empty one where nothing tells the number."""
+    with contextlib.suppress(InputError):
+        return f' of {count_views(views_of_run(summaries))}'
+    return ''
 
 
 def parse_args():
@@ -79,10 +88,8 @@ def parse_args():
 def explain(results, reference):
     """What the lowest accuracy of the results (accuracy JSON, summaries) looks like, as one line of text."""
     accuracy, summaries = min(results, key=lambda result: result[0]['top1_acc'])
-    info = find_info(summaries) or {}
-    crops = info.get('shape', [3])[0]
     try:
-        scores, labels = read_run(summaries, crops, 400, accuracy['num_videos'])
+        scores, labels = read_run(summaries, views_of_run(summaries), 400, accuracy['num_videos'])
     except InputError as e:
         return f'nothing that can be told, because the outputs are not whole: {e}'
     predicted = average_crops(scores, accuracy['average_clips']).argmax(axis=1)
@@ -99,7 +106,7 @@ def main():
         performances[batch_size] = read_performance(results[batch_size][1])
     accuracies = {batch_size: accuracy for batch_size, (accuracy, _) in results.items()}
     print_accuracy(accuracies)
-    print_performance(performances)
+    print_performance(performances, describe_views(next(iter(results.values()))[1]))
     top1, reached = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
     for batch_size, accuracy in accuracies.items():
         expected = accuracy.get('num_expected', accuracy['num_videos'])

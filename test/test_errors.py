@@ -291,7 +291,7 @@ def test_postprocess(result, tmp_path):
     (tmp_path / 'empty').mkdir()
     fails(postprocess(tmp_path / 'empty'), 1, 'empty', '_summary.json')
     fails(postprocess(result, '--crops=0'), 2, '--crops')
-    fails(postprocess(result, '--crops=2'), 1, 'bin', '2 rows')
+    fails(postprocess(result, '--crops=2'), 1, '--crops 2 means 2 views', 'info.json has bins of 3 views')
     fails(postprocess(result, '--average_clips=none'), 2, 'none')
 
     # The newest of two runs is taken; two devices are one run.
