@@ -56,20 +56,6 @@ def config_digest(cfg):
     return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def read_classes(path):
-    """The names in lines like "1 ApplyEyeMakeup", by label: the name on line 1 is that of label 0."""
-    try:
-        with open(path, encoding='utf-8-sig') as f:
-            lines = [line.split(None, 1) for line in f.read().split('\n') if line.strip()]
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not UTF-8; save it as UTF-8')
-    for number, line in enumerate(lines, 1):
-        if len(line) != 2 or line[0] != str(number):
-            raise InputError(f'{path}: line {number} is "{" ".join(line).strip()}", '
-                             f'expected "{number} <class name>"')
-    return [' '.join(name.split()) for _, name in lines]
-
-
 # ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
 
 
@@ -205,32 +191,36 @@ class Samples(Videos):
     def __getitem__(self, index):
         results = self.run_pipeline(index)
         label = int(results.get('label', self.labels[index]))
+        sample = self.to_array(results, self.names[index])
+        if self.shape is None:
+            self.shape = list(sample.shape)
+        return label, sample
+
+    def to_array(self, results, name):
+        """The sample of what the pipeline gives for the video NAME."""
         if self.tables is None:
             sample = np.ascontiguousarray(results['imgs'], self.dtype)
-            self.check_shape(index, sample.shape, results)
-            return label, sample
+            self.check_shape(name, sample.shape, results)
+            return sample
         images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
         frames = results['clip_len']
         height, width = images[0].shape[:2]
         shape = (len(images) // frames, 3, frames, height, width)
-        self.check_shape(index, shape, results)
+        self.check_shape(name, shape, results)
         sample = empty_at_page(shape, self.dtype)
         for i, image in enumerate(images):
             planes = sample[i // frames, :, i % frames]
             for plane, channel, table in zip(planes, cv2.split(image), self.tables):
                 cv2.LUT(channel, table, plane)
-        return label, sample
+        return sample
 
-    def check_shape(self, index, shape, results):
-        """Raise InputError unless the sample of a video has the SHAPE of all others. RESULTS: of its pipeline."""
-        shape = list(shape)
-        if self.shape is None:
-            self.shape = shape
-        if shape != self.shape:
+    def check_shape(self, name, shape, results):
+        """Raise InputError unless the sample of the video NAME has the SHAPE of all. RESULTS: of its pipeline."""
+        if self.shape and list(shape) != self.shape:
             size = ''
             if 'original_shape' in results:
                 height, width = results['original_shape']
                 size = f' is {width} x {height} and'
-            raise InputError(f'{self.names[index]}:{size} gives {describe_shape(shape)}, where {self.config} takes '
+            raise InputError(f'{name}:{size} gives {describe_shape(shape)}, where {self.config} takes '
                              f'{describe_shape(self.shape)}; for videos of any shape there are three crops: '
                              f'{THREE_CROPS}, with a model for them')

@@ -24,7 +24,8 @@ import numpy as np
 from tqdm import tqdm
 
 from r2plus1d_batches import score_videos
-from r2plus1d_data import Samples, read_classes, read_config
+from r2plus1d_classes import class_name, read_classes
+from r2plus1d_data import Samples, read_config
 from r2plus1d_engines import make_engine
 from r2plus1d_files import InputError
 from r2plus1d_metrics import choose_videos
@@ -173,10 +174,10 @@ def list_differences(names, labels, first, second, titles):
 
 
 def add_gate_options(parser):
-    parser.add_argument('--max_drop', type=float, default=0.005, help='by how much top-1 may fall, 0 to 1 '
-                        '(default: 0.005)')
-    parser.add_argument('--allow_unproven', action='store_true', help='accept although the videos prove nothing, '
-                        'because they are too few or the model to compare with is no better than a guess')
+    parser.add_argument('--max_drop', type=float, default=0.005, help='By how much top-1, a fraction from 0 to 1, may '
+                        'fall.')
+    parser.add_argument('--allow_unproven', action='store_true', help='Accept although the videos prove nothing, '
+                        'because they are too few or the model to compare with is no better than a guess.')
 
 
 def check_gate_options(parser, args):
@@ -245,16 +246,11 @@ def compare_accuracies(args):
     report = {'first': ways[0], 'second': ways[1], 'views': [rows.shape[1] for rows in scores],
               'samples_per_second': rates}
     report.update(judge_pair(labels, first, second, args.max_drop, args.allow_unproven))
-    report['differences'] = list_differences(names, labels, first, second, lambda c: name_class(classes, c))
+    report['differences'] = list_differences(names, labels, first, second, lambda c: class_name(classes, c))
     print(json.dumps(report))
     print_report(report)
     if report['rejected']:
         raise InputError(f'{ways[1]}: is not accepted in the place of {ways[0]}: {report["rejected"]}')
-
-
-def name_class(names, number):
-    """The name of a class, or where it has none, its number, counted from 1 as in UCF-101's list of classes."""
-    return names[number] if number < len(names) else f'class {number + 1}'
 
 
 def print_report(report):

@@ -84,8 +84,8 @@ def input_of_model(path):
 def views_of_run(summaries, crops=None, cfg=None):
     """How many views of a video the outputs of a run have, by its summary and by the info.json of its bins.
 
-    CROPS: what --crops says, None where it is not given. CFG: the config that the run is said to be of, asked where
-    nothing else tells. Raises InputError where these contradict one another, or where none of them tells.
+    CROPS: what --crops, or the accuracy JSON, says; None where neither does. CFG: the config that the run is said to be
+    of, asked where nothing else tells. Raises InputError where these contradict one another, or where none tells.
     """
     told = {}
     summary = read_json(summaries[0])
@@ -96,7 +96,7 @@ def views_of_run(summaries, crops=None, cfg=None):
     if info and 'shape' in info:
         told[f'{find_info_file(summaries)} has bins of'] = info['shape'][0]
     if crops is not None:
-        told[f'--crops {crops} means'] = crops
+        told['--crops, or the accuracy JSON, says'] = crops
     if not told and cfg and shape_of_config(cfg):
         return shape_of_config(cfg)[0]
     if not told:
