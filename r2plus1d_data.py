@@ -55,20 +55,6 @@ def config_digest(cfg):
     return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def read_classes(path):
-    """The names in lines like "1 ApplyEyeMakeup", by label: the name on line 1 is that of label 0."""
-    try:
-        with open(path, encoding='utf-8-sig') as f:
-            lines = [line.split(None, 1) for line in f.read().split('\n') if line.strip()]
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not UTF-8; save it as UTF-8')
-    for number, line in enumerate(lines, 1):
-        if len(line) != 2 or line[0] != str(number):
-            raise InputError(f'{path}: line {number} is "{" ".join(line).strip()}", '
-                             f'expected "{number} <class name>"')
-    return [' '.join(name.split()) for _, name in lines]
-
-
 # ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
 
 

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write one HTML page about a run of test/eval_acc_perf.sh: accuracy, performance, confusions, mistakes.
 
-    python r2plus1d_report.py --work_dir=. --batch_sizes="1 16" --classes=data/ucf101/annotations/classInd.txt \
---config=./mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
+    python r2plus1d_report.py
+    python r2plus1d_report.py --work_dir . --batch_sizes "1 16" --output report/index.html
 
 It reads result_bs<N>.json and predata_bts1_bs<N>_out of each batch size; classes and mistakes are those of the first
 one. The page holds its figures and opens without a network; they are also PNG files beside it.
 """
+# isort: off
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+# isort: on
 import argparse
 import base64
 import collections
@@ -22,9 +25,19 @@ import time
 import jinja2
 
 import r2plus1d_figures as figures
-from r2plus1d_data import Clips, read_classes, read_config
+from r2plus1d_classes import check_names_of_videos, read_classes
+from r2plus1d_data import Clips, read_config
 from r2plus1d_engines import cpu_name
-from r2plus1d_files import InputError, positive_int, require_files, script_main, write_whole
+from r2plus1d_files import (
+    DEFAULT_CLASSES,
+    DEFAULT_CONFIG,
+    InputError,
+    make_parser,
+    positive_int,
+    require_files,
+    script_main,
+    write_whole,
+)
 from r2plus1d_metrics import (
     GUIDE_ACCURACY,
     GUIDE_CHIPS,
@@ -198,6 +211,7 @@ def make_report(args):
     names = read_classes(args.classes)
     cfg = read_config(args.config)
     clips = Clips(cfg)
+    check_names_of_videos(args.classes, names, zip(clips.names, clips.labels))
     predictions = read_predictions(first, args.crops, clips)
     last = predictions.labels.max()
     if last >= len(names):
@@ -250,11 +264,13 @@ def name_and_folder(text):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = make_parser(__doc__)
     parser.add_argument('--work_dir', default='.', help='that of test/eval_acc_perf.sh (default: .)')
     parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='(default: "1 16")')
-    parser.add_argument('--config', required=True, help='config file of mmaction2, for its data.test')
-    parser.add_argument('--classes', required=True, help='class list with lines like "1 ApplyEyeMakeup", UTF-8')
+    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 whose test videos '
+                        '(data.test) the run was of.')
+    parser.add_argument('--classes', default=DEFAULT_CLASSES, help='The class list, with lines like '
+                        '"1 ApplyEyeMakeup", in UTF-8.')
     parser.add_argument('--output', help='the HTML file (default: <work_dir>/report/index.html)')
     parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1,
                         help='top-1 to reach (default: %(default)s)')

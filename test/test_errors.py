@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import onnx
@@ -37,12 +38,30 @@ def folder(dataset, tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize('script', sorted(path.name for path in ROOT.glob('r2plus1d_*.py')
+                                          if '\n@script_main\n' in path.read_text(encoding='utf-8')))
+def test_outside_the_environment(script, tmp_path):
+    """A Python without the packages, which -S makes of this one, is told where the environment is."""
+    done = run(sys.executable, '-S', ROOT / script, '--help', cwd=tmp_path, check=False)
+    fails(done, 1, script, sys.executable, 'has no package', ROOT)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_outside_the_root(tmp_path):
+    """The paths of the config are looked for in the folder where the script was started, which the message names."""
+    done = call('r2plus1d_preprocess', '--output_path=bins', cwd=tmp_path, check=False)
+    fails(done, 1, 'data/ucf101/ucf101_val_split_1_rawframes.txt: no such file in', tmp_path)
+    options = '--output_path=bins', '--config=test/stand_ins/cann.py'
+    done = call('r2plus1d_preprocess', *options, cwd=tmp_path, check=False)
+    fails(done, 2, 'test/stand_ins/cann.py: no such file in', tmp_path, f'start it in {ROOT}')
+
+
 def test_preprocess(folder, small):
     def preprocess(*options):
         return call('r2plus1d_preprocess', *options, cwd=folder, check=False)
 
     config, out = f'--config={small.config}', '--output_path=bins'
-    fails(preprocess(out), 2, '--config')
+    fails(preprocess(config), 2, '--output_path')
     fails(preprocess('--config=no.py', out), 2, 'no.py')
     fails(preprocess(config, out, '--bts=0'), 2, '--bts')
     fails(preprocess(config, out, '--bts=120'), 1, '--bts 120')
