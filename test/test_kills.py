@@ -181,7 +181,8 @@ def pack_source(name, archive, work):
     paths.add('mmcv/version.py' if name == 'mmcv' else 'mmaction/version.py')
     for path in paths:
         (work / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name / path, work / path)
+        if (ROOT / name / path).exists():
+            shutil.copy(ROOT / name / path, work / path)
     (work / 'configs/recognition/r2plus1d').mkdir(parents=True)
     for patch in patches[::-1]:
         run('git', 'apply', '-R', '--whitespace=nowarn', patch, cwd=work, check=False,
