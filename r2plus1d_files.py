@@ -148,16 +148,24 @@ def read_json(path, hint='was the step that writes it interrupted?'):
 
 
 def write_json(path, content):
-    """Write a JSON file that appears whole or not at all."""
-    write_whole(path, json.dumps(content).encode())
+    """Write a JSON file that appears whole or not at all. It goes to the disk in parts: one text would fill memory."""
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        json.dump(content, f)
 
 
 def write_whole(path, data):
-    """Write a file of bytes that appears whole or not at all. An OSError names the file."""
+    """Write a file of bytes that appears whole or not at all."""
+    with whole_file(path) as part, open(part, 'wb', buffering=0) as f:
+        write_all(f, data)
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """The path of a file that gets the name PATH at the end, or is removed after an error. An OSError names PATH."""
     part = path + '.part'
     try:
-        with naming(path), open(part, 'wb', buffering=0) as f:
-            write_all(f, data)
+        with naming(path):
+            yield part
         os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
