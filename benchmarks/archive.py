@@ -5,9 +5,10 @@
     bash demo/run.sh
     python benchmarks/archive.py --demo work_dirs/demo
 
-The small model of the demo predicts --few and --many videos, which are links to those of the demo: what grows with
-their number shows. The full-size model predicts --full_size videos, a part of them by each way in turn, because other
-work on the machine slows one part more than another. Rates are from the first row to the last one, start-up apart.
+The small model of the demo predicts --many videos, which are links to those of the demo. All processes are looked at
+after --few and after --many of them: what grows shows. The full-size model predicts --full_size videos, a part of them
+by each way in turn, because other work on the machine slows one part more than another. Rates are from the first row
+to the last one, start-up apart.
 """
 import argparse
 import glob
@@ -59,24 +60,28 @@ def processes_below(root):
     return found
 
 
-def read_memory(root):
-    """{name of a process: (MB of its own, MB of memory that it shares)}; the object store is shared memory."""
-    memory = {}
+def read_processes(root):
+    """{name of a process: (MB of its own, MB of memory that it shares, s of CPU)}; the object store is shared memory.
+    """
+    found = {}
     for pid in processes_below(root):
         try:
             with open(f'/proc/{pid}/status') as f:
                 fields = dict(line.split(':\t', 1) for line in f if ':\t' in line)
             with open(f'/proc/{pid}/cmdline', 'rb') as f:
                 title = f.read().split(b'\0')
+            with open(f'/proc/{pid}/stat') as f:
+                ticks = f.read().rpartition(')')[2].split()[11:13]
         except OSError:
             continue
         if 'RssAnon' not in fields:
             continue
         own, shared = (int(fields[name].split()[0]) / 1024 for name in ('RssAnon', 'RssShmem'))
         name = name_of(b' '.join(title).decode(errors='replace'), pid == root)
-        before = memory.get(name, (0, 0))
-        memory[name] = (before[0] + own, max(before[1], shared))
-    return memory
+        cpu = sum(map(int, ticks)) / os.sysconf('SC_CLK_TCK')
+        before = found.get(name, (0, 0, 0))
+        found[name] = (before[0] + own, max(before[1], shared), before[2] + cpu)
+    return found
 
 
 def name_of(command, is_driver):
@@ -90,9 +95,9 @@ def name_of(command, is_driver):
 
 
 def predict(folder, model, config, classes, videos, way, stages):
-    """Run one way. {'start': s to the first row, 'rate': videos/s after it, 'memory': {stage: {process: MB}}}.
+    """Run one way. {'start': s to the first row, 'rate': videos/s after it, 'stages': {stage: (rows, {process: …})}}.
 
-    STAGES: after how many rows the memory is read.
+    STAGES: after how many rows the processes are looked at, by read_processes().
     """
     output = os.path.join(folder, 'rows.jsonl')
     for path in glob.glob(f'{output}*'):
@@ -101,7 +106,7 @@ def predict(folder, model, config, classes, videos, way, stages):
                '--classes', classes, '--video', videos, '--output', output, *WAYS[way]]
     begin = time.perf_counter()
     marks = []
-    memory = {}
+    seen = {}
     with open(os.path.join(folder, 'log'), 'w') as log, \
             subprocess.Popen(command, stdout=log, stderr=log) as process:
         while process.poll() is None:
@@ -110,13 +115,13 @@ def predict(folder, model, config, classes, videos, way, stages):
             if rows and (not marks or marks[-1][1] != rows):
                 marks.append((time.perf_counter() - begin, rows))
             for stage in stages:
-                if rows >= 0.95 * stage and stage not in memory:
-                    memory[stage] = read_memory(process.pid)
+                if rows >= 0.95 * stage and stage not in seen:
+                    seen[stage] = (rows, read_processes(process.pid))
     if process.returncode:
         with open(os.path.join(folder, 'log')) as f:
             raise InputError(f'{" ".join(command)}: {f.read().strip().splitlines()[-1]}')
     (start, first), (end, last) = marks[0], marks[-1]
-    return {'start': start, 'rate': (last - first) / (end - start), 'memory': memory}
+    return {'start': start, 'rate': (last - first) / (end - start), 'stages': seen}
 
 
 def count_rows(path):
@@ -147,15 +152,18 @@ def measure(args, folder):
     return results
 
 
-def memory_lines(results):
-    """A row for each process: its MB at few and at many videos."""
+def process_lines(results):
+    """A row for each process: its memory at few and at many videos, and its CPU time for a video between the two."""
     rows = [('way', 'process', f'MB after {results["few"]} videos', f'after {results["many"]}',
-             f'shared memory after {results["few"]}', f'after {results["many"]}')]
+             f'shared MB after {results["few"]}', f'after {results["many"]}', 'ms of CPU a video')]
     for way, run in results['small'].items():
-        few, many = (run['memory'][stage] for stage in sorted(run['memory']))
+        (few_rows, few), (many_rows, many) = (run['stages'][stage] for stage in sorted(run['stages']))
         for name in sorted({*few, *many}):
-            cells = [f'{pair.get(name, (0, 0))[i]:.0f}' for i in (0, 1) for pair in (few, many)]
-            rows.append((way, name, *cells))
+            before = few.get(name, (0, 0, 0))
+            after = many.get(name, (0, 0, 0))
+            cpu = 1000 * (after[2] - before[2]) / (many_rows - few_rows)
+            rows.append((way, name, f'{before[0]:.0f}', f'{after[0]:.0f}', f'{before[1]:.0f}', f'{after[1]:.0f}',
+                         f'{cpu:.2f}'))
     return table(*rows)
 
 
@@ -176,7 +184,7 @@ def rate_lines(results):
 def markdown(results):
     """The text of archive.md."""
     parts = [[f'`{results["command"]}`'], [f'Machine: {results["cpu"]}, {results["cores"]} cores.'],
-             rate_lines(results), memory_lines(results)]
+             rate_lines(results), process_lines(results)]
     return '\n\n'.join('\n'.join(lines) for lines in parts) + '\n'
 
 
