@@ -69,6 +69,17 @@ def read_classes(path):
     return [' '.join(name.split()) for _, name in lines]
 
 
+def class_name(names, index):
+    """What to call the class of the model's output INDEX: its name in NAMES, of read_classes().
+
+    The model may have more classes than NAMES. A class without a name is called by its number in UCF-101's way of
+    counting, in which classInd.txt begins with 1.
+    """
+    if index < len(names):
+        return names[index]
+    return f'class {index + 1}, not in the list'
+
+
 # ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
 
 
