@@ -18,6 +18,7 @@ from PIL import Image
 
 from r2plus1d_engines import cpu_name
 from r2plus1d_metrics import sign_test, wilson_interval
+from r2plus1d_outputs import save_output
 
 SECONDS = 20
 
@@ -44,6 +45,8 @@ def summary(path, bs, times, files=None):
 class Run:
     """What test/eval_acc_perf.sh leaves: scores of videos x 3 x outputs, batch sizes 1 and 16."""
 
+    extension = 'txt'  # of the outputs
+
     def __init__(self, folder, names, labels, scores, average_clips='score'):
         self.folder, self.names, self.labels, self.scores = folder, names, np.array(labels), scores.astype(np.float32)
         weights = np.exp(scores) / np.exp(scores).sum(2, keepdims=True) if average_clips == 'prob' else scores
@@ -69,10 +72,9 @@ class Run:
             out.mkdir(parents=True)
             files = {}
             for i, label in enumerate(labels):
-                (out / f'bin{i}-{i}_{label}_0.txt').write_text(
-                    ''.join(''.join('%f ' % v for v in row) + '\n' for row in self.scores[i]))
-                files[str(i)] = {'infiles': [f'predata_bts1/bin{i}-{i}_{label}.bin'],
-                                 'outfiles': [f'elsewhere/bin{i}-{i}_{label}_0.txt']}
+                name = f'bin{i}-{i}_{label}_0.{self.extension}'
+                save_output(str(out / name), self.scores[i])
+                files[str(i)] = {'infiles': [f'predata_bts1/bin{i}-{i}_{label}.bin'], 'outfiles': [f'elsewhere/{name}']}
             self.times = rng.uniform(900, 1100, len(labels)).tolist()
             summary(out.parent / (out.name + '_summary.json'), bs, self.times, files)
 
