@@ -55,31 +55,6 @@ def config_digest(cfg):
     return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def read_classes(path):
-    """The names in lines like "1 ApplyEyeMakeup", by label: the name on line 1 is that of label 0."""
-    try:
-        with open(path, encoding='utf-8-sig') as f:
-            lines = [line.split(None, 1) for line in f.read().split('\n') if line.strip()]
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not UTF-8; save it as UTF-8')
-    for number, line in enumerate(lines, 1):
-        if len(line) != 2 or line[0] != str(number):
-            raise InputError(f'{path}: line {number} is "{" ".join(line).strip()}", '
-                             f'expected "{number} <class name>"')
-    return [' '.join(name.split()) for _, name in lines]
-
-
-def class_name(names, index):
-    """What to call the class of the model's output INDEX: its name in NAMES, of read_classes().
-
-    The model may have more classes than NAMES. A class without a name is called by its number in UCF-101's way of
-    counting, in which classInd.txt begins with 1.
-    """
-    if index < len(names):
-        return names[index]
-    return f'class {index + 1}, not in the list'
-
-
 # ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
 
 
@@ -212,8 +187,12 @@ class Samples(Videos):
     def __getitem__(self, index):
         results = self.run_pipeline(index)
         label = int(results.get('label', self.labels[index]))
+        return label, self.to_array(results)
+
+    def to_array(self, results):
+        """The sample of what the pipeline gives."""
         if self.tables is None:
-            return label, np.ascontiguousarray(results['imgs'], self.dtype)
+            return np.ascontiguousarray(results['imgs'], self.dtype)
         images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
         frames = results['clip_len']
         height, width = images[0].shape[:2]
@@ -222,4 +201,4 @@ class Samples(Videos):
             planes = sample[i // frames, :, i % frames]
             for plane, channel, table in zip(planes, cv2.split(image), self.tables):
                 cv2.LUT(channel, table, plane)
-        return label, sample
+        return sample

@@ -9,13 +9,16 @@ An engine says what it takes (sample_shape, dtype, batch_size) and what it is (d
 """
 import argparse
 import contextlib
+import math
 import os
 import platform
 
 import numpy as np
 
-from r2plus1d_files import InputError, log, one_line
+from r2plus1d_files import InputError, check_regular_file, log, one_line
 from r2plus1d_npu import AisBench
+
+SAMPLE_RANK = 5  # views x 3 x frames x height x width
 
 
 def cpu_name():
@@ -28,18 +31,89 @@ def cpu_name():
     return platform.processor() or platform.machine()
 
 
-def read_onnx_input(model):
-    """(shape of one sample, dtype) of an ONNX file's only input. Raises InputError."""
+def load_onnx(path):
+    """The onnx.ModelProto in a file, without weights that lie in other files. Raises InputError.
+
+    Those files have to lie in the folder of the model: others may name any file of this machine as their weights.
+    """
     import onnx
+    check_regular_file(path)
     try:
-        graph = onnx.load(model, load_external_data=False).graph
-        weights = {weight.name for weight in graph.initializer}
-        value, = (value for value in graph.input if value.name not in weights)
-        tensor = value.type.tensor_type
-        shape = [dimension.dim_value for dimension in tensor.shape.dim[1:]]
-        return shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        model = onnx.load(path, load_external_data=False)
+        tensors = list(find_tensors(model))
     except Exception as e:
-        raise InputError(f'{model}: not an ONNX model with one input: {one_line(e, 200)}')
+        raise InputError(f'{path}: not an ONNX model: {one_line(e, 200)}')
+    for tensor in tensors:
+        for entry in tensor.external_data:
+            if entry.key == 'location':
+                check_weights_file(path, entry.value)
+    return model
+
+
+def check_weights_file(model, location):
+    """Raise InputError unless LOCATION, as an ONNX file has it, is a plain file in the folder of the MODEL."""
+    folder = os.path.realpath(os.path.dirname(model))
+    path = os.path.join(folder, location)
+    if os.path.commonpath([folder, os.path.realpath(path)]) != folder:
+        raise InputError(f'{model}: has weights in {one_line(location, 100)}, outside of the folder of the model; '
+                         'export it again, into one file')
+    try:
+        check_regular_file(path)
+    except InputError as e:
+        raise InputError(f'{model}: its weights: {e}')
+
+
+def find_tensors(message):
+    """All tensors in an ONNX model, or in a part of it: weights, constants, those of inner graphs and functions."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, 'ListFields') else value:
+                if part.DESCRIPTOR.name == 'TensorProto':
+                    yield part
+                else:
+                    yield from find_tensors(part)
+
+
+def read_onnx_input(path):
+    """(shape of one sample, dtype) of an ONNX file's only input, crops x 3 x frames x height x width.
+
+    Raises InputError where it has another form, or where a dimension but the first, the batch size, is not fixed.
+    """
+    import onnx
+    graph = load_onnx(path).graph
+    weights = {weight.name for weight in graph.initializer}
+    values = [value for value in graph.input if value.name not in weights]
+    if len(values) != 1:
+        raise InputError(f'{path}: not an ONNX model with one input, but with {len(values)}')
+    tensor = values[0].type.tensor_type
+    expected = 'expected batch x views x 3 x frames x height x width, all but the batch fixed; export the model again'
+    if not tensor.HasField('shape'):
+        raise InputError(f'{path}: its input has no shape, {expected}')
+    dimensions = tensor.shape.dim[1:]
+    shape = [dimension.dim_value for dimension in dimensions]
+    if len(shape) != SAMPLE_RANK or min(shape) < 1:
+        names = [dimension.dim_param or str(dimension.dim_value) if dimension.WhichOneof('value') else '?'
+                 for dimension in dimensions]
+        raise InputError(f'{path}: its input is {" x ".join(["batch", *names])}, {expected}')
+    try:
+        return shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except (KeyError, TypeError):
+        raise InputError(f'{path}: its input has no type that NumPy knows')
+
+
+def check_memory(batch_size, sample_shape, dtype):
+    """Raise InputError where two batches, one that is computed and one that is read, are more than the memory."""
+    needed = 2 * batch_size * math.prod(sample_shape) * dtype.itemsize
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    if needed > memory:
+        raise InputError(f'--batchsize {batch_size}: two batches take {needed / 1e9:.0f} GB, and this machine has '
+                         f'{memory / 1e9:.0f} GB; give a smaller batch size')
+
+
+def is_out_of_memory(error):
+    """Whether an exception of an engine says that the memory was not enough. Each engine has its own."""
+    words = ('bad_alloc', 'allocate memory', 'out of memory')
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 class Engine:
@@ -218,9 +292,9 @@ def device_list(text):
 
 def add_engine_options(parser):
     parser.add_argument('--device', '-d', type=device_list, default=[0],
-                        help='number of the accelerator, or numbers with commas between (default: 0)')
+                        help='The number of the accelerator, or numbers with commas between. (default: 0)')
     parser.add_argument('--backend', default='auto', choices=['auto', *ENGINES],
-                        help='auto: ais_bench for an .om; for an ONNX file ONNX Runtime where it has CANN or CUDA, '
-                        'else OpenVINO, else ONNX Runtime')
+                        help='The engine. auto takes ais_bench for an .om. For an ONNX file it takes ONNX Runtime '
+                        'where that has CANN or CUDA, else OpenVINO, else ONNX Runtime on the CPU.')
     parser.add_argument('--precision', default='f32', choices=['f32', 'bf16', 'int8'],
-                        help='of the arithmetic; int8 takes a model of r2plus1d_optimize.py (default: f32)')
+                        help='The precision of the arithmetic. int8 needs a model of r2plus1d_optimize.py --int8.')

@@ -55,6 +55,38 @@ def accuracy(scores, labels, average_clips):
     }
 
 
+def accuracy_of_ranks(labels, predicted, ranks, average_clips):
+    """The same as accuracy() of what is left of the scores of a video: three arrays of int64, one value a video.
+
+    RANKS: the position of the label among the classes, 1 for the most probable one.
+    """
+    from mmaction.core import confusion_matrix
+    matrix = confusion_matrix(predicted, labels).astype(float)
+    counts = matrix.sum(axis=1)
+    correct = np.diag(matrix)
+    accuracies = [hits / count if count else 0.0 for count, hits in zip(counts, correct)]
+    return {
+        'top1_acc': float((ranks <= 1).sum() / len(ranks)),
+        'top5_acc': float((ranks <= 5).sum() / len(ranks)),
+        'mean_class_accuracy': float(np.mean(accuracies)),
+        'num_videos': len(labels),
+        'average_clips': average_clips,
+    }
+
+
+def recompute_accuracy(scores, labels, average_clips):
+    """top1_acc, top5_acc and mean_class_accuracy as accuracy() gives them, without the seconds that mmaction2 takes."""
+    videos = average_crops(scores, average_clips)
+    labels = np.array(labels)
+    ranked = np.argsort(videos, axis=1)  # of equal scores, this order is mmaction2's
+    right = np.argmax(videos, axis=1) == labels
+    return {
+        'top1_acc': float(np.mean(ranked[:, -1] == labels)),
+        'top5_acc': float(np.mean((ranked[:, -5:] == labels[:, None]).any(axis=1))),
+        'mean_class_accuracy': float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
+    }
+
+
 def judge_accuracy(accuracies, reference, tolerance):
     """(smallest top-1 of several accuracy JSONs, whether they pass).
 

@@ -14,10 +14,8 @@ import os
 import numpy as np
 
 from r2plus1d_files import InputError
-from r2plus1d_metrics import average_crops, sign_test, softmax, wilson_interval
-from r2plus1d_outputs import read_run
-
-NUM_CLASSES = 400  # of outputs in .bin files, which have no shape; test/eval_acc_perf.sh asks for text
+from r2plus1d_metrics import sign_test, softmax, wilson_interval
+from r2plus1d_results import check_against_outputs
 
 # Arrays of all videos: the true and the predicted class of each, and videos x classes.
 Predictions = collections.namedtuple('Predictions', 'labels predicted probabilities')
@@ -35,17 +33,11 @@ def read_predictions(run, crops, clips):
     if len(clips) != noted['num_videos']:
         raise InputError(f'{clips.list_file}: lists {len(clips)} videos, and {run.result} is of '
                          f'{noted["num_videos"]}; give the --config of that run, or run test/eval_acc_perf.sh again')
-    scores, labels = read_run(run.summaries, crops, NUM_CLASSES, noted['num_videos'])
-    if labels != clips.labels:
+    labels, scores = check_against_outputs(run.result, noted, run.summaries, crops)
+    if labels.tolist() != clips.labels:
         raise InputError(f'{clips.list_file}: its labels are not those of {run.summaries[0]}; '
                          'give the --config of that run')
-    scores = average_crops(scores, noted['average_clips'])
-    labels = np.array(labels)
     predicted = np.argsort(scores, axis=1)[:, -1]  # of equal scores the one that mmaction2's accuracy takes
-    top1 = float(np.mean(predicted == labels))
-    if abs(top1 - noted['top1_acc']) > 1e-6:
-        raise InputError(f'{run.summaries[0]}: its top-1 is {top1:.4f}, and {run.result} says '
-                         f'{noted["top1_acc"]:.4f}; run test/eval_acc_perf.sh again')
     probabilities = scores if noted['average_clips'] == 'prob' else softmax(scores)
     return Predictions(labels, predicted, probabilities)
 

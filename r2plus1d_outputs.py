@@ -11,6 +11,7 @@ each batch took, and the throughput. With several devices these are <output>/<na
 """
 import contextlib
 import glob
+import hashlib
 import io
 import os
 import re
@@ -57,7 +58,7 @@ def output_name(input_path, index, extension):
 def save_output(path, array):
     """Save an array by the ending of the name: .npy, .bin (its bytes) or .txt (six decimals, a line a row).
 
-    An OSError names the file.
+    Returns the SHA-256 of the file. An OSError names the file.
     """
     if path.endswith('.npy'):
         npy = io.BytesIO()
@@ -70,6 +71,7 @@ def save_output(path, array):
         data = ''.join(''.join('%f ' % value for value in row) + '\n' for row in rows).encode()
     with naming(path), open(path, 'wb', buffering=0) as f:
         write_all(f, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_output(path, crops, num_classes):
@@ -87,7 +89,9 @@ def read_output(path, crops, num_classes):
             if scores.size % num_classes:
                 raise InputError(f'{path}: {scores.size} values are not rows of {num_classes}; give --num_classes')
             scores = scores.reshape(-1, num_classes)
-    except (OSError, ValueError, EOFError) as e:
+    except InputError:
+        raise
+    except Exception as e:  # the header of a .npy file is Python text: a damaged one can raise anything
         raise InputError(f'{path}: cannot be read: {one_line(e)}')
     if not isinstance(scores, np.ndarray) or scores.dtype.kind != 'f':
         raise InputError(f'{path}: cannot be read: holds {getattr(scores, "dtype", "several arrays")}, '
@@ -135,6 +139,7 @@ class OutputWriter:
         self.lock = contextlib.ExitStack()
         self.extension = outfmt.lower()
         self.filesinfo = {}
+        self.digests = {}  # SHA-256 of each output, by its file name
         self.stopped = False  # set by whoever wants the threads that add outputs to end
 
     def __enter__(self):
@@ -185,7 +190,7 @@ class OutputWriter:
                 if name is None:
                     continue
                 file_name = output_name(name, index, self.extension)
-                save_output(os.path.join(self.part, file_name), rows)
+                self.digests[file_name] = save_output(os.path.join(self.part, file_name), rows)
                 info = self.filesinfo.setdefault(str(first_id + j), {'infiles': [name], 'outfiles': []})
                 info['outfiles'].append(os.path.join(self.folder, file_name))
 
@@ -200,7 +205,7 @@ class OutputWriter:
         summary_path = self.folder + SUMMARY_ENDING
         new_summary = self.folder + NEW_SUMMARY_ENDING
         try:
-            write_json(new_summary, dict(filesinfo=filesinfo, **summary))
+            write_json(new_summary, dict(filesinfo=filesinfo, **summary, outputs_sha256=self.digests))
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(summary_path)
             replace_folder(self.part, self.folder)
@@ -223,7 +228,7 @@ def check_outputs_folder(folder):
 
 def latency_statistics(times):
     """ais_bench's figures of a list of times in ms."""
-    if not times:
+    if not len(times):
         return {'min': 0.0, 'max': 0.0, 'mean': 0.0, 'median': 0.0, 'percentile(99%)': 0.0, 'count': 0}
     return {
         'min': float(np.min(times)),
@@ -285,6 +290,9 @@ def check_provenance(summaries):
         summary = read_json(path)
         check_bins(path, summary, infos)
         check_model(path, summary)
+        if not isinstance(summary.get('outputs_sha256'), dict):
+            log(f'{path}: not checked: whether the outputs were changed since the inference; it notes no digests of '
+                'them')
 
 
 def check_bins(path, summary, info):
@@ -354,8 +362,12 @@ def read_filesinfo(summary_path):
     pairs = []
     try:
         for info in summary['filesinfo'].values():
-            output = os.path.join(folder, os.path.basename(info['outfiles'][0]))
-            pairs.append((os.fspath(info['infiles'][0]), output))
+            bin_path = os.fspath(info['infiles'][0])
+            output = os.path.basename(info['outfiles'][0])
+            if output != output_name(bin_path, 0, output.rpartition('.')[2]):
+                raise InputError(f'{summary_path}: was changed: {one_line(output, 100)} is not the name of an output '
+                                 f'of {one_line(bin_path, 100)}; run the inference again')
+            pairs.append((bin_path, os.path.join(folder, output)))
     except (KeyError, TypeError, AttributeError, IndexError):
         raise InputError(f'{summary_path}: not a summary of ais_bench: its filesinfo has another form')
     if not pairs:
@@ -378,6 +390,7 @@ def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
     samples = samples_of_a_file(summaries, files)
     scores = []
     labels = []
+    digests = read_output_digests(summaries)
     for _, file_labels, bin_path, output in sorted(files):
         file_scores = read_output(output, crops, num_classes)
         if len(file_scores) != samples:
@@ -388,9 +401,23 @@ def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
                              f'and the model has {file_scores.shape[2]} classes')
         if scores and file_scores.shape[1:] != scores[0].shape[1:]:
             raise InputError(f'{output}: {file_scores.shape[2]} scores in a row, others have {scores[0].shape[2]}')
+        if digests and digests.get(os.path.abspath(output)) != file_digest(output):
+            raise InputError(f'{output}: was changed since the inference: the summary notes another digest; '
+                             'run the inference again')
         scores.append(file_scores[:len(file_labels)])  # what follows is of samples that fill up the last file
         labels += file_labels
     return np.concatenate(scores), labels
+
+
+def read_output_digests(summaries):
+    """{path of an output: its SHA-256} by the summaries of a run; {} where they note none, as those of ais_bench."""
+    digests = {}
+    for path in summaries:
+        noted = read_json(path).get('outputs_sha256')
+        if isinstance(noted, dict):
+            folder = os.path.abspath(path[:-len(SUMMARY_ENDING)])
+            digests.update({os.path.join(folder, name): digest for name, digest in noted.items()})
+    return digests
 
 
 def check_complete(summary, files, num_videos, allow_missing):
@@ -456,7 +483,8 @@ def places_of(summary, path):
 
 
 def option_of(args, names, default):
-    """The value of the option that has one of the NAMES, in a command line."""
+    """The value of the option that has one of the NAMES, in a command line: a list of texts, if nothing damaged it."""
+    args = [str(arg) for arg in args]
     for arg, value in zip(args, [*args[1:], '']):
         name, equals, attached = arg.partition('=')
         if name in names:

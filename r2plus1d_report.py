@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write one HTML page about a run of test/eval_acc_perf.sh: verdict, accuracy, speed, confusions, clips.
 
-    python r2plus1d_report.py --work_dir=. --batch_sizes="1 16" --classes=data/ucf101/annotations/classInd.txt \
---config=./mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
-    python r2plus1d_report.py … --compare=other/work_dir --language=zh
+    python r2plus1d_report.py
+    python r2plus1d_report.py --work_dir . --batch_sizes "1 16" --output report/index.html --language en
 
 It reads result_bs<N>.json and predata_bts1_bs<N>_out of each batch size, and compare.json of test/pth2om.sh.
 Classes and clips are those of the first batch size. The page is one file and opens without a network. It is made of
 r2plus1d_report.html (the structure and all words, in both languages), .css and .js.
 """
+# isort: off
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+# isort: on
 import argparse
 import base64
 import datetime
@@ -23,9 +25,19 @@ from markupsafe import Markup
 
 import r2plus1d_figures as figures
 import r2plus1d_mistakes as mistakes
-from r2plus1d_data import Clips, class_name, read_classes, read_config
+from r2plus1d_classes import check_names_of_videos, class_name, read_classes
+from r2plus1d_data import Clips, read_config
 from r2plus1d_environment import describe_environment
-from r2plus1d_files import InputError, positive_int, require_files, script_main, write_whole
+from r2plus1d_files import (
+    DEFAULT_CLASSES,
+    DEFAULT_CONFIG,
+    InputError,
+    make_parser,
+    positive_int,
+    require_files,
+    script_main,
+    write_whole,
+)
 from r2plus1d_metrics import (
     GUIDE_ACCURACY,
     GUIDE_CHIPS,
@@ -137,10 +149,8 @@ def collect(args):
     names = read_classes(args.classes)
     cfg = read_config(args.config)
     clips = Clips(cfg)
+    check_names_of_videos(args.classes, names, zip(clips.names, clips.labels))
     predictions = mistakes.read_predictions(first, args.crops, clips)
-    last = int(predictions.labels.max())
-    if last >= len(names):
-        raise InputError(f'{args.classes}: {len(names)} classes, and a video has label {last} (from 0)')
     facts = identify_run(first, cfg, len(names), args.dataset)
     return {
         'crops': args.crops,
@@ -237,27 +247,30 @@ def language_of_user():
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--work_dir', default='.', help='that of test/eval_acc_perf.sh (default: .)')
-    parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='(default: "1 16")')
-    parser.add_argument('--config', required=True, help='config file of mmaction2, for its model and data.test')
-    parser.add_argument('--classes', required=True, help='class list with lines like "1 ApplyEyeMakeup", UTF-8')
-    parser.add_argument('--dataset', metavar='NAME', help='what to call the data set (default: UCF-101, test split 1, '
-                        'where it has 101 classes and 3,783 videos; else the name of its list)')
-    parser.add_argument('--output', help='the HTML file (default: <work_dir>/report/index.html)')
-    parser.add_argument('--language', choices=LANGUAGES, default=language_of_user(),
-                        help='of the page (default: zh where the locale is Chinese, such as LANG=zh_CN.UTF-8, else en)')
-    parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1,
-                        help='top-1 to reach (default: %(default)s)')
+    parser = make_parser(__doc__)
+    parser.add_argument('--work_dir', default='.', help='The folder in which test/eval_acc_perf.sh has put '
+                        'its results.')
+    parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='The batch sizes to show.')
+    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 whose model and test '
+                        'videos (data.test) the run was of.')
+    parser.add_argument('--classes', default=DEFAULT_CLASSES, help='The class list, with lines like '
+                        '"1 ApplyEyeMakeup", in UTF-8.')
+    parser.add_argument('--dataset', metavar='NAME', help='The name of the data set, for the title. (default: UCF-101, '
+                        'test split 1, where there are 101 classes and 3,783 videos; else the name of the list)')
+    parser.add_argument('--output', help='The HTML file to write. (default: <work_dir>/report/index.html)')
+    parser.add_argument('--language', choices=LANGUAGES, default=language_of_user(), help='The language of the page. '
+                        '(default: zh where the locale is Chinese, such as LANG=zh_CN.UTF-8, else en)')
+    parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1, help='The top-1 to reach.')
     parser.add_argument('--tolerance', type=tolerance_value, default=0.01,
-                        help='how far below the reference top-1 may be (default: %(default)s)')
+                        help='How far below the reference top-1 may be.')
     parser.add_argument('--extra', type=name_and_folder, action='append', default=[], metavar='NAME=DIR',
-                        help='speed of other runs, such as pure inference: a folder with their summaries')
-    parser.add_argument('--compare', metavar='DIR', help='work_dir of another run of the same test videos, to show '
-                        'beside this one')
-    parser.add_argument('--examples', type=int, default=8, help='clips to show of wrongly classified videos, and as '
-                        'many of rightly classified ones (default: 8)')
-    parser.add_argument('--crops', type=positive_int, default=3, help='crops of a video (default: 3)')
+                        help='The speed of other runs, such as pure inference: a name, and a folder with their '
+                        'summaries. The option may stand several times. (default: none)')
+    parser.add_argument('--compare', metavar='DIR', help='The --work_dir of another run of the same test videos, which '
+                        'is shown beside this one.')
+    parser.add_argument('--examples', type=int, default=8, help='How many clips of wrongly classified videos to show, '
+                        'and as many of rightly classified ones; 0 shows none.')
+    parser.add_argument('--crops', type=positive_int, default=3, help='The crops of a video.')
     args = parser.parse_args()
     require_files(parser, args, 'config', 'classes')
     if args.examples < 0:

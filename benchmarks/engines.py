@@ -59,7 +59,7 @@ def load_pytorch(checkpoint):
     import mmcv
     from mmaction.models import build_model
     model = build_model(mmcv.Config.fromfile(CONFIG).model).eval()
-    model.load_state_dict(torch.load(checkpoint)['state_dict'])
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
     return model
 
 

@@ -66,7 +66,7 @@ def main():
     ann_file = args.work_dir / 'data/ucf101/ucf101_val_split_1_rawframes.txt'
     seed, curve = read_curve(max((args.work_dir / 'train').glob('*.log.json')))
     _, curve_directions = read_curve(max((args.work_dir / 'train_directions').glob('*.log.json')))
-    checkpoint = torch.load(args.work_dir / 'train/latest.pth', map_location='cpu', weights_only=False)
+    checkpoint = torch.load(args.work_dir / 'train/latest.pth', map_location='cpu', weights_only=True)
     classes = (args.work_dir / 'data/ucf101/annotations/classInd.txt').read_text().split()[1::2]
     record = {
         'command': 'bash demo/train.sh',

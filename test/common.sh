@@ -20,6 +20,31 @@ need_folder() {
     [ -w "$2" ] || fail "$1 $2: files cannot be written there; give a folder that you may write to"
 }
 
+# check_onnx MODEL [BATCH_SIZE…]: ends the script if an ONNX model is none that can be used here, or if a batch of one of
+# these sizes is larger than the memory. Without the package onnx nothing is checked.
+check_onnx() {
+    local message
+    message=$(
+        python - "$root" "$@" 2>&1 <<'EOF'
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from r2plus1d_engines import check_memory, read_onnx_input
+from r2plus1d_files import InputError
+
+try:
+    import onnx  # noqa: F401
+    shape, dtype = read_onnx_input(sys.argv[2])
+    for batch_size in sys.argv[3:]:
+        check_memory(int(batch_size), shape, dtype)
+except ImportError:
+    pass
+except InputError as e:
+    sys.exit(str(e))
+EOF
+    ) || fail "$message"
+}
+
 # step WHAT COMMAND…: says what is done; ends the script if it fails.
 step() {
     say "$1"

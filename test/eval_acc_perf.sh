@@ -136,6 +136,7 @@ for bs in $batch_sizes; do
     om=$work_dir/r2plus1d_bs$bs.om
     model=$(model_of "$bs")
     [ -f "$model" ] || fail "neither $om nor $sim exists: run test/pth2om.sh first"
+    [ "$model" = "$om" ] || check_onnx "$model" "$bs"
     if [ "$model" = "$sim" ] && [ -f "$om" ]; then
         say "$om needs $missing: $sim is run instead"
     fi

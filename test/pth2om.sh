@@ -55,6 +55,7 @@ check_arguments() {
     done
     if [ -n "$model" ]; then
         need_file --model "$model"
+        check_onnx "$model"
     else
         need_file --config "$config"
         need_file --checkpoint "$checkpoint"

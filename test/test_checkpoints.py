@@ -1,0 +1,179 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints with Python code in them are refused, by one line, and the code does not run. Nor does a wrong one load.
+
+A checkpoint is a pickle, and a pickle can call any function while it is read. DOORS are the commands that read one.
+"""
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, start
+
+SECONDS = 35
+TOOLS = ROOT / 'mmaction2/tools'
+
+
+class Code:
+    """An object whose pickle makes the file 'ran' when it is read."""
+
+    def __reduce__(self):
+        return os.system, ('touch ran',)
+
+
+class Text:
+    """The same, by Python's eval()."""
+
+    def __reduce__(self):
+        return eval, ('open("ran", "w")',)
+
+
+def weights():
+    return {'head.weight': torch.arange(6.0).reshape(2, 3)}
+
+
+def save(content, path, **options):
+    torch.save(content, path, **options)
+
+
+def save_pickle(content, path):
+    path.write_bytes(pickle.dumps(content))
+
+
+# name: (what is saved, how)
+HOSTILE = {
+    'code in the place of the checkpoint': (Code(), save),
+    'code in meta': ({'state_dict': weights(), 'meta': {'epoch': Code()}}, save),
+    'code among the weights': ({'state_dict': {'head.weight': Code()}}, save),
+    'the form before PyTorch 1.6': (
+        {'state_dict': weights(), 'meta': Code()},
+        lambda content, path: save(content, path, _use_new_zipfile_serialization=False)),
+    'a plain pickle': ({'state_dict': Code()}, save_pickle),
+    'a call of eval': ({'state_dict': Text()}, save),
+}
+
+
+@pytest.fixture(params=['weights_only', 'our own'])
+def reader(request, monkeypatch):
+    """mmcv's reader of checkpoints, as on PyTorch 2.6 and later, and as on older versions."""
+    from mmcv.runner import _load_checkpoint, weights_only
+    if request.param == 'our own':
+        monkeypatch.setattr(weights_only, 'TORCH_IS_SAFE', False)
+    else:
+        assert weights_only.TORCH_IS_SAFE
+    return lambda path: _load_checkpoint(str(path), map_location='cpu', logger='silent')
+
+
+@pytest.mark.parametrize('kind', HOSTILE)
+def test_code_does_not_run(reader, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, write = HOSTILE[kind]
+    write(content, tmp_path / 'model.pth')
+    with pytest.raises(pickle.UnpicklingError) as error:
+        reader('model.pth')
+    assert not (tmp_path / 'ran').exists()
+    message = str(error.value)
+    assert message.startswith('model.pth: not loaded'), message
+    assert 'system' in message or 'eval' in message or 'plain pickle' in kind, message
+    assert '\n' not in message and 'weights_only' not in message  # PyTorch's advice to load it all the same
+
+
+@pytest.mark.parametrize('form', [True, False])
+def test_what_mmcv_writes_is_read(reader, form, tmp_path):
+    """State of a training: weights, optimizer, and a meta with the NumPy float of the best score."""
+    weight = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
+    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    weight.sum().backward()
+    optimizer.step()
+    model = torch.nn.BatchNorm1d(3)
+    meta = {'epoch': 35, 'time': 'now', 'hook_msgs': {'best_score': np.float64(0.5), 'best_ckpt': 'best.pth'}}
+    types = {'half': torch.zeros(2, dtype=torch.float16), 'bf16': torch.ones(2, dtype=torch.bfloat16),
+             'count': torch.tensor(3), 'mask': torch.tensor([True])}
+    content = {'state_dict': dict(model.state_dict(), weight=weight, **types), 'meta': meta,
+               'optimizer': optimizer.state_dict()}
+    torch.save(content, tmp_path / 'model.pth', _use_new_zipfile_serialization=form)
+    found = reader(tmp_path / 'model.pth')
+    assert found['meta'] == meta and found['optimizer']['param_groups'] == content['optimizer']['param_groups']
+    momentum = 'momentum_buffer'
+    assert torch.equal(found['optimizer']['state'][0][momentum], content['optimizer']['state'][0][momentum])
+    assert found['state_dict'].keys() == content['state_dict'].keys()
+    for name, value in content['state_dict'].items():
+        assert torch.equal(found['state_dict'][name], value) and found['state_dict'][name].dtype == value.dtype
+
+
+def test_code_behind_an_address_does_not_run(reader, tmp_path, monkeypatch):
+    """PyTorch loads what it has downloaded by itself."""
+    monkeypatch.setattr('torch.hub.get_dir', lambda: str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'checkpoints').mkdir()
+    save(Code(), tmp_path / 'checkpoints/model.pth')
+    with pytest.raises(pickle.UnpicklingError, match='system'):
+        reader('https://localhost/model.pth')
+    assert not (tmp_path / 'ran').exists()
+
+
+# Each door: a command, with {} in the place of the checkpoint
+DOORS = {
+    'export': [TOOLS / 'deployment/pytorch2onnx.py', 'config.py', '{}', '--output-file=x.onnx'],
+    'test': [TOOLS / 'test.py', 'config.py', '{}', '--eval', 'top_k_accuracy', '--cfg-options', 'gpu_ids=[0]'],
+    'train from': [TOOLS / 'train.py', 'config.py', '--cfg-options', 'load_from={}', 'gpu_ids=[0]'],
+    'resume': [TOOLS / 'train.py', 'config.py', '--resume-from', '{}', '--cfg-options', 'gpu_ids=[0]'],
+    'publish': [TOOLS / 'deployment/publish_model.py', '{}', 'published.pth'],
+    'compare': [ROOT / 'r2plus1d_compare.py', '--config', 'config.py', '--checkpoint', '{}', '--models', 'm.onnx'],
+}
+
+
+@pytest.fixture
+def folder(dataset, small, tmp_path):
+    """The data set, the small model's config and its ONNX file."""
+    (tmp_path / 'data').symlink_to(dataset / 'data')
+    (tmp_path / 'config.py').write_text(small.config.read_text())
+    (tmp_path / 'm.onnx').symlink_to(small.sim)
+    return tmp_path
+
+
+def refused(folder, door, *words):
+    done = start(*(str(word).replace('{}', 'model.pth') for word in DOORS[door]), cwd=folder, check=False)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    for word in ('model.pth: ', *words):
+        assert word in line, done.stderr
+    assert not list(folder.glob('*.onnx.*')) and not (folder / 'ran').exists() and not (folder / 'x.onnx').exists()
+    assert 'top1_acc' not in done.stdout
+
+
+@pytest.mark.parametrize('door', DOORS)
+def test_each_command_refuses_code(folder, door):
+    save({'state_dict': weights(), 'meta': Code()}, folder / 'model.pth')
+    refused(folder, door, 'system')
+
+
+@pytest.mark.parametrize('door', ['test', 'export', 'compare'])
+def test_a_checkpoint_of_other_classes_is_refused(folder, small, door):
+    """It was loaded as far as it fits, and the rest of the model had random weights."""
+    state = torch.load(small.checkpoint, weights_only=True)['state_dict']
+    save({'state_dict': {name: value[:7] if name.startswith('cls_head') else value for name, value in state.items()}},
+         folder / 'model.pth')
+    refused(folder, door, 'size mismatch')
+
+
+def test_the_small_checkpoint_is_tested(folder, small):
+    """The counterpart of the refusals: a good one gives an accuracy."""
+    (folder / 'model.pth').symlink_to(small.checkpoint)
+    done = start(*(str(word).replace('{}', 'model.pth') for word in DOORS['test']), cwd=folder)
+    assert 'top1_acc' in done.stdout
+
+
+def test_training_is_resumed(folder, small):
+    """From a checkpoint with the state of the optimizer and what mmcv notes in meta; nothing is left to train then."""
+    import mmcv
+    from mmaction.models import build_model
+    from mmcv.runner import build_optimizer, save_checkpoint
+    cfg = mmcv.Config.fromfile(folder / 'config.py')
+    model = build_model(cfg.model)
+    meta = {'epoch': 1, 'iter': 3, 'hook_msgs': {'best_score': np.float64(0.5)}}
+    save_checkpoint(model, str(folder / 'model.pth'), build_optimizer(model, cfg.optimizer), meta)
+    done = start(*(str(word).replace('{}', 'model.pth') for word in DOORS['resume']), 'total_epochs=1', cwd=folder)
+    assert 'resumed epoch 1, iter 3' in done.stderr
