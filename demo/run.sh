@@ -111,7 +111,6 @@ once() {
 # ---- the steps ---------------------------------------------------------------------------------------
 
 accuracy() {
-    rm -rf predata_bts1 # of a run that was interrupted
     bash "$root/test/eval_acc_perf.sh" --config "$config" --reference 0.95 --tolerance 0
     rm -r predata_bts1 # 4.8 GB
 }
