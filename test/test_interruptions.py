@@ -447,13 +447,12 @@ def test_a_file_that_grows_too_large(many, small, whole):
 
 def test_a_report_is_written_whole_or_not(tmp_path, disk):
     folder = disk(50000) / 'report'
-    contents = {f'{i}.png': bytes(9000) for i in range(6)}
     with pytest.raises(OSError) as caught:
-        r2plus1d_report.write_files(str(folder), contents)
-    assert '.png' in caught.value.filename and os.listdir(folder) == []
+        r2plus1d_report.write_page(str(folder / 'index.html'), bytes(60000))
+    assert 'index.html' in caught.value.filename and os.listdir(folder) == []
     disk(10 ** 6)
-    r2plus1d_report.write_files(str(folder), contents)
-    assert files(folder) == contents
+    r2plus1d_report.write_page(str(folder / 'index.html'), bytes(60000))
+    assert files(folder) == {'index.html': bytes(60000)}
 
 
 # ---- the shell test, and devices -----------------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_prediction_with_an_om(dataset, small, om, tmp_path):
     for model, env in ((small.sim, {}), (om[1], environment()), (om[2], environment())):
         outputs.append(run(sys.executable, ROOT / 'r2plus1d_predict.py', '--model', model, '--video', video, '--config',
                            small.config, '--classes', tmp_path / 'classes.txt', env=env).stdout)
-    assert outputs[0] == outputs[1] == outputs[2] and len(outputs[0].splitlines()) == 5
+    assert outputs[0] == outputs[1] == outputs[2] and len(outputs[0].splitlines()) == 6
 
 
 @pytest.mark.parametrize('options, env, words', [
@@ -112,6 +112,26 @@ def test_errors_of_the_engine_are_one_line(om, bins, tmp_path, options, env, wor
                  check=False)
     assert done.returncode == 1 and words in done.stderr.splitlines()[-1], done.stderr
     assert 'Traceback' not in done.stderr and not list(tmp_path.glob('out/*'))
+
+
+def test_a_device_that_has_died_before_it_is_asked():
+    """Sending to it fails then: the message is that of a device that dies while it works."""
+    class Closed:
+        def send(self, _):
+            raise BrokenPipeError(32, 'Broken pipe')
+
+        def recv(self):
+            raise EOFError
+
+    from r2plus1d_files import InputError
+    from r2plus1d_npu import AisBench
+    engine = object.__new__(AisBench)
+    batch = np.zeros(1, np.float32)
+    engine.connection, engine.offsets, engine.model, engine.device = Closed(), {batch.ctypes.data: 0}, 'm.om', 0
+    engine.process = subprocess.Popen(['true'])
+    engine.process.join, engine.process.exitcode = engine.process.wait, -9
+    with pytest.raises(InputError, match='m.om: .* has ended'):
+        engine(batch)
 
 
 def test_a_device_that_dies_is_noticed(om, bins, tmp_path):
