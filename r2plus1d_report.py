@@ -188,7 +188,7 @@ def render(values):
     environment.filters['jpeg_uri'] = lambda frame: image_uri(figures.encode_frame(frame), 'jpeg')
     with open(TEMPLATE, encoding='utf-8') as f:
         template = environment.from_string(f.read())
-    return template.render(values).encode()
+    return template.render(values).encode('utf-8', 'replace')  # a path may have bytes that are no text
 
 
 def make_report(args):
