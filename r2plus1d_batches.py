@@ -15,7 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from r2plus1d_bins import bin_name, check_digest, check_one_origin, input_size, list_inputs, read_info, read_input
+from r2plus1d_bins import (
+    INFO,
+    bin_name,
+    check_digest,
+    check_one_origin,
+    check_values,
+    input_size,
+    list_inputs,
+    read_info,
+    read_input,
+)
 from r2plus1d_files import InputError
 
 
@@ -41,6 +51,9 @@ class Files:
             raise InputError(f'{files[0]}: {file_size} bytes are not a whole number of samples of {sample_size} bytes '
                              f'({shape} {engine.dtype}); was it made for another model?')
         samples_per_file = file_size // sample_size
+        if info and info.get('bts', samples_per_file) != samples_per_file:
+            raise InputError(f'{files[0]}: holds {samples_per_file} samples, and {INFO} beside it says {info["bts"]}; '
+                             'make the bins again with r2plus1d_preprocess.py --overwrite')
         self.batch_size = batch_size or samples_per_file
         if self.batch_size % samples_per_file:
             raise InputError(f'--batchsize {self.batch_size}: a file holds {samples_per_file} samples ({files[0]}), '
@@ -51,11 +64,18 @@ class Files:
         parts = batch.reshape(len(self.groups[i]), -1)
         for part, name in zip(parts, self.groups[i]):
             if name:
-                read_input(name, part, self.allow_damaged)
-                if self.info and not self.allow_damaged:
-                    check_digest(name, part, self.info)
+                read_input(name, part)
+                self.check(name, part)
             else:
                 part[:] = parts[0]
+
+    def check(self, name, values):
+        """Raise InputError unless the VALUES of a file are those that were written, or else may be those of a video."""
+        is_noted = False
+        if self.info and not self.allow_damaged:
+            is_noted = check_digest(name, values, self.info)
+        if not is_noted:  # else they are what r2plus1d_preprocess.py wrote
+            check_values(name, values, self.allow_damaged)
 
 
 def check_dtype(folder, info, dtype):

@@ -110,3 +110,14 @@ def check_names_of_videos(path, names, videos):
 def plain(name):
     """A name without what data sets write in different ways: case, spaces, underscores and dashes."""
     return re.sub(r'[\s_-]', '', name).casefold()
+
+
+def class_name(names, index):
+    """What to call the class of the model's output INDEX: its name in NAMES, of read_classes().
+
+    The model may have more classes than NAMES. A class without a name is called by its number in UCF-101's way of
+    counting, in which classInd.txt begins with 1.
+    """
+    if index < len(names):
+        return names[index]
+    return f'class {index + 1}, not in the list'

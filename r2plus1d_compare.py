@@ -1,16 +1,19 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Say how far the models of one checkpoint agree with PyTorch, on real samples, and at which step they part.
+r"""Say how far the models of one checkpoint agree with PyTorch, on real samples, and at which step they part.
 
-    python r2plus1d_compare.py --config <config> --checkpoint best_top1_acc_epoch_35.pth \
---models r2plus1d.onnx r2plus1d_sim.onnx r2plus1d_int8.onnx r2plus1d_bs1.om [--bins predata_bts1]
+    python r2plus1d_compare.py --checkpoint best_top1_acc_epoch_35.pth \
+        --models r2plus1d.onnx r2plus1d_sim.onnx r2plus1d_bs16.om --bins predata_bts1 > compare.json
+    python r2plus1d_compare.py --checkpoint best_top1_acc_epoch_35.pth --models r2plus1d_int8_bs16.om
 
 Test videos of the config go through its pipeline and through PyTorch and each model. The JSON on standard output has
 the figures of each model, the table on standard error the most important of them. The exit status is 1 where a model is
 further from PyTorch than its kind may be (BOUNDS). Then the step of the chain is named at which the difference first
 appears, and what the difference looks like: crops in another order, BGR for RGB, another mean.
 """
-import argparse
+# isort: off
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+# isort: on
 import json
 import os
 import sys
@@ -19,11 +22,19 @@ import numpy as np
 from tqdm import tqdm
 
 from r2plus1d_batches import infer_sample, score_videos
-from r2plus1d_bins import list_inputs, read_bin_name, read_info, read_input
+from r2plus1d_bins import check_values, list_inputs, read_bin_name, read_info, read_input
 from r2plus1d_data import Clips, Samples, read_config
 from r2plus1d_differences import explain_bin, explain_normalization, explain_scores
 from r2plus1d_engines import PyTorch, load_onnx, make_engine
-from r2plus1d_files import InputError, log, positive_int, require_files, script_main
+from r2plus1d_files import (
+    DEFAULT_CONFIG,
+    InputError,
+    log,
+    make_parser,
+    positive_int,
+    require_files,
+    script_main,
+)
 from r2plus1d_metrics import choose_videos, compare_scores, top1_accuracy
 
 # The largest max_rel_difference that a kind of model may have (see compare_scores() for what that is). f32 has the same
@@ -175,6 +186,7 @@ def read_bin_sample(path, offset, like):
         raise InputError(f'{path}: {os.path.getsize(path)} bytes are not samples of {like.nbytes} bytes')
     data = np.empty((count, *like.shape), like.dtype)
     read_input(path, data)
+    check_values(path, data.reshape(-1))
     return data[offset]
 
 
@@ -237,24 +249,28 @@ def print_table(report):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--config', required=True, help='config file of mmaction2, for its model and test videos')
-    parser.add_argument('--checkpoint', required=True, help='the .pth that the models were made from')
-    parser.add_argument('--models', required=True, nargs='+', help='ONNX files and .om files, in any order; of several '
-                        'plain ONNX files the first is taken for the exported one')
-    parser.add_argument('--bins', help='folder of r2plus1d_preprocess.py, compared with the test pipeline')
-    parser.add_argument('--videos', type=positive_int, default=20, help='of the test split (default: 20)')
-    parser.add_argument('--seed', type=int, default=0, help='of the choice of videos (default: 0)')
-    parser.add_argument('--precision', choices=['f32', 'bf16'], default='f32', help='of the arithmetic for ONNX files '
-                        'that are not int8 (default: f32)')
-    parser.add_argument('--om_precision', choices=list(BOUNDS), default='fp16', help='kind of the .om files, which '
-                        'do not say it themselves; those with int8 in their name are int8 (default: fp16, as of ATC)')
+    parser = make_parser(__doc__)
+    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 with the model and the '
+                        'test videos.')
+    parser.add_argument('--checkpoint', required=True, help='The .pth that the models were made from.')
+    parser.add_argument('--models', required=True, nargs='+', help='ONNX files and .om files, in any order. Of several '
+                        'plain ONNX files the first is taken for the exported one.')
+    parser.add_argument('--bins', help='A folder of r2plus1d_preprocess.py, which is compared with what the test '
+                        'pipeline makes.')
+    parser.add_argument('--videos', type=positive_int, default=20, help='The number of test videos to compare on.')
+    parser.add_argument('--seed', type=int, default=0, help='The seed of the choice of videos.')
+    parser.add_argument('--precision', choices=['f32', 'bf16'], default='f32', help='The precision of the arithmetic '
+                        'for ONNX files that are not int8.')
+    parser.add_argument('--om_precision', choices=list(BOUNDS), default='fp16', help='The precision of the .om files, '
+                        'which do not tell it themselves. ATC makes fp16 unless told otherwise. Those with int8 in '
+                        'their name are int8.')
     parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
-                        help='for the ONNX files (default: auto)')
-    parser.add_argument('--device', type=int, default=0, help='number of the accelerator (default: 0)')
-    parser.add_argument('--skip_without_data', action='store_true', help='where the test list is not there, say so and '
-                        'end with exit status 0')
-    parser.add_argument('--cfg-options', nargs='+', help='as of mmaction2\'s tools')
+                        help='The engine for the ONNX files.')
+    parser.add_argument('--device', type=int, default=0, help='The number of the accelerator.')
+    parser.add_argument('--skip_without_data', action='store_true', help='Where the test list is missing, say so and '
+                        'end with exit status 0.')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
+                        'mmaction2\'s tools.')
     args = parser.parse_args()
     require_files(parser, args, 'config', 'checkpoint')
     for path in args.models:

@@ -187,8 +187,12 @@ class Samples(Videos):
     def __getitem__(self, index):
         results = self.run_pipeline(index)
         label = int(results.get('label', self.labels[index]))
+        return label, self.to_array(results)
+
+    def to_array(self, results):
+        """The sample of what the pipeline gives."""
         if self.tables is None:
-            return label, np.ascontiguousarray(results['imgs'], self.dtype)
+            return np.ascontiguousarray(results['imgs'], self.dtype)
         images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
         frames = results['clip_len']
         height, width = images[0].shape[:2]
@@ -197,4 +201,4 @@ class Samples(Videos):
             planes = sample[i // frames, :, i % frames]
             for plane, channel, table in zip(planes, cv2.split(image), self.tables):
                 cv2.LUT(channel, table, plane)
-        return label, sample
+        return sample

@@ -20,12 +20,18 @@ import sys
 import warnings
 
 from r2plus1d_interruptions import (
+    FOLDER,
     Interrupted,
     describe_os_error,
     end_with_shell,
     naming,
     signals_raise,
 )
+
+# What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
+# the README puts it.
+DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
+DEFAULT_CLASSES = 'data/ucf101/annotations/classInd.txt'
 
 # mmcv 1.x announces mmcv 2 on every import. All files import this module before mmcv (ruff.toml orders the imports so).
 warnings.filterwarnings('ignore', module='mmcv')
@@ -81,6 +87,35 @@ def script_main(main):
     return wrapper
 
 
+# ---- arguments -------------------------------------------------------------------------------------
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of the examples as they are, and adds the default to the help of each option that has one."""
+
+    def _get_help_string(self, action):
+        text = action.help
+        has_default = action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
+        if has_default and '(default:' not in text:
+            text += ' (default: %(default)s)'
+        return text
+
+
+def make_parser(doc):
+    """An argparse.ArgumentParser whose help is made of DOC, the docstring of a script.
+
+    The first paragraph of the docstring stands above the options. Its indented lines, the examples, stand below them.
+    """
+    purpose = doc.partition('\n\n')[0]
+    return argparse.ArgumentParser(description=purpose, epilog='\n'.join(['examples:', *example_lines(doc)]),
+                                   formatter_class=HelpFormatter)
+
+
+def example_lines(doc):
+    """The indented lines of a docstring."""
+    return [line for line in doc.split('\n') if line.startswith('    ')]
+
+
 def positive_int(text):
     """Type of an argparse option: a whole number of 1 or more."""
     value = int(text)
@@ -94,7 +129,16 @@ def require_files(parser, args, *options):
     for option in options:
         path = getattr(args, option)
         if not os.path.isfile(path):
-            parser.error(f'--{option} {path}: no such file')
+            parser.error(f'--{option} {path}: no such file{explain_missing(path)}')
+
+
+def explain_missing(path):
+    """The end of a message that says that there is no file PATH: where it was looked for, and where it is instead."""
+    if os.path.isabs(path) or os.getcwd() == FOLDER:
+        return ''
+    if os.path.exists(os.path.join(FOLDER, path)):
+        return f' in {os.getcwd()}, where this script was started; start it in {FOLDER}, which has one'
+    return f' in {os.getcwd()}'
 
 
 # ---- JSON files ------------------------------------------------------------------------------------
@@ -112,16 +156,24 @@ def read_json(path, hint='was the step that writes it interrupted?'):
 
 
 def write_json(path, content):
-    """Write a JSON file that appears whole or not at all."""
-    write_whole(path, json.dumps(content).encode())
+    """Write a JSON file that appears whole or not at all. It goes to the disk in parts: one text would fill memory."""
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        json.dump(content, f)
 
 
 def write_whole(path, data):
-    """Write a file of bytes that appears whole or not at all. An OSError names the file."""
+    """Write a file of bytes that appears whole or not at all."""
+    with whole_file(path) as part, open(part, 'wb', buffering=0) as f:
+        write_all(f, data)
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """The path of a file that gets the name PATH at the end, or is removed after an error. An OSError names PATH."""
     part = path + '.part'
     try:
-        with naming(path), open(part, 'wb', buffering=0) as f:
-            write_all(f, data)
+        with naming(path):
+            yield part
         os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):

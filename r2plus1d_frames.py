@@ -8,19 +8,17 @@
 Decoders fill in what is missing: OpenCV 4 makes the lower half of half a JPEG grey, and libav repeats what it has of
 the frame before. A sample made of that looks like any other and gives a wrong score without a word.
 
-What can not be seen: a byte changed inside of an image or a video that still decodes (neither format has checksums),
-a hole of zeros in a JPEG with Huffman tables of its own, and whatever lies outside of the frames that are decoded.
+What can not be seen: a byte changed inside of an image or a video that still decodes without a word of the decoder
+(neither format has checksums), and whatever lies outside of the frames that are decoded.
 """
-import atexit
 import contextlib
-import ctypes
-import functools
+import os
 import re
-import threading
 
 import cv2
 import numpy as np
 
+from r2plus1d_decoders import decoder_errors, jpeg_warnings
 from r2plus1d_files import InputError, check_regular_file, log
 
 from mmaction.datasets import PIPELINES
@@ -48,17 +46,23 @@ class FrameDecode:
     """Pipeline step: read the frames of a clip from image files, as RGB.
 
     It gives what mmaction2's RawFrameDecode gives. Raises InputError, which names the file, for one that is missing,
-    no plain file, not whole, or of another size than the first frame of the clip.
+    no plain file, not whole, or of another size than the first frame of the clip, and where the folder has another
+    number of frames than the list says. ALLOW_DAMAGED: says which frames the decoder mended, and takes them.
     """
 
+    def __init__(self, allow_damaged=False):
+        self.allow_damaged = allow_damaged
+        jpeg_warnings()  # begin to listen before there are threads
+
     def __call__(self, results):
+        check_number_of_frames(results)
         results['frame_inds'] = results['frame_inds'].ravel()
         frames = {}
         for index in results['frame_inds'].tolist():
             if index not in frames:
                 name = results['filename_tmpl'].format(index + results.get('offset', 0))
                 path = f'{results["frame_dir"]}/{name}'
-                frames[index] = read_frame(path)
+                frames[index] = read_frame(path, self.allow_damaged)
                 check_size(path, frames[index], next(iter(frames.values())))
         results['imgs'] = [frames[index].copy() for index in results['frame_inds'].tolist()]
         results['original_shape'] = results['imgs'][0].shape[:2]
@@ -66,8 +70,27 @@ class FrameDecode:
         return results
 
 
-def read_frame(path):
-    """The image in a file: RGB array of height x width x 3. Raises InputError unless the file is whole."""
+def check_number_of_frames(results):
+    """Raise InputError where the list says another number of frames than the folder of a video has.
+
+    A digit that was lost or changed there gives other frames. Only the last frame and the one after it are looked for.
+    """
+    if results.get('offset', 0):
+        return  # a part of a video
+    total = results['total_frames']
+    last = results['start_index'] + total - 1
+    for index, expected in ((last, True), (last + 1, False)):
+        path = f'{results["frame_dir"]}/{results["filename_tmpl"].format(index)}'
+        if os.path.exists(path) != expected:
+            raise InputError(f'{path}: is {"missing" if expected else "there"}, and the list says {total} frames; '
+                             'make the list again with build_file_list.py, or extract the frames again')
+
+
+def read_frame(path, allow_damaged=False):
+    """The image in a file: RGB array of height x width x 3. Raises InputError unless the file is whole.
+
+    ALLOW_DAMAGED: an image that the decoder warns of is taken as the decoder mends it.
+    """
     check_regular_file(path)
     try:
         with open(path, 'rb', buffering=0) as f:
@@ -76,9 +99,16 @@ def read_frame(path):
         raise InputError(f'{path}: cannot be read: {e.strerror}')
     fault = image_fault(content)
     image = None
-    if fault is None:
-        with contextlib.suppress(cv2.error):  # for instance more pixels than OpenCV takes
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    with jpeg_warnings().during() as warnings:
+        if fault is None:
+            with contextlib.suppress(cv2.error):  # for instance more pixels than OpenCV takes
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if warnings and image is not None:
+        if allow_damaged:
+            log(f'{path}: the decoder warns: {warnings[0]}; taken')
+        else:
+            fault = f'the decoder warns: {warnings[0]}'
+            image = None
     if image is None:
         raise InputError(f'{path}: {fault or "not an image that OpenCV can read"}; {REMEDY}')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
@@ -124,70 +154,6 @@ def check_size(path, frame, first):
 
 
 # ---- video files -----------------------------------------------------------------------------------
-
-
-class DecoderErrors:
-    """The errors that libav, with which OpenCV decodes videos, reports in this process.
-
-    OpenCV gives a frame in which the decoder filled in what was damaged like any other. libav tells only its log of it,
-    without a word on whose error it is, and from threads of its own. So the errors are counted, and a decoding in which
-    the count rose is repeated alone.
-    """
-
-    AV_LOG_ERROR = 16  # of libavutil/log.h; a smaller number is a worse error
-
-    def __init__(self):
-        self.count = 0
-        self.decoding = 0  # threads that decode now
-        self.condition = threading.Condition()
-        self.library = find_libavutil()
-        if self.library is None:
-            log('this OpenCV decodes videos without a libavutil of its own: damage inside of videos is not noticed')
-            return
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-        self.callback = kind(self.note)  # kept here, since libav has only its address
-        self.library.av_log_set_callback(self.callback)
-        atexit.register(self.library.av_log_set_callback, self.library.av_log_default_callback)
-
-    def note(self, context, level, form, arguments):
-        """What libav calls for each line of its log: void (*)(void *, int, const char *, va_list)."""
-        if level <= self.AV_LOG_ERROR:
-            self.count += 1
-
-    def count_during(self, decode):
-        """(result of decode(), number of errors meanwhile). It is called again, alone, where there were errors."""
-        with self.condition:
-            self.decoding += 1
-            before = self.count
-        try:
-            result = decode()
-        finally:
-            with self.condition:
-                self.decoding -= 1
-                self.condition.notify_all()
-        if self.count == before:
-            return result, 0
-        return self.count_alone(decode)
-
-    def count_alone(self, decode):
-        """The same as count_during(), while no other thread decodes."""
-        with self.condition:  # while it is held, none begins
-            self.condition.wait_for(lambda: self.decoding == 0)
-            before = self.count
-            return decode(), self.count - before
-
-
-def find_libavutil():
-    """The libavutil that OpenCV has loaded; None where it has none, or where it is a part of another file."""
-    with open('/proc/self/maps', encoding='utf-8', errors='replace') as f:
-        paths = [line.split(None, 5)[-1].strip() for line in f if 'libavutil' in line]
-    opencv = [path for path in paths if 'opencv' in path]  # other packages bring their own
-    return ctypes.CDLL((opencv or paths)[0]) if paths else None
-
-
-@functools.lru_cache(maxsize=None)
-def decoder_errors():
-    return DecoderErrors()
 
 
 @PIPELINES.register_module()
@@ -351,7 +317,7 @@ def strict_steps(steps, allow_damaged):
     strict = []
     for step in steps:
         if dict(step) == {'type': 'RawFrameDecode'}:
-            step = {'type': 'FrameDecode'}
+            step = {'type': 'FrameDecode', 'allow_damaged': allow_damaged}
         elif step['type'] == 'SeekDecode':
             step = {'type': 'SeekDecode', 'allow_damaged': allow_damaged}
         elif step['type'] in ('OpenCVInit', 'PyAVInit', 'DecordInit') and len(step) == 1:

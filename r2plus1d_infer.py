@@ -1,20 +1,21 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Run a model on .bin files as ais_bench runs an .om on an NPU: the same flags, the same files.
+r"""Run a model on .bin files as ais_bench runs an .om on an NPU: the same flags, the same files.
 
     python r2plus1d_infer.py --model r2plus1d_sim.onnx --input predata_bts1 --batchsize 1 \
-        --output ./predata_bts1_out --outfmt TXT
-    python r2plus1d_infer.py --model r2plus1d_sim.onnx --config <config> --output out   # no .bin files
-    python r2plus1d_infer.py --model r2plus1d_sim.onnx --batchsize 16 --loop 10         # pure inference
-    python r2plus1d_infer.py --model r2plus1d_bs16.om --config <config> --device 0,1 --output out   # on two NPUs
+        --output ./predata_bts1_onnx_out --outfmt TXT
+    python r2plus1d_infer.py --model r2plus1d_bs16.om --config --output ./om_direct_out --outfmt TXT
+    python r2plus1d_infer.py --model r2plus1d_sim.onnx --batchsize 1 --loop 3
+
+The first command reads .bin files. The second one decodes the test videos of this repository's config while the NPU
+computes. The third one measures the model alone.
 
 Flags, grouping of files into batches, padding of the last batch, names and formats of outputs and the summary JSON
 follow ais_bench, so that what reads them cannot tell the two apart. --backend, --precision and --config are our own.
 """
 # isort: off
-import r2plus1d_interruptions  # noqa: F401 - it comes first, so that Ctrl-C while the next ones are imported is one line
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
-import argparse
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 from r2plus1d_batches import Files, PureInference, TestVideos, prefetch
 from r2plus1d_engines import add_engine_options, check_memory, is_out_of_memory, make_engines
-from r2plus1d_files import InputError, log, positive_int, require_files, script_main
+from r2plus1d_files import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
 from r2plus1d_outputs import OutputWriter, make_summary, note_provenance
 
 
@@ -114,24 +115,29 @@ def infer_into(outputs, args):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--model', '-m', required=True, help='ONNX model, or an .om')
-    parser.add_argument('--input', '-i', help='folder of .bin or .npy files, or files with commas between; '
-                        'without it: pure inference')
-    parser.add_argument('--config', help='instead of --input: config of mmaction2, whose test videos are decoded '
-                        'while the model runs; no files in between')
-    parser.add_argument('--cfg-options', nargs='+', help='of --config, as of mmaction2\'s tools')
-    parser.add_argument('--allow_outside', action='store_true', help='of --config: take videos outside the data folder')
-    parser.add_argument('--allow_damaged', action='store_true', help='of --config: take damaged videos as the decoder '
-                        'mends them; of --input: take files with many zeros in a row')
-    parser.add_argument('--output', '-o', help='folder for the folder of outputs and its _summary.json')
-    parser.add_argument('--output_dirname', help='name of the folder of outputs (default: date and time)')
-    parser.add_argument('--outfmt', default='BIN', choices=['NPY', 'BIN', 'TXT'], help='(default: BIN)')
-    parser.add_argument('--loop', '-l', type=positive_int, default=1, help='runs of each batch (default: 1)')
-    parser.add_argument('--batchsize', type=positive_int, help='samples in a batch (default: as many as in a file)')
-    parser.add_argument('--warmup_count', type=int, default=1, help='runs before the first (default: 1)')
-    parser.add_argument('--pure_data_type', default='zero', choices=['zero', 'random'], help='(default: zero)')
-    parser.add_argument('--debug', help='for ais_bench\'s sake; errors are shown with a traceback')
+    parser = make_parser(__doc__)
+    parser.add_argument('--model', '-m', required=True, help='The ONNX model, or the .om.')
+    parser.add_argument('--input', '-i', help='The folder of .bin or .npy files, or files with commas between. '
+                        'Without --input and --config the model runs on made-up values, for its speed alone.')
+    parser.add_argument('--config', nargs='?', const=DEFAULT_CONFIG, help='Instead of --input: a config of mmaction2, '
+                        'whose test videos are decoded while the model runs, without files in between. Without a '
+                        'value it is this repository\'s config.')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to --config, as of '
+                        'mmaction2\'s tools.')
+    parser.add_argument('--allow_outside', action='store_true', help='Of --config: take videos outside the data '
+                        'folder.')
+    parser.add_argument('--allow_damaged', action='store_true', help='Of --config: take damaged videos as the decoder '
+                        'mends them. Of --input: take files with many zeros in a row.')
+    parser.add_argument('--output', '-o', help='The folder for the folder of outputs and its _summary.json.')
+    parser.add_argument('--output_dirname', help='The name of the folder of outputs. (default: date and time)')
+    parser.add_argument('--outfmt', default='BIN', choices=['NPY', 'BIN', 'TXT'], help='The format of the outputs.')
+    parser.add_argument('--loop', '-l', type=positive_int, default=1, help='How often each batch is run.')
+    parser.add_argument('--batchsize', type=positive_int, help='The number of samples in a batch. (default: as many '
+                        'as in a file)')
+    parser.add_argument('--warmup_count', type=int, default=1, help='How often the model is run before time is taken.')
+    parser.add_argument('--pure_data_type', default='zero', choices=['zero', 'random'], help='The values that the '
+                        'model runs on without --input and --config.')
+    parser.add_argument('--debug', help='1 shows errors with a traceback. ais_bench has this option.')
     add_engine_options(parser)
     args = parser.parse_args()
     require_files(parser, args, 'model')

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What ends a run early: Ctrl-C, SIGTERM, a full disk, the end of the process that started this one.
+"""What ends a run early: Ctrl-C, SIGTERM, a full disk, a missing package, the end of the process that started this one.
 
     with signals_raise():         # Ctrl-C and SIGTERM raise Interrupted
         work()
@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 # test/eval_acc_perf.sh sets this variable to its process id. It cannot end its commands when it is killed by SIGKILL.
 SHELL_VARIABLE = 'R2PLUS1D_SHELL'
@@ -82,9 +83,22 @@ def is_script_of(folder):
     return started is not None and os.path.dirname(os.path.abspath(started)) == folder
 
 
-if (is_script_of(os.path.dirname(os.path.abspath(__file__)))
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
-    signal.signal(signal.SIGINT, end_at_once)
+def explain_missing_package(kind, error, traceback):
+    """The sys.excepthook of the scripts: a package that is not installed is one line that says what to do."""
+    if not issubclass(kind, ModuleNotFoundError) or str(error.name).startswith('r2plus1d_'):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    venv = os.path.join(FOLDER, '.venv')
+    remedy = f'make the environment by bash {FOLDER}/setup.sh'
+    if os.path.isdir(venv) and sys.prefix != venv:
+        remedy = f'activate the environment of the scripts: source {venv}/bin/activate'
+    print(f'{os.path.basename(sys.argv[0])}: {sys.executable} has no package {error.name}; {remedy}', file=sys.stderr)
+
+
+if is_script_of(FOLDER) or is_script_of(os.path.join(FOLDER, 'test')):
+    sys.excepthook = explain_missing_package
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_at_once)
 
 
 def end_with_parent(parent, number=signal.SIGKILL):

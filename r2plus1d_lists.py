@@ -12,7 +12,7 @@ import os
 import re
 
 from r2plus1d_classes import read_classes
-from r2plus1d_files import InputError, log
+from r2plus1d_files import InputError, explain_missing, log
 
 FIELDS = {
     'RawframeDataset': '<folder> <number of frames> <label>',
@@ -24,13 +24,16 @@ NUMBER = re.compile(r'[0-9]{1,9}')  # not str.isdigit(), which takes digits of a
 
 
 def check_list(cfg, data):
-    """Raise InputError where the list of DATA (cfg.data.test or like it) has faults.
+    """Raise InputError where the list of DATA (cfg.data.test or like it) is missing or has faults.
 
     cfg.allow_outside: paths outside the data root are taken. Lists that are not of the two text forms are left to
     mmaction2.
     """
     path = data.get('ann_file')
     known_form = data.get('type') in FIELDS and not data.get('with_offset') and not data.get('multi_class')
+    if path and not os.path.exists(path):
+        remedy = explain_missing(path) or '; the README says how to make it, under "Prepare the data set"'
+        raise InputError(f'{path}: no such file{remedy} (it is the list of videos of {cfg.filename})')
     if not path or not known_form or path.endswith('.json') or not os.path.isfile(path):
         return
     lines = read_lines(path)

@@ -186,7 +186,8 @@ class AisBench:
 
     def describe(self):
         """What runs, for the summary of a run."""
-        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': f'NPU {self.device}'}
+        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': f'NPU {self.device}',
+                'threads': None}
 
 
 def end_process(connection, process):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make variants of the simplified ONNX model: bytes as its input, int8 arithmetic, or both.
 
-    python r2plus1d_optimize.py --model r2plus1d_sim.onnx --config <config> --uint8_input --output r2plus1d_uint8.onnx
-    python r2plus1d_optimize.py --model r2plus1d_sim.onnx --config <config> --int8 --output r2plus1d_int8.onnx
+    python r2plus1d_optimize.py --model r2plus1d_sim.onnx --uint8_input --output r2plus1d_uint8.onnx
+    python r2plus1d_optimize.py --model r2plus1d_sim.onnx --int8 --output r2plus1d_int8.onnx
 
 --uint8_input: Cast, Sub and Mul in front of the first convolution do the Normalize step of the config's test pipeline,
 and the model takes the bins of r2plus1d_preprocess.py --dtype uint8. Plain operators: ATC takes it.
@@ -12,7 +12,9 @@ config; one file with QuantizeLinear and DequantizeLinear, which OpenVINO and ON
 beside the model that it was made from, on the test videos, and kept only if top-1 fell by --max_drop at most.
 What was done is noted in the model's metadata_props and printed as JSON on standard output.
 """
-import argparse
+# isort: off
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+# isort: on
 import contextlib
 import importlib.util
 import json
@@ -27,7 +29,16 @@ from tqdm import tqdm
 from r2plus1d_batches import score_videos
 from r2plus1d_data import Samples, read_config
 from r2plus1d_engines import make_engine, read_onnx_input
-from r2plus1d_files import InputError, log, one_line, positive_int, require_files, script_main
+from r2plus1d_files import (
+    DEFAULT_CONFIG,
+    InputError,
+    log,
+    make_parser,
+    one_line,
+    positive_int,
+    require_files,
+    script_main,
+)
 from r2plus1d_metrics import accuracy, choose_videos, compare_scores
 
 NORMALIZE = ['/normalize/Cast', '/normalize/Sub', '/normalize/Mul']  # names of the nodes that --uint8_input adds
@@ -219,17 +230,22 @@ def save_checked(model, path):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--model', required=True, help='simplified ONNX model, or a variant of it')
-    parser.add_argument('--config', required=True, help='config file of mmaction2, for its data')
-    parser.add_argument('--output', required=True, help='the new .onnx file')
-    parser.add_argument('--uint8_input', action='store_true', help='take bytes and normalize in the model')
-    parser.add_argument('--int8', action='store_true', help='quantize to int8')
-    parser.add_argument('--calibration_videos', type=positive_int, default=100, help='of data.train (default: 100)')
-    parser.add_argument('--eval_videos', type=positive_int, help='of data.test (default: all)')
-    parser.add_argument('--max_drop', type=float, default=0.005, help='of top-1, 0 to 1 (default: 0.005)')
-    parser.add_argument('--seed', type=int, default=0, help='of the choice of videos (default: 0)')
-    parser.add_argument('--cfg-options', nargs='+', help='as of mmaction2\'s tools')
+    parser = make_parser(__doc__)
+    parser.add_argument('--model', required=True, help='The simplified ONNX model, or a variant of it.')
+    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 with the test pipeline '
+                        'and with the videos for calibration and evaluation.')
+    parser.add_argument('--output', required=True, help='The new .onnx file.')
+    parser.add_argument('--uint8_input', action='store_true', help='Make a model that takes bytes and normalizes them.')
+    parser.add_argument('--int8', action='store_true', help='Make a model that computes in int8.')
+    parser.add_argument('--calibration_videos', type=positive_int, default=100, help='The number of training videos '
+                        '(data.train) that --int8 calibrates on.')
+    parser.add_argument('--eval_videos', type=positive_int, help='The number of test videos (data.test) that the int8 '
+                        'model is evaluated on. (default: all)')
+    parser.add_argument('--max_drop', type=float, default=0.005, help='By how much the int8 model\'s top-1, a fraction '
+                        'from 0 to 1, may be lower than the float model\'s.')
+    parser.add_argument('--seed', type=int, default=0, help='The seed of the choice of videos.')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
+                        'mmaction2\'s tools.')
     args = parser.parse_args()
     require_files(parser, args, 'model', 'config')
     if not args.uint8_input and not args.int8:

@@ -21,6 +21,7 @@ import time
 import numpy as np
 
 from r2plus1d_bins import INFO, list_inputs, read_bin_name, read_info
+from r2plus1d_environment import describe_environment
 from r2plus1d_files import (
     InputError,
     file_digest,
@@ -88,7 +89,9 @@ def read_output(path, crops, num_classes):
             if scores.size % num_classes:
                 raise InputError(f'{path}: {scores.size} values are not rows of {num_classes}; give --num_classes')
             scores = scores.reshape(-1, num_classes)
-    except (OSError, ValueError, EOFError) as e:
+    except InputError:
+        raise
+    except Exception as e:  # the header of a .npy file is Python text: a damaged one can raise anything
         raise InputError(f'{path}: cannot be read: {one_line(e)}')
     if not isinstance(scores, np.ndarray) or scores.dtype.kind != 'f':
         raise InputError(f'{path}: cannot be read: holds {getattr(scores, "dtype", "several arrays")}, '
@@ -225,7 +228,7 @@ def check_outputs_folder(folder):
 
 def latency_statistics(times):
     """ais_bench's figures of a list of times in ms."""
-    if not times:
+    if not len(times):
         return {'min': 0.0, 'max': 0.0, 'mean': 0.0, 'median': 0.0, 'percentile(99%)': 0.0, 'count': 0}
     return {
         'min': float(np.min(times)),
@@ -240,10 +243,10 @@ def latency_statistics(times):
 def make_summary(times, batch_size, engine, num_videos, provenance):
     """The summary of a run, without the filesinfo that OutputWriter adds.
 
-    ais_bench's keys, and five more (six for several devices). TIMES: {name of a device: ms of each of its batches};
-    in npu_compute_time_list they stand one device after the other. ENGINE: a dict of name, version, precision and cpu,
-    see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says so. PROVENANCE:
-    what note_provenance() gave. The throughput, in samples/s, is the sum over the devices.
+    ais_bench's keys, and six more (seven for several devices). TIMES: {name of a device: ms of each of its batches};
+    in npu_compute_time_list they stand one device after the other. ENGINE: a dict of name, version, precision,
+    cpu and threads, see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says
+    so. PROVENANCE: what note_provenance() gave. The throughput, in samples/s, is the sum over the devices.
     """
     all_times = [ms for device in times.values() for ms in device]
     summary = {
@@ -257,6 +260,7 @@ def make_summary(times, batch_size, engine, num_videos, provenance):
         'engine': engine,
         'batchsize': batch_size,
         'num_videos': num_videos,
+        'environment': describe_environment(),
         **provenance,
     }
     if len(times) > 1:
@@ -358,8 +362,12 @@ def read_filesinfo(summary_path):
     pairs = []
     try:
         for info in summary['filesinfo'].values():
-            output = os.path.join(folder, os.path.basename(info['outfiles'][0]))
-            pairs.append((os.fspath(info['infiles'][0]), output))
+            bin_path = os.fspath(info['infiles'][0])
+            output = os.path.basename(info['outfiles'][0])
+            if output != output_name(bin_path, 0, output.rpartition('.')[2]):
+                raise InputError(f'{summary_path}: was changed: {one_line(output, 100)} is not the name of an output '
+                                 f'of {one_line(bin_path, 100)}; run the inference again')
+            pairs.append((bin_path, os.path.join(folder, output)))
     except (KeyError, TypeError, AttributeError, IndexError):
         raise InputError(f'{summary_path}: not a summary of ais_bench: its filesinfo has another form')
     if not pairs:
@@ -475,7 +483,8 @@ def places_of(summary, path):
 
 
 def option_of(args, names, default):
-    """The value of the option that has one of the NAMES, in a command line."""
+    """The value of the option that has one of the NAMES, in a command line: a list of texts, if nothing damaged it."""
+    args = [str(arg) for arg in args]
     for arg, value in zip(args, [*args[1:], '']):
         name, equals, attached = arg.partition('=')
         if name in names:

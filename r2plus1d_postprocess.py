@@ -2,34 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn the outputs of ais_bench or r2plus1d_infer.py into an accuracy JSON on standard output.
 
-    python r2plus1d_postprocess.py --result_path=./predata_bts1_om_out > result_bs1.json
+    python r2plus1d_postprocess.py --result_path=./predata_bts1_om_out > result_bs16.json
+    python r2plus1d_postprocess.py --result_path=./predata_bts1_onnx_out > result_bs1.json
 
 Labels come from the names of the .bin files (see r2plus1d_preprocess.py), which the summary JSON lists; metrics come
 from mmaction2. Nothing is printed unless every video of the data set was found exactly once (or --allow_missing is
 given, which lets videos be missing).
 """
-import argparse
 import json
 
-from r2plus1d_files import InputError, positive_int, script_main
+from r2plus1d_files import InputError, make_parser, positive_int, script_main
 from r2plus1d_metrics import accuracy
 from r2plus1d_outputs import check_provenance, expected_videos, find_summaries, read_run
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--result_path', required=True, help='the --output of the inference (its newest run is '
-                        'taken), the folder of one run, or its _summary.json')
+    parser = make_parser(__doc__)
+    parser.add_argument('--result_path', required=True, help='The --output of the inference, of which the newest run '
+                        'is taken, or the folder of one run, or its _summary.json.')
     parser.add_argument('--average_clips', choices=['score', 'prob'], default='score',
-                        help='average of the crops: of scores as in the original guide, or of probabilities as '
-                        'in mmaction2 (default: score)')
-    parser.add_argument('--crops', type=positive_int, default=3, help='crops of a video (default: 3)')
+                        help='What is averaged over the crops of a video: scores, as in the original guide, or '
+                        'probabilities, as in mmaction2.')
+    parser.add_argument('--crops', type=positive_int, default=3, help='The number of crops of a video.')
     parser.add_argument('--num_classes', type=positive_int, default=400,
-                        help='of BIN files, which have no shape (default: 400)')
-    parser.add_argument('--num_videos', type=positive_int, help='videos of the data set, where neither the summary nor '
-                        'the info.json beside the .bin files tells it')
-    parser.add_argument('--allow_missing', action='store_true', help='print the accuracy of the videos that are there, '
-                        'if some are missing; test/parse.py judges it as failed all the same')
+                        help='The number of classes in outputs of the format BIN, which do not tell it.')
+    parser.add_argument('--num_videos', type=positive_int, help='The number of videos of the data set, where neither '
+                        'the summary nor the info.json beside the .bin files tells it.')
+    parser.add_argument('--allow_missing', action='store_true', help='Print the accuracy of the videos that are there, '
+                        'if some are missing. test/parse.py judges it as failed all the same.')
     return parser.parse_args()
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn the test videos of a config into .bin files for ais_bench or r2plus1d_infer.py.
 
-    python r2plus1d_preprocess.py --config=./mmaction2/configs/recognition/r2plus1d/\
-r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py --bts=1 --output_path=./predata_bts1/
+    python r2plus1d_preprocess.py --bts=1 --output_path=./predata_bts1/
+    python r2plus1d_preprocess.py --bts=1 --dtype=uint8 --output_path=./predata_uint8/
 
 A file bin<first>-<last>_<label>_<label>....bin holds --bts samples, C-order, each of crops x 3 x frames x H x W. The
 last file is filled up with copies of its last sample; its name has only the real ones. Beside them, info.json says
@@ -11,9 +11,9 @@ what they are and of which config and list; ais_bench passes it over. Files that
 list, dtype and --bts, are kept. A run that was interrupted goes on with the same command: the files that are done lie
 in <output_path>.part until all are.
 """
-import argparse
 import contextlib
 import functools
+import logging
 import os
 import re
 import shutil
@@ -29,11 +29,23 @@ from tqdm import tqdm
 
 from r2plus1d_bins import INFO, bin_name, is_bin_folder_entry, read_info, write_bin, write_info
 from r2plus1d_data import Samples, config_digest, read_config
-from r2plus1d_files import InputError, file_digest, log, positive_int, require_files, script_main, write_all
+from r2plus1d_files import (
+    DEFAULT_CONFIG,
+    InputError,
+    file_digest,
+    log,
+    make_parser,
+    positive_int,
+    require_files,
+    script_main,
+    write_all,
+)
 from r2plus1d_folders import OLD_ENDING, PART_ENDING, locked, remove_folder, remove_tree, replace_folder
 
 # PyTorch warns of more workers than cores. Those of this script wait for the disk, so two a core are faster than one.
 warnings.filterwarnings('ignore', message='This DataLoader will create')
+# When a worker ends while PyTorch imports its profiler, that logs a traceback before the error comes here.
+logging.getLogger('torch.autograd.profiler').setLevel(logging.ERROR)
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems
 NAME_WITHOUT_LABELS = 30  # characters, for "bin<first>-<last>" of any data set, and the ending
@@ -273,23 +285,25 @@ def preprocess(args, path):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--config', required=True, help='config file of mmaction2, for its data.test')
-    parser.add_argument('--bts', type=positive_int, default=1, help='samples in a file (default: 1)')
-    parser.add_argument('--output_path', required=True, help='folder for the files')
+    parser = make_parser(__doc__)
+    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 whose test videos '
+                        '(data.test) are taken.')
+    parser.add_argument('--bts', type=positive_int, default=1, help='The number of samples in a file.')
+    parser.add_argument('--output_path', required=True, help='The folder for the files. It is made if it is missing.')
     parser.add_argument('--dtype', choices=['float32', 'uint8'], default='float32',
-                        help='uint8: not normalized, a quarter of the size, for a model made with '
-                        'r2plus1d_optimize.py --uint8_input (default: float32)')
-    parser.add_argument('--overwrite', action='store_true', help='make files again that are there already, for '
-                        'instance because the frames have changed; replace .bin files of another origin. With it, a '
-                        'run that was interrupted begins again')
+                        help='The type of the values. uint8 files are not normalized and have a quarter of the size; '
+                        'they are for a model that r2plus1d_optimize.py --uint8_input has made.')
+    parser.add_argument('--overwrite', action='store_true', help='Make files again that are there already, for '
+                        'instance because the frames have changed, and replace .bin files of another origin. With it, '
+                        'a run that was interrupted begins again.')
     parser.add_argument('--workers', type=positive_int, default=default_workers(),
-                        help='processes (default: two a core, since they wait for the disk; at most 64)')
-    parser.add_argument('--allow_outside', action='store_true', help='take videos outside the data folder, which the '
-                        'list names by absolute paths or by ..')
-    parser.add_argument('--allow_damaged', action='store_true', help='take damaged video files as the decoder mends '
-                        'them; info.json says so')
-    parser.add_argument('--cfg-options', nargs='+', help='as of mmaction2\'s tools')
+                        help='The number of processes. (default: two a core, since they wait for the disk, at most 64)')
+    parser.add_argument('--allow_outside', action='store_true', help='Take videos outside the data folder, which the '
+                        'list names by absolute paths or by "..".')
+    parser.add_argument('--allow_damaged', action='store_true', help='Take damaged video files as the decoder mends '
+                        'them. The info.json beside the files says so.')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
+                        'mmaction2\'s tools.')
     args = parser.parse_args()
     require_files(parser, args, 'config')
     return args

@@ -7,6 +7,7 @@
 """
 import argparse
 import collections
+import math
 import os
 import re
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from r2plus1d_files import InputError, is_count, is_fraction, one_line, read_json
 from r2plus1d_metrics import average_crops, recompute_accuracy
-from r2plus1d_outputs import find_summaries, option_of, read_run
+from r2plus1d_outputs import find_summaries, latency_statistics, option_of, read_run
 
 Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 devices model engine cpu '
                                      'args')
@@ -32,6 +33,8 @@ def read_performance(summaries):
     content = [read_json(path) for path in summaries]
     devices = [device for path, summary in zip(summaries, content) for device in device_times(path, summary)]
     batch_size = batch_size_of(summaries[0], content[0])
+    for path, summary in zip(summaries, content):
+        check_figures(path, summary, batch_size)
     times = np.concatenate([ms for _, ms in devices])
     speeds = [DeviceSpeed(name, 1000 * batch_size / float(np.mean(ms)), *median_and_p99(ms)) for name, ms in devices]
     try:
@@ -63,6 +66,30 @@ def device_times(path, summary):
                          'is not a list of times in ms')
     ends = np.cumsum(list(counts.values()))
     return list(zip(counts, np.split(times, ends[:-1])))
+
+
+def check_figures(path, summary, batch_size):
+    """Raise InputError where the figures of a summary are not those of its times: something has changed one of them.
+
+    Where ais_bench overlaps copying and computing, it notes a mean only, which is of something else.
+    """
+    noted = summary.get('NPU_compute_time')
+    if isinstance(noted, dict) and 'min' in noted:
+        figures = latency_statistics(np.concatenate([ms for _, ms in device_times(path, summary)]))
+        for key in figures.keys() & noted.keys():
+            if not is_close(noted[key], figures[key]):
+                raise InputError(f'{path}: was changed: its NPU_compute_time has the {key} {one_line(noted[key], 50)}, '
+                                 f'and that of its npu_compute_time_list is {figures[key]:g}; run the inference again')
+    if 'batchsize' in summary:  # r2plus1d_infer.py wrote it, else the batch size comes from the throughput
+        rate = sum(1000 * batch_size / float(np.mean(ms)) for _, ms in device_times(path, summary))
+        if not is_close(summary.get('throughput'), rate):
+            raise InputError(f'{path}: was changed: its throughput is {one_line(summary.get("throughput"), 50)}, and '
+                             f'that of its times at batch size {batch_size} is {rate:g}; run the inference again')
+
+
+def is_close(value, expected):
+    """Whether a value from a JSON file is the number EXPECTED, as far as another rounding allows."""
+    return isinstance(value, (int, float)) and math.isclose(value, expected, rel_tol=1e-6)
 
 
 def device_of(path):
@@ -164,6 +191,19 @@ def check_result(path, accuracy):
         if key in accuracy and not is_count(accuracy[key]):
             raise InputError(f'{path}: {key} is {one_line(accuracy[key], 50)}, '
                              f'expected a whole number of 1 or more; {remedy}')
+    check_shares(path, accuracy, remedy)
     if accuracy['average_clips'] not in ('score', 'prob'):
         raise InputError(f'{path}: average_clips is {one_line(accuracy["average_clips"], 50)}, '
                          f'expected score or prob; {remedy}')
+
+
+def check_shares(path, accuracy, remedy):
+    """Raise InputError unless top-1 and top-5 are shares of num_videos, which a changed number seldom is."""
+    for key in ('top1_acc', 'top5_acc'):
+        correct = accuracy[key] * accuracy['num_videos']
+        if abs(correct - round(correct)) > 1e-6:
+            raise InputError(f'{path}: was changed: {key} is {accuracy[key]}, which is no whole number of the '
+                             f'{accuracy["num_videos"]} videos; {remedy}')
+    if accuracy['top1_acc'] > accuracy['top5_acc']:
+        raise InputError(f'{path}: was changed: top1_acc is {accuracy["top1_acc"]}, more than top5_acc, '
+                         f'{accuracy["top5_acc"]}; {remedy}')

@@ -140,7 +140,7 @@ put_python_first() {
 # The tests do not wait as long as others ($NPU_SECONDS).
 ask_driver() {
     local seconds=${NPU_SECONDS:-20} status=0
-    in_cann timeout -k 2 "$seconds" "$@" 2>/dev/null || status=$?
+    in_cann timeout -k 2 "$seconds" "$@" 2>/dev/null | tr -d '\0' || status=$? # bash complains of zero bytes
     if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
         fail "$1 does not answer within $seconds s: is the NPU's driver all right? Give the chip with --soc_version, such" \
             "as Ascend310P3"
@@ -154,7 +154,7 @@ board_field() { sed -n "s/^[[:space:]]*$1[[:space:]]*:[[:space:]]*\([^[:space:]]
 # pyACL knows it exactly. Else npu-smi: the column Name has it for A2 and older; later boards have a field NPU Name, and
 # their name is Chip Name and NPU Name (CANN's documents of --soc_version).
 find_chip() {
-    local name table npu board npu_name
+    local name table npu board npu_name chip_name
     name=$(ask_driver python3 -c 'import acl; print(acl.get_soc_name() or "")') || exit
     if [[ $'\n'$name$'\n' =~ $'\n'(Ascend[A-Za-z0-9_-]+)$'\n' ]]; then # it may print warnings too
         printf %s "${BASH_REMATCH[1]}"
@@ -174,8 +174,12 @@ find_chip() {
         board=$(ask_driver npu-smi info -t board -i "$npu") || exit # later products know no -c
     fi
     npu_name=$(board_field 'NPU Name' <<<"$board")
+    chip_name=$(board_field 'Chip Name' <<<"$board")
     if [ -n "$npu_name" ] && [ "$npu_name" != NA ]; then
-        name=$(board_field 'Chip Name' <<<"$board")_$npu_name
+        name=${chip_name}_$npu_name
+    elif [ "${chip_name#Ascend}" != "${name#Ascend}" ]; then
+        say "warning: npu-smi info calls the chip $name, and npu-smi info -t board calls it ${chip_name:-nothing};" \
+            "if ATC fails, give it with --soc_version" >&2
     fi
     printf %s "Ascend${name#Ascend}"
 }

@@ -194,3 +194,15 @@ def bins(dataset, small):
 def npu():
     """The environment of an NPU server, with stand-ins of CANN's programs and of ais_bench."""
     return dict(PATH=f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}', PYTHONPATH=str(STAND_INS))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The counts of test_mutations.py, one row for each kind of file."""
+    rows = [value for report in terminalreporter.stats.get('passed', ())
+            for name, value in report.user_properties if name == 'mutations' and report.when == 'call']
+    if not rows:
+        return
+    terminalreporter.section('mutations')
+    for name, counts in sorted(rows):
+        texts = [f'{counts[key]} {key}' for key in sorted(counts)]
+        terminalreporter.write_line(f'{name} ({sum(counts.values())}): {"; ".join(texts)}')

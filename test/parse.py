@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read what eval_acc_perf.sh left for each batch size, print its tables and the verdict.
 
-    python test/parse.py --work_dir=. --batch_sizes="1 16" --reference=0.8892 --tolerance=0.01
+    python test/parse.py --batch_sizes "1 16" --reference 0.8892 --tolerance 0.01
+    python test/parse.py --work_dir . --batch_sizes 16 --reference 0.8892 --tolerance 0.01
 
 Exit status 0: the top-1 of every batch size is at least the reference less the tolerance, and the outputs that are
 there give the accuracy that the results say. It is computed again for that: a result that was edited, or that is of
 other outputs, is no result.
 """
-import argparse
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d_files import script_main
+from r2plus1d_files import make_parser, script_main  # it comes first, so that a missing NumPy is one line
+
+# isort: split
 from r2plus1d_metrics import (
     GUIDE_CHIPS,
     GUIDE_RATES,
@@ -65,13 +67,14 @@ def print_performance(performances):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--work_dir', default='.', help='that of eval_acc_perf.sh (default: .)')
-    parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='(default: "1 16")')
+    parser = make_parser(__doc__)
+    parser.add_argument('--work_dir', default='.', help='The folder that test/eval_acc_perf.sh worked in.')
+    parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16',
+                        help='The batch sizes that were run, with spaces between.')
     parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1,
-                        help='top-1 to reach (default: %(default)s)')
+                        help='The top-1 accuracy to reach; the default is the original guide\'s on a 310.')
     parser.add_argument('--tolerance', type=tolerance_value, default=0.01,
-                        help='how far below the reference top-1 may be (default: %(default)s)')
+                        help='How far below the reference top-1 may be and still pass.')
     return parser.parse_args()
 
 

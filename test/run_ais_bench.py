@@ -1,15 +1,15 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Run python3 -m ais_bench on .bin files, on one device or several, with its inputs checked before.
+r"""Run python3 -m ais_bench on .bin files, on one device or several, with its inputs checked before.
 
-    python test/run_ais_bench.py --model r2plus1d_bs16.om --input predata_bts1 --batchsize 16 \
-        --output predata_bts1_bs16_out --outfmt TXT --device 0,1
+    python test/run_ais_bench.py --model r2plus1d_bs16.om --input predata_bts1 --batchsize 16 --output ais_bench_out
+    python test/run_ais_bench.py --model r2plus1d_bs1.om --input predata_bts1 --batchsize 1 --output ais_bench_out \
+        --outfmt TXT --device 0,1
 
 What ais_bench would refuse without saying what to do is said here, with the remedy. Several devices share the files,
 and their outputs lie in one folder of one run, with ais_bench of 2023 and of today alike: the newer one needs
 --divide_input 1 for that, which the older one does not know.
 """
-import argparse
 import functools
 import os
 import shlex
@@ -19,9 +19,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# isort: off
+import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+# isort: on
 from r2plus1d_bins import list_inputs
 from r2plus1d_engines import device_list
-from r2plus1d_files import InputError, log, require_files, script_main
+from r2plus1d_files import InputError, log, make_parser, require_files, script_main
 from r2plus1d_interruptions import end_with_parent
 from r2plus1d_npu import check_paths, divides_input, missing_packages
 from r2plus1d_outputs import find_summaries
@@ -63,14 +66,14 @@ def make_folder(path):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--model', required=True, help='the .om')
-    parser.add_argument('--input', required=True, help='folder of .bin files')
-    parser.add_argument('--batchsize', required=True, help='that of the .om')
-    parser.add_argument('--output', required=True, help='folder for the folder of outputs and its summary')
-    parser.add_argument('--outfmt', default='TXT', choices=['NPY', 'BIN', 'TXT'], help='(default: TXT)')
-    parser.add_argument('--device', type=device_list, default=[0], help='number of the NPU, or numbers with commas '
-                        'between (default: 0)')
+    parser = make_parser(__doc__)
+    parser.add_argument('--model', required=True, help='The .om.')
+    parser.add_argument('--input', required=True, help='The folder of .bin files.')
+    parser.add_argument('--batchsize', required=True, help='The batch size that the .om was made for.')
+    parser.add_argument('--output', required=True, help='The folder for the folder of outputs and its summary.')
+    parser.add_argument('--outfmt', default='TXT', choices=['NPY', 'BIN', 'TXT'], help='The format of the outputs.')
+    parser.add_argument('--device', type=device_list, default=[0], help='The number of the NPU, or numbers with commas '
+                        'between. (default: 0)')
     args = parser.parse_args()
     require_files(parser, args, 'model')
     return args

@@ -217,11 +217,11 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
         ours, theirs = ({p.name: p.read_bytes() for p in (tmp_path / side / fmt).iterdir()} for side in ('cpu', 'npu'))
         assert ours == theirs and len(ours) == 5
     ours, theirs = (json.loads((tmp_path / side / 'TXT_summary.json').read_text()) for side in ('cpu', 'npu'))
-    assert set(ours) == set(theirs) | {'engine', 'batchsize', 'num_videos', 'model_sha256', 'info_sha256',
-                                  'outputs_sha256'}
+    added = {'engine', 'batchsize', 'num_videos', 'environment', 'model_sha256', 'info_sha256', 'outputs_sha256'}
+    assert set(ours) == set(theirs) | added
     assert ours['batchsize'] == 2 and ours['num_videos'] == 5
     assert ours['engine']['name'].startswith('ONNX Runtime') and ours['engine']['precision'] == 'f32'
-    assert set(ours['engine']) == {'name', 'version', 'precision', 'cpu'}
+    assert set(ours['engine']) == {'name', 'version', 'precision', 'cpu', 'threads'}
     for key in theirs:
         if isinstance(theirs[key], dict) and key != 'filesinfo':
             assert set(ours[key]) == set(theirs[key])
@@ -320,15 +320,18 @@ def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
     from mmaction.apis import inference_recognizer, init_recognizer
     video = tmp_path / '我的 clip.avi'
     video.write_bytes((dataset / 'data/ucf101/videos/YoYo/v_YoYo_g02_c01.avi').read_bytes())
-    names = [f'class {i} 类' for i in range(396)]  # four fewer than the model has
+    names = [f'class {i} 类' for i in range(50)]  # fewer than the model has
     (tmp_path / 'classes.txt').write_text(''.join(f'{i} {name}\n' for i, name in enumerate(names, 1)), 'utf-8')
     expected = inference_recognizer(init_recognizer(str(small.config), str(small.checkpoint), 'cpu'), str(video))
     for config in (small.config, video_config):
         done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
                       '--classes', tmp_path / 'classes.txt')
-        found = [line.split(' ', 1) for line in done.stdout.splitlines()]
+        title, *lines = done.stdout.splitlines()
+        assert title == str(video)
+        found = [line.split(' ', 1) for line in lines]
+        # A class without a name has its number in UCF-101's way of counting, from 1.
         assert [name for _, name in found] == [
-            names[i] if i < len(names) else f'(class {i}, not in the list)' for i, _ in expected]
+            names[i] if i < len(names) else f'class {i + 1}, not in the list' for i, _ in expected]
         np.testing.assert_allclose([float(p) for p, _ in found], [p for _, p in expected], atol=6e-5)
 
 

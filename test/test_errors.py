@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import onnx
@@ -37,12 +38,30 @@ def folder(dataset, tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize('script', sorted(path.name for path in ROOT.glob('r2plus1d_*.py')
+                                          if '\n@script_main\n' in path.read_text(encoding='utf-8')))
+def test_outside_the_environment(script, tmp_path):
+    """A Python without the packages, which -S makes of this one, is told where the environment is."""
+    done = run(sys.executable, '-S', ROOT / script, '--help', cwd=tmp_path, check=False)
+    fails(done, 1, script, sys.executable, 'has no package', ROOT)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_outside_the_root(tmp_path):
+    """The paths of the config are looked for in the folder where the script was started, which the message names."""
+    done = call('r2plus1d_preprocess', '--output_path=bins', cwd=tmp_path, check=False)
+    fails(done, 1, 'data/ucf101/ucf101_val_split_1_rawframes.txt: no such file in', tmp_path)
+    options = '--output_path=bins', '--config=test/stand_ins/cann.py'
+    done = call('r2plus1d_preprocess', *options, cwd=tmp_path, check=False)
+    fails(done, 2, 'test/stand_ins/cann.py: no such file in', tmp_path, f'start it in {ROOT}')
+
+
 def test_preprocess(folder, small):
     def preprocess(*options):
         return call('r2plus1d_preprocess', *options, cwd=folder, check=False)
 
     config, out = f'--config={small.config}', '--output_path=bins'
-    fails(preprocess(out), 2, '--config')
+    fails(preprocess(config), 2, '--output_path')
     fails(preprocess('--config=no.py', out), 2, 'no.py')
     fails(preprocess(config, out, '--bts=0'), 2, '--bts')
     fails(preprocess(config, out, '--bts=120'), 1, '--bts 120')
@@ -224,7 +243,20 @@ def test_predict(dataset, small, tmp_path):
     (tmp_path / 'wrong.txt').write_text('A\nB\n')
     (tmp_path / 'long.txt').write_text(''.join(f'{i} c{i}\n' for i in range(1, 402)))
     fails(predict(here, video='no.avi'), 2, '--video', 'no.avi')
-    fails(predict(here, video='classes.txt'), 1, 'classes.txt', 'not a video')
+    (tmp_path / 'text.avi').write_text('no video')
+    (tmp_path / 'folder').mkdir()
+    os.mkfifo(tmp_path / 'pipe.avi')
+    (tmp_path / 'three.txt').write_text('a.avi 1 2\n')
+    (tmp_path / 'label.txt').write_text('"a b.avi" C\n')
+    fails(predict(apart, video='text.avi'), 1, 'text.avi', 'not a video')
+    fails(predict(here, video='folder'), 1, 'folder', 'no video files')
+    fails(predict(here, video='pipe.avi'), 1, 'pipe.avi', 'is a named pipe')
+    fails(predict(here, video='three.txt'), 1, 'three.txt', 'line 1', 'quotes')
+    fails(predict(here, video='label.txt'), 1, 'label.txt', 'line 1', '"C"')
+    fails(predict(here, output='rows.txt'), 2, 'rows.txt', '.jsonl')
+    fails(predict(here, srt='folder'), 2, '--srt needs --every')
+    fails(predict(here, every='0'), 2, '--every')
+    fails(predict(here, ray='cluster'), 2, '--ray cluster')
     fails(predict(here, classes='wrong.txt'), 1, 'wrong.txt', 'line 1')
     fails(predict(here, model='classes.txt'), 1, 'classes.txt', 'not an ONNX model')
     fails(predict(apart, classes='long.txt'), 1, 'long.txt', '401', '400')

@@ -6,6 +6,7 @@ Only the model is made smaller there, by the config. wget and unrar are stand-in
 arguments, and the machine is an NPU server of stand-ins: CANN 8.0 where its installer puts it, the Python that it was
 installed for, npu-smi, AMCT, aclruntime, and the ais_bench of today.
 """
+import ast
 import json
 import os
 import re
@@ -22,8 +23,12 @@ from conftest import ROOT, STAND_INS, make_videos, run, save_random_checkpoint, 
 sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python
 
+from r2plus1d_files import example_lines
+
 SECONDS = 80
 
+PYTHON_SCRIPTS = [path for path in [*ROOT.glob('r2plus1d_*.py'), ROOT / 'test/parse.py', ROOT / 'test/run_ais_bench.py']
+                  if 'make_parser(__doc__)' in path.read_text(encoding='utf-8')]
 K400 = 'r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'
 ELSEWHERE = {'bash demo/run.sh', 'bash test/run_tests.sh'}  # test_demo.py; this
 
@@ -59,6 +64,26 @@ def test_options_in_the_text_exist():
     names = set(re.findall(r'(?<![\w-])--[a-z][\w-]+', (ROOT / 'README.en.md').read_text(encoding='utf-8')))
     unknown = {n for n in names - foreign if n not in code and not re.search(rf'\b{n[2:]}\b', code)}
     assert not unknown
+
+
+def examples(script):
+    """The commands in the docstring of a Python script, which its --help ends with."""
+    lines = example_lines(ast.get_docstring(ast.parse(script.read_text(encoding='utf-8'))))
+    commands = ' '.join(' '.join(lines).replace('\\', ' ').split())
+    return [f'python {command}'.strip() for command in commands.split('python ')[1:]]
+
+
+def readme_commands():
+    """Each line of the blocks of commands."""
+    return [line for block in blocks('README.md') for line in block.split('\n')]
+
+
+def test_help_ends_with_examples():
+    done = run(sys.executable, ROOT / 'r2plus1d_postprocess.py', '--help')
+    for command in examples(ROOT / 'r2plus1d_postprocess.py'):
+        assert command in done.stdout.partition('examples:')[2]
+    for script in PYTHON_SCRIPTS:
+        assert len(examples(script)) >= 2, script
 
 
 def test_every_source_file_has_a_licence_header():
@@ -148,10 +173,12 @@ def test_commands_run_as_printed(tmp_path):
     # CANN's set_env.sh, where its installer puts it, below another root.
     stand_in = ('source() { if [ "$1" = /usr/local/Ascend/ascend-toolkit/set_env.sh ]; '
                 'then builtin source "$CANN_SYSTEM_ROOT$1"; else builtin source "$@"; fi; }')
+    # The examples of --help that are not among them.
+    commands += sorted({command for script in PYTHON_SCRIPTS for command in examples(script)} - set(readme_commands()))
     commands = [f'echo "+ {i}, second $SECONDS"\n{block}' for i, block in enumerate(commands)]
     script = '\n'.join(['unset PYTHONWARNINGS', stand_in, 'set -euo pipefail', *commands])
     # The verdict on random weights is no: its reference is replaced.
-    assert script.count('--reference 0.8892') == 1
+    assert script.count('--reference 0.8892') == 3
     script = script.replace('--reference 0.8892', '--reference 0')
     assert script.count('--int8 --output') == 1  # nor does int8 keep the top-1 of random weights
     script = script.replace('--int8 --output', '--int8 --max_drop 1 --output')

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+#
+# Trains R(2+1)D-34 in full size on the demo's made data set, on a CPU, from nothing: set-up, data set, frames, lists and
+# four stages of training by mmaction2's tools/train.py. The weights are then in train_full/latest.pth of the folder.
+#
+#     bash benchmarks/full_size/train.sh            # in work_dirs/full_size_train, which takes about 6 GB
+#     bash benchmarks/full_size/train.sh folder     # in another folder, a new one
+#
+# A run that was interrupted is continued by the same command, from the last epoch that was complete.
+#
+# The stages go from small pictures to large ones, since most of what is to be learned is the same at all sizes and an
+# epoch of small ones takes a twelfth of the time. First come the classes that differ in the direction of a straight
+# motion alone: on all 12 at once the model takes several times as long to find that direction matters.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$root/test/shell.sh"
+folder=$root/work_dirs/full_size_train
+parse_options ":folder" "$@"
+work=$(realpath -m -- "$folder")
+own_folder "$work" .r2plus1d_full_size_train
+
+bash "$root/setup.sh"
+. "$root/test/common.sh"
+tools=$root/mmaction2/tools
+config=$root/benchmarks/full_size/r2plus1d_r34_made_train.py
+export PYTHONPATH=$root/benchmarks/full_size
+OMP_NUM_THREADS=$(nproc)
+# Threads that wait for one another must not keep others from working.
+export OMP_NUM_THREADS OMP_WAIT_POLICY=passive
+cd "$work"
+
+make_data() {
+    rm -rf data # of a run that was interrupted
+    mkdir -p data/ucf101
+    python "$root/demo/make_dataset.py" --out data/ucf101 --split test
+    python "$root/demo/make_dataset.py" --out data/ucf101 --split train --clips 12
+    python "$tools/data/build_rawframes.py" data/ucf101/videos/ data/ucf101/rawframes/ --task rgb --level 2 --ext avi \
+        --use-opencv --num-worker "$(nproc)" >rawframes.log
+    python "$tools/data/build_file_list.py" ucf101 data/ucf101/rawframes/ --level 2 --format rawframes
+    grep -E '^(Move|Pan)' data/ucf101/ucf101_train_split_1_rawframes.txt >directions.txt
+    awk 'NR % 4 == 0' data/ucf101/ucf101_train_split_1_rawframes.txt >quarter.txt
+    : >data.done
+}
+
+# train NAME BEFORE SHORT CROP OPTION…: a stage, in train_NAME, that begins with the weights of the stage BEFORE it.
+# The frames are resized to SHORT pixels on their shorter side, and a square of CROP pixels is cut from them at random.
+train() {
+    local name=train_$1 options=("${@:5}") resume=()
+    if [ -e "$name.done" ]; then
+        return
+    fi
+    if [ -n "$2" ]; then
+        options+=("load_from=train_$2/latest.pth")
+    fi
+    if [ -e "$name/latest.pth" ]; then
+        resume=(--resume-from "$name/latest.pth")
+    fi
+    say "$name"
+    python "$tools/train.py" "$config" --work-dir "$name" --seed 0 "${resume[@]}" --cfg-options \
+        "data.train.pipeline.2.scale=(-1,$3)" "data.train.pipeline.3.size=$4" "${options[@]}"
+    : >"$name.done"
+}
+
+[ -e data.done ] || make_data
+train directions "" 72 64 data.train.ann_file=directions.txt total_epochs=4
+train small directions 72 64 total_epochs=8
+train medium small 128 112 total_epochs=1 optimizer.lr=0.0002
+train full medium 256 224 data.train.ann_file=quarter.txt data.videos_per_gpu=8 total_epochs=2 optimizer.lr=0.0001
