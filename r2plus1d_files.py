@@ -49,8 +49,16 @@ def one_line(error, limit=300):
     return ' '.join(str(error).split())[:limit]
 
 
+def printable(text):
+    """A message with names from outside, as one line that a terminal only shows.
+
+    A name may have a newline, a control character that moves the cursor, or bytes that are not UTF-8.
+    """
+    return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
 def log(text):
-    print(f'[INFO] {text}', file=sys.stderr)
+    print(f'[INFO] {printable(text)}', file=sys.stderr)
 
 
 def script_main(main):
@@ -69,9 +77,9 @@ def script_main(main):
             with signals_raise():
                 main()
         except InputError as e:
-            sys.exit(f'{script}: {e}')
+            sys.exit(printable(f'{script}: {e}'))
         except OSError as e:
-            sys.exit(f'{script}: {describe_os_error(e)}')
+            sys.exit(printable(f'{script}: {describe_os_error(e)}'))
         except Interrupted as e:
             print(f'{script}: {e}', file=sys.stderr)
             sys.exit(128 + e.number)
