@@ -21,6 +21,7 @@ import time
 import numpy as np
 
 from r2plus1d_bins import INFO, list_inputs, read_bin_name, read_info
+from r2plus1d_environment import describe_environment
 from r2plus1d_files import (
     InputError,
     file_digest,
@@ -243,10 +244,10 @@ def make_summary(times, batch_size, engine, num_videos, provenance):
     """The summary of a run, without the filesinfo that OutputWriter adds.
 
     ais_bench's keys, and more. TIMES: {name of a device: ms of each of its batches}; in npu_compute_time_list they
-    stand one device after the other. ENGINE: a dict of name, version, precision and cpu, see r2plus1d_engines.py.
-    NUM_VIDEOS: how many videos there are to infer, None where nothing says so. PROVENANCE: what note_provenance() gave,
-    and sample_shape, the shape of a sample that the model takes. The throughput, in samples/s, is the sum over the
-    devices.
+    stand one device after the other. ENGINE: a dict of name, version, precision, cpu and threads, see
+    r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says so. PROVENANCE: what
+    note_provenance() gave, and sample_shape, the shape of a sample that the model takes. The throughput, in samples/s,
+    is the sum over the devices.
     """
     all_times = [ms for device in times.values() for ms in device]
     summary = {
@@ -260,6 +261,7 @@ def make_summary(times, batch_size, engine, num_videos, provenance):
         'engine': engine,
         'batchsize': batch_size,
         'num_videos': num_videos,
+        'environment': describe_environment(),
         **provenance,
     }
     if len(times) > 1:

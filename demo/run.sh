@@ -98,10 +98,7 @@ once() {
     watch_log "$work/$1.log"
     # Not COMMAND || …: bash would go on after a failed command of a function there, whatever set -e says.
     set +e
-    (
-        set -e
-        "${@:6}"
-    ) >"$1.log" 2>&1
+    run until_failure "${@:6}" >"$1.log" 2>&1
     status=$?
     set -e
     stop_watching
@@ -114,20 +111,16 @@ once() {
 }
 
 # A step that needs one core most of the time runs beside those that come before it, on what they leave of the machine.
-background=
-trap 'end_background' EXIT
 
 # begin_beside NUMBER NAME WHAT STEPS FILES PRODUCTS COMMAND…: begins step NUMBER, as once would do it.
 begin_beside() {
-    set -m # in a process group of its own, to end all of it
     # shellcheck disable=SC2030,SC2031 # of the steps that come before it in the list, not of those that were begun
     (
         count=$(($1 - 1))
         renice -n 19 "$BASHPID" >/dev/null
         once "${@:2}"
     ) >"$2.progress" 2>&1 &
-    background=$!
-    set +m
+    beside=$!
 }
 
 # finish_beside NAME: waits for it, and shows what it said.
@@ -136,18 +129,11 @@ finish_beside() {
     # shellcheck disable=SC2031
     count=$((count + 1))
     watch_log "$work/$1.log"
-    wait "$background" || status=$?
+    wait "$beside" || status=$?
     stop_watching
-    background=
     cat "$1.progress"
     rm "$1.progress"
     [ "$status" -eq 0 ] || exit "$status"
-}
-
-end_background() {
-    if [ -n "$background" ]; then
-        kill -TERM -- "-$background" 2>/dev/null || true
-    fi
 }
 
 # ---- the steps ---------------------------------------------------------------------------------------
@@ -159,7 +145,6 @@ models() {
 }
 
 accuracy() {
-    rm -rf predata_bts1 # of a run that was interrupted
     bash "$root/test/eval_acc_perf.sh" --config "$config" --reference 0.95 --tolerance 0
     rm -r predata_bts1 # 4.8 GB
 }
@@ -190,6 +175,7 @@ full_size() {
     done
 }
 
+end_together
 say "each step's output is in a log, such as $work/dataset.log"
 count=0
 steps=9
@@ -215,9 +201,9 @@ once fullframe "small R(2+1)D-18, the whole frame: infer, compare with three cro
     "fullframe_out fullframe.json" fullframe
 once full_size "full-size R(2+1)D-34: speed with three crops and with the whole frame" full_models "$code" full_size \
     full_size
-once report "write the report" "accuracy full_size" "$code r2plus1d_report.html" report \
+once report "write the report" "accuracy full_size" "$code r2plus1d_report.*" report \
     python "$root/r2plus1d_report.py" --config "$config" --reference 0.95 --tolerance 0 \
-    --classes data/ucf101/annotations/classInd.txt \
+    --classes data/ucf101/annotations/classInd.txt --dataset "12 made motions" \
     --extra "R(2+1)D-34, three crops, random weights=full_size/three_crops" \
     --extra "R(2+1)D-34, whole frame, random weights=full_size/whole_frame"
 
