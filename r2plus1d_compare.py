@@ -14,8 +14,8 @@ appears, and what the difference looks like: crops in another order, BGR for RGB
 
 --runs compares the accuracy of two runs on the same videos; two --models with two files of --config are compared each
 with its own config. The report has both accuracies, the videos with different answers and the p-value of McNemar's
-test. The exit status is 1 where top-1 falls by more than --max_drop, or where the videos prove nothing: the rules are in
-r2plus1d_pairs.py.
+test. The exit status is 1 where top-1 falls by more than --max_drop, or where the videos prove nothing; the rules are
+in r2plus1d_pairs.py.
 """
 # isort: off
 import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
