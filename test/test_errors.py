@@ -499,6 +499,20 @@ def test_a_summary_that_is_none_never_passes(evaluated, summary):
     assert 'verdict' not in done.stdout
 
 
+@pytest.mark.parametrize('classes_with_videos', [3, 20])
+@pytest.mark.parametrize('average_clips', ['score', 'prob'])
+def test_the_verdict_computes_what_mmaction2_does(classes_with_videos, average_clips):
+    """Where predicted classes have no video, too, as with a part of the test list."""
+    from r2plus1d_metrics import accuracy, recompute_accuracy
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes_with_videos, 60)
+    scores = rng.standard_normal((60, 3, 20)).astype(np.float32)
+    scores[np.arange(60), :, labels] += 1
+    expected = accuracy(scores, labels.tolist(), average_clips)
+    found = recompute_accuracy(scores, labels.tolist(), average_clips)
+    assert 0.2 < found['top1_acc'] < 0.9 and found == {key: pytest.approx(expected[key]) for key in found}
+
+
 def test_what_a_low_accuracy_looks_like():
     """On made predictions of 10 classes with 30 videos each."""
     from r2plus1d_metrics import explain_low_accuracy
