@@ -422,6 +422,23 @@ def test_arguments_of_the_shell_tests(small, tmp_path):
 
 
 OF_OUTPUTS = {'top5_acc': 0.5, 'mean_class_accuracy': 0.5}  # where three of six videos are wrong
+@pytest.mark.parametrize('option, value, status', [
+    ('--reference', 'abc', 2), ('--reference', '-inf', 2), ('--reference', 'nan', 2), ('--tolerance', 'inf', 2),
+    ('--tolerance', '-0.1', 2), ('--average_clips', 'mean', 2), ('--device', '0;1', 2), ('--batch_sizes', '-1', 2),
+    ('--work_dir', 'file', 1), ('--work_dir', 'file/folder', 1), ('--work_dir', '/proc/folder', 1),
+])
+def test_an_evaluation_refuses_arguments_before_it_works(small, dataset, tmp_path, option, value, status):
+    """A reference that is no number was noticed after hours of inference."""
+    (tmp_path / 'file').touch()
+    shutil.copy(small.sim, tmp_path)
+    options = {'--work_dir': '.', option: value}
+    done = shell('eval_acc_perf.sh', '--config', small.config, *(f'{name}={text}' for name, text in options.items()),
+                 cwd=tmp_path)
+    fails(done, status)
+    assert value in done.stderr and (status == 2 or done.stderr.endswith('fail!\n'))
+    assert sorted(os.listdir(tmp_path)) == ['file', small.sim.name]
+
+
 GOOD = {'top1_acc': 1.0, 'top5_acc': 1.0, 'mean_class_accuracy': 1.0, 'num_videos': 6, 'num_expected': 6,
         'average_clips': 'score'}
 # what is changed in the result of the second batch size, and how many of its outputs are wrong or missing:
@@ -577,6 +594,12 @@ def test_outputs_that_were_changed_are_noticed(result, change):
     (result / 'run_summary.json').write_text(json.dumps(summary))
     done = call('r2plus1d_postprocess', f'--result_path={result}', check=False)
     fails(done, 1, paths[0 if change == 'a swap' else 1].name, 'was changed since the inference')
+
+
+@pytest.mark.parametrize('crops', [1, 2, 6])
+def test_another_number_of_crops_is_refused(result, crops):
+    """The first crop was taken for the video."""
+    fails(call('r2plus1d_postprocess', f'--result_path={result}', f'--crops={crops}', check=False), 1)
 
 
 def test_outputs_without_digests_are_taken_and_that_is_said(result):
