@@ -219,7 +219,8 @@ def render(values, language):
         with open(f'{PARTS}.{kind}', encoding='utf-8') as f:
             parts[kind] = Markup(f.read())
     template = environment.get_template(os.path.basename(PARTS) + '.html')
-    return template.render(values, language=language, data=data_of_page(values), **parts).lstrip().encode()
+    page = template.render(values, language=language, data=data_of_page(values), **parts).lstrip()
+    return page.encode('utf-8', 'replace')  # a path may have bytes that are no text
 
 
 def write_page(path, page):

@@ -96,10 +96,7 @@ once() {
     watch_log "$work/$1.log"
     # Not COMMAND || …: bash would go on after a failed command of a function there, whatever set -e says.
     set +e
-    (
-        set -e
-        "${@:6}"
-    ) >"$1.log" 2>&1
+    run until_failure "${@:6}" >"$1.log" 2>&1
     status=$?
     set -e
     stop_watching
@@ -114,7 +111,6 @@ once() {
 # ---- the steps ---------------------------------------------------------------------------------------
 
 accuracy() {
-    rm -rf predata_bts1 # of a run that was interrupted
     bash "$root/test/eval_acc_perf.sh" --config "$config" --reference 0.95 --tolerance 0
     rm -r predata_bts1 # 4.8 GB
 }
@@ -130,6 +126,7 @@ full_size() {
     done
 }
 
+end_together
 say "each step's output is in a log, such as $work/dataset.log"
 count=0
 environment=$(describe_environment | sha256sum)
