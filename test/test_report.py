@@ -46,6 +46,7 @@ class Run:
     """What test/eval_acc_perf.sh leaves: scores of videos x 3 x outputs, batch sizes 1 and 16."""
 
     extension = 'txt'  # of the outputs
+    batch_sizes = (1, 16)
 
     def __init__(self, folder, names, labels, scores, average_clips='score'):
         self.folder, self.names, self.labels, self.scores = folder, names, np.array(labels), scores.astype(np.float32)
@@ -66,7 +67,7 @@ class Run:
                              mean_class_accuracy=float(np.mean(classes)), num_videos=len(labels),
                              average_clips=average_clips)
         rng = np.random.default_rng(0)
-        for bs in (1, 16):
+        for bs in self.batch_sizes:
             (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))
             out = folder / f'predata_bts1_bs{bs}_out' / '2026_03_04-05_06_07'
             out.mkdir(parents=True)
