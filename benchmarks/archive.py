@@ -124,7 +124,7 @@ def predict(folder, model, config, classes, videos, way, stages):
         with open(os.path.join(folder, 'log')) as f:
             raise InputError(f'{" ".join(command)}: {f.read().strip().splitlines()[-1]}')
     (start, first), (end, last) = marks[0], marks[-1]
-    return {'start': start, 'rate': (last - first) / (end - start), 'stages': seen}
+    return {'start': start, 'rate': (last - first) / max(end - start, 1e-9), 'stages': seen}
 
 
 def count_rows(path):
