@@ -15,7 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from r2plus1d_bins import INFO, bin_name, check_digest, check_values, input_size, list_inputs, read_info, read_input
+from r2plus1d_bins import (
+    INFO,
+    bin_name,
+    check_digest,
+    check_one_origin,
+    check_values,
+    input_size,
+    list_inputs,
+    read_info,
+    read_input,
+)
 from r2plus1d_files import InputError
 
 
@@ -28,6 +38,7 @@ class Files:
     def __init__(self, spec, batch_size, engine, allow_damaged=False):
         self.allow_damaged = allow_damaged
         files = list_inputs(spec)
+        check_one_origin(files)
         self.info = info = read_info(os.path.dirname(files[0]))
         self.num_videos = None
         if info:

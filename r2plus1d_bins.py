@@ -17,7 +17,15 @@ import re
 
 import numpy as np
 
-from r2plus1d_files import InputError, check_regular_file, is_count, one_line, read_json, write_json
+from r2plus1d_files import (
+    InputError,
+    check_regular_file,
+    file_digest,
+    is_count,
+    one_line,
+    read_json,
+    write_json,
+)
 from r2plus1d_interruptions import naming
 
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
@@ -220,6 +228,21 @@ def list_inputs(spec):
             raise InputError(f'{path}: no such file or folder')
         check_regular_file(path)
     return files
+
+
+def check_one_origin(files):
+    """Raise InputError where the FILES lie in several folders with different info.json, or with and without one.
+
+    The numbers of their videos are those of different lists then, and one info.json says nothing of the other files.
+    """
+    digests = {}
+    for path in files:
+        info = os.path.join(os.path.dirname(path), INFO)
+        if info not in digests:
+            digests[info] = file_digest(info) if os.path.isfile(info) else None
+        if digests[info] != next(iter(digests.values())):
+            raise InputError(f'{path}: is not of the same run of r2plus1d_preprocess.py as {files[0]}: the {INFO} of '
+                             'their folders differ; give the files of one run')
 
 
 LARGEST_VALUE = 1e6  # of a sample: pixels go to 255, normalized ones to about 3

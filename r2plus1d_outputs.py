@@ -11,6 +11,7 @@ each batch took, and the throughput. With several devices these are <output>/<na
 """
 import contextlib
 import glob
+import hashlib
 import io
 import os
 import re
@@ -20,6 +21,7 @@ import time
 import numpy as np
 
 from r2plus1d_bins import INFO, list_inputs, read_bin_name, read_info
+from r2plus1d_environment import describe_environment
 from r2plus1d_files import (
     InputError,
     file_digest,
@@ -56,7 +58,7 @@ def output_name(input_path, index, extension):
 def save_output(path, array):
     """Save an array by the ending of the name: .npy, .bin (its bytes) or .txt (six decimals, a line a row).
 
-    An OSError names the file.
+    Returns the SHA-256 of the file. An OSError names the file.
     """
     if path.endswith('.npy'):
         npy = io.BytesIO()
@@ -69,6 +71,7 @@ def save_output(path, array):
         data = ''.join(''.join('%f ' % value for value in row) + '\n' for row in rows).encode()
     with naming(path), open(path, 'wb', buffering=0) as f:
         write_all(f, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_output(path, crops, num_classes):
@@ -136,6 +139,7 @@ class OutputWriter:
         self.lock = contextlib.ExitStack()
         self.extension = outfmt.lower()
         self.filesinfo = {}
+        self.digests = {}  # SHA-256 of each output, by its file name
         self.stopped = False  # set by whoever wants the threads that add outputs to end
 
     def __enter__(self):
@@ -186,7 +190,7 @@ class OutputWriter:
                 if name is None:
                     continue
                 file_name = output_name(name, index, self.extension)
-                save_output(os.path.join(self.part, file_name), rows)
+                self.digests[file_name] = save_output(os.path.join(self.part, file_name), rows)
                 info = self.filesinfo.setdefault(str(first_id + j), {'infiles': [name], 'outfiles': []})
                 info['outfiles'].append(os.path.join(self.folder, file_name))
 
@@ -201,7 +205,7 @@ class OutputWriter:
         summary_path = self.folder + SUMMARY_ENDING
         new_summary = self.folder + NEW_SUMMARY_ENDING
         try:
-            write_json(new_summary, dict(filesinfo=filesinfo, **summary))
+            write_json(new_summary, dict(filesinfo=filesinfo, **summary, outputs_sha256=self.digests))
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(summary_path)
             replace_folder(self.part, self.folder)
@@ -239,10 +243,10 @@ def latency_statistics(times):
 def make_summary(times, batch_size, engine, num_videos, provenance):
     """The summary of a run, without the filesinfo that OutputWriter adds.
 
-    ais_bench's keys, and five more (six for several devices). TIMES: {name of a device: ms of each of its batches};
-    in npu_compute_time_list they stand one device after the other. ENGINE: a dict of name, version, precision and cpu,
-    see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says so. PROVENANCE:
-    what note_provenance() gave. The throughput, in samples/s, is the sum over the devices.
+    ais_bench's keys, and six more (seven for several devices). TIMES: {name of a device: ms of each of its batches};
+    in npu_compute_time_list they stand one device after the other. ENGINE: a dict of name, version, precision,
+    cpu and threads, see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says
+    so. PROVENANCE: what note_provenance() gave. The throughput, in samples/s, is the sum over the devices.
     """
     all_times = [ms for device in times.values() for ms in device]
     summary = {
@@ -256,6 +260,7 @@ def make_summary(times, batch_size, engine, num_videos, provenance):
         'engine': engine,
         'batchsize': batch_size,
         'num_videos': num_videos,
+        'environment': describe_environment(),
         **provenance,
     }
     if len(times) > 1:
@@ -285,6 +290,9 @@ def check_provenance(summaries):
         summary = read_json(path)
         check_bins(path, summary, infos)
         check_model(path, summary)
+        if not isinstance(summary.get('outputs_sha256'), dict):
+            log(f'{path}: not checked: whether the outputs were changed since the inference; it notes no digests of '
+                'them')
 
 
 def check_bins(path, summary, info):
@@ -382,6 +390,7 @@ def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
     samples = samples_of_a_file(summaries, files)
     scores = []
     labels = []
+    digests = read_output_digests(summaries)
     for _, file_labels, bin_path, output in sorted(files):
         file_scores = read_output(output, crops, num_classes)
         if len(file_scores) != samples:
@@ -392,9 +401,23 @@ def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
                              f'and the model has {file_scores.shape[2]} classes')
         if scores and file_scores.shape[1:] != scores[0].shape[1:]:
             raise InputError(f'{output}: {file_scores.shape[2]} scores in a row, others have {scores[0].shape[2]}')
+        if digests and digests.get(os.path.abspath(output)) != file_digest(output):
+            raise InputError(f'{output}: was changed since the inference: the summary notes another digest; '
+                             'run the inference again')
         scores.append(file_scores[:len(file_labels)])  # what follows is of samples that fill up the last file
         labels += file_labels
     return np.concatenate(scores), labels
+
+
+def read_output_digests(summaries):
+    """{path of an output: its SHA-256} by the summaries of a run; {} where they note none, as those of ais_bench."""
+    digests = {}
+    for path in summaries:
+        noted = read_json(path).get('outputs_sha256')
+        if isinstance(noted, dict):
+            folder = os.path.abspath(path[:-len(SUMMARY_ENDING)])
+            digests.update({os.path.join(folder, name): digest for name, digest in noted.items()})
+    return digests
 
 
 def check_complete(summary, files, num_videos, allow_missing):

@@ -13,6 +13,7 @@ in <output_path>.part until all are.
 """
 import contextlib
 import functools
+import logging
 import os
 import re
 import shutil
@@ -43,6 +44,8 @@ from r2plus1d_folders import OLD_ENDING, PART_ENDING, locked, remove_folder, rem
 
 # PyTorch warns of more workers than cores. Those of this script wait for the disk, so two a core are faster than one.
 warnings.filterwarnings('ignore', message='This DataLoader will create')
+# When a worker ends while PyTorch imports its profiler, that logs a traceback before the error comes here.
+logging.getLogger('torch.autograd.profiler').setLevel(logging.ERROR)
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems
 NAME_WITHOUT_LABELS = 30  # characters, for "bin<first>-<last>" of any data set, and the ending

@@ -14,7 +14,8 @@ import re
 import numpy as np
 
 from r2plus1d_files import InputError, is_count, is_fraction, one_line, read_json
-from r2plus1d_outputs import find_summaries, latency_statistics, option_of
+from r2plus1d_metrics import average_crops, recompute_accuracy
+from r2plus1d_outputs import find_summaries, latency_statistics, option_of, read_run
 
 Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 devices model engine cpu '
                                      'args')
@@ -122,6 +123,7 @@ def describe_engine(summary):
 # ---- the files of test/eval_acc_perf.sh ------------------------------------------------------------
 
 BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d*(\s+[1-9]\d*)*\s*')
+NUM_CLASSES = 400  # of outputs in .bin files, which have no shape; test/eval_acc_perf.sh asks for text
 ACCURACY_KEYS = ('top1_acc', 'top5_acc', 'mean_class_accuracy', 'num_videos', 'average_clips')
 
 
@@ -158,6 +160,21 @@ def read_result(work_dir, batch_size):
     summaries = find_summaries(outputs_folder(work_dir, batch_size))
     check_result(path, accuracy)
     return accuracy, summaries
+
+
+def check_against_outputs(path, accuracy, summaries, crops):
+    """(labels, an int array; average scores, videos x classes) of the outputs of a run.
+
+    Raises InputError where they do not give the figures of ACCURACY, the content of the file PATH.
+    """
+    num_expected = accuracy.get('num_expected', accuracy['num_videos'])
+    scores, labels = read_run(summaries, crops, NUM_CLASSES, num_expected, allow_missing=True)
+    found = dict(recompute_accuracy(scores, labels, accuracy['average_clips']), num_videos=len(labels))
+    for key, value in found.items():
+        if abs(value - accuracy[key]) > 1e-6:
+            raise InputError(f'{path}: {key} is {accuracy[key]:.6g}, and the outputs of {summaries[0]} give '
+                             f'{value:.6g}; run r2plus1d_postprocess.py, or test/eval_acc_perf.sh, again')
+    return np.array(labels), average_crops(scores, accuracy['average_clips'])
 
 
 def check_result(path, accuracy):

@@ -78,7 +78,7 @@ fingerprint() {
 logged() {
     local log=$work/$1.log status=0
     watch_log "$log"
-    "${@:2}" >"$log" 2>&1 || status=$?
+    run "${@:2}" >"$log" 2>&1 || status=$?
     stop_watching
     if [ "$status" -ne 0 ]; then
         tail -n 30 "$log" >&2
@@ -245,6 +245,7 @@ main() {
         return
     fi
     rm -f "$stamp"
+    end_together
     trap 'stop_watching; wait; rm -rf "$work"' EXIT
     rm -rf .setup.*
     mkdir "$work"

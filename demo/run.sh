@@ -96,10 +96,7 @@ once() {
     watch_log "$work/$1.log"
     # Not COMMAND || …: bash would go on after a failed command of a function there, whatever set -e says.
     set +e
-    (
-        set -e
-        "${@:6}"
-    ) >"$1.log" 2>&1
+    run until_failure "${@:6}" >"$1.log" 2>&1
     status=$?
     set -e
     stop_watching
@@ -114,7 +111,6 @@ once() {
 # ---- the steps ---------------------------------------------------------------------------------------
 
 accuracy() {
-    rm -rf predata_bts1 # of a run that was interrupted
     bash "$root/test/eval_acc_perf.sh" --config "$config" --reference 0.95 --tolerance 0
     rm -r predata_bts1 # 4.8 GB
 }
@@ -130,6 +126,7 @@ full_size() {
     done
 }
 
+end_together
 say "each step's output is in a log, such as $work/dataset.log"
 count=0
 environment=$(describe_environment | sha256sum)
@@ -149,9 +146,10 @@ once accuracy "small R(2+1)D-18: preprocess, infer at batch sizes 1 and 16, judg
     "result_bs1.json result_bs16.json predata_bts1_bs1_out predata_bts1_bs16_out" accuracy
 once full_size "full-size R(2+1)D-34, random weights: ONNX, speed at batch sizes 1 and 4" "" \
     "$code demo/random_weights.py" full_size full_size
-once report "write the report" "accuracy full_size" "$code r2plus1d_report.html" report \
+once report "write the report" "accuracy full_size" "$code r2plus1d_report.*" report \
     python "$root/r2plus1d_report.py" --config "$config" --reference 0.95 --tolerance 0 \
-    --classes data/ucf101/annotations/classInd.txt --extra "R(2+1)D-34, random weights=full_size/performance"
+    --classes data/ucf101/annotations/classInd.txt --dataset "12 made motions" \
+    --extra "R(2+1)D-34, random weights=full_size/performance"
 
 echo
 echo "The small R(2+1)D-18, trained on videos like these (demo/train.sh). The columns 310, 310P and T4 are of the full-size"

@@ -30,6 +30,7 @@ say_result() {
     fi
 }
 trap 'say_result $?' EXIT
+end_together
 
 step "convert" bash "$root/test/pth2om.sh" --config "$config" --checkpoint "$checkpoint" --batch_sizes "$batch_sizes" \
     --shape "$shape" --work_dir "$work_dir" --compare_videos 0
@@ -43,7 +44,7 @@ for bs in $batch_sizes; do
     fi
 done
 say "compare with PyTorch on $videos test videos"
-python "$root/r2plus1d_compare.py" --config "$config" --checkpoint "$checkpoint" --models "${models[@]}" \
+run python "$root/r2plus1d_compare.py" --config "$config" --checkpoint "$checkpoint" --models "${models[@]}" \
     --videos "$videos" --device "$device" >"$work_dir/compare.json" || fail "failed: comparison with PyTorch"
 for bs in $batch_sizes; do
     om=$work_dir/r2plus1d_bs$bs.om

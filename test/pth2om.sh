@@ -100,16 +100,8 @@ check_cann() {
 
 # ---- steps -------------------------------------------------------------------------------------------
 
-# Takes $work_dir for this run alone, and makes $scratch in it. The lock is held by all processes of this run: it goes
-# when the last one has ended, even if this one is killed.
-take_work_dir() {
-    local status=0
-    need_folder --work_dir "$work_dir"
-    exec 9<"$work_dir"
-    if command -v flock >/dev/null; then
-        flock -n 9 || status=$?
-        [ "$status" -ne 1 ] || fail "--work_dir $work_dir: another pth2om.sh works there"
-    fi
+# Makes $scratch in $work_dir.
+make_scratch() {
     rm -rf "$work_dir"/.conversion-* # of a run that was killed
     scratch=$(realpath "$(mktemp -d "$work_dir/.conversion-XXXXXX")")
     trap 'rm -rf "$scratch"' EXIT
@@ -182,7 +174,7 @@ check_models() {
         fi
     fi
     say "compare with PyTorch on $compare_videos test videos"
-    python "$root/r2plus1d_compare.py" --config "$config" --checkpoint "$checkpoint" --models "${exported[@]}" "$@" \
+    run python "$root/r2plus1d_compare.py" --config "$config" --checkpoint "$checkpoint" --models "${exported[@]}" "$@" \
         --videos "$compare_videos" --skip_without_data >"$scratch/compare.json" ||
         fail "failed: the models are too far from the checkpoint, see above"
     if [ -s "$scratch/compare.json" ]; then
@@ -193,7 +185,10 @@ check_models() {
 # ---- the script --------------------------------------------------------------------------------------
 
 check_arguments
+need_folder --work_dir "$work_dir"
 take_work_dir
+make_scratch
+end_together
 check_cann
 set_oms_aside
 exported=()

@@ -28,6 +28,19 @@ def demo(tmp_path_factory):
 # ---- the trained model -----------------------------------------------------------------------------
 
 
+def test_an_interrupted_evaluation_goes_on(tmp_path):
+    """The demo's step leaves the bins that are done to eval_acc_perf.sh, and deletes them after it."""
+    text = (ROOT / 'demo/run.sh').read_text()
+    step = text[text.index('accuracy() {'):]
+    step = step[:step.index('\n}\n') + 3]
+    (tmp_path / 'test').mkdir()
+    (tmp_path / 'test/eval_acc_perf.sh').write_text('test -f predata_bts1/done')
+    (tmp_path / 'predata_bts1').mkdir()
+    (tmp_path / 'predata_bts1/done').touch()
+    run('bash', '-c', f'set -euo pipefail; root={tmp_path}; config=c; {step}accuracy', cwd=tmp_path)
+    assert not (tmp_path / 'predata_bts1').exists()
+
+
 def test_accuracy_of_the_demo(demo):
     results = [json.loads((demo / f'result_bs{bs}.json').read_text()) for bs in (1, 16)]
     assert results[0] == results[1] and results[0]['num_videos'] >= 200

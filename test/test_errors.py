@@ -421,9 +421,11 @@ def test_arguments_of_the_shell_tests(small, tmp_path):
     assert done.returncode == 1 and done.stderr.endswith('fail!\n')
 
 
+OF_OUTPUTS = {'top5_acc': 0.5, 'mean_class_accuracy': 0.5}  # where three of six videos are wrong
 GOOD = {'top1_acc': 1.0, 'top5_acc': 1.0, 'mean_class_accuracy': 1.0, 'num_videos': 6, 'num_expected': 6,
         'average_clips': 'score'}
-# what is changed in the result of the second batch size: (words of the message or verdict, exit status)
+# what is changed in the result of the second batch size, and how many of its outputs are wrong or missing:
+# (words of the message or verdict, exit status)
 RESULTS = [
     ({}, 'reaches', 0),
     *(({'top1_acc': value}, 'result_bs2.json: top1_acc', 1)
@@ -432,10 +434,14 @@ RESULTS = [
     ({'mean_class_accuracy': 'x'}, 'result_bs2.json: mean_class_accuracy', 1),
     *(({'num_videos': value}, 'result_bs2.json: num_videos', 1) for value in (0, -1, 'x', True, 1.5, None)),
     ({'average_clips': 'x'}, 'result_bs2.json: average_clips', 1),
-    ({'num_videos': 5}, 'has 5 of 6 videos', 1),
-    ({'top1_acc': 0.5}, 'is below', 1),
+    # other figures than those of the outputs
+    *(({key: value}, f'result_bs2.json: {key} is', 1) for key, value in (
+        ('top1_acc', 0.9), ('top5_acc', 0.5), ('mean_class_accuracy', 0.9), ('num_videos', 5))),
+    (dict(OF_OUTPUTS, wrong=3, top1_acc=0.5), 'is below', 1),
+    ({'wrong': 3}, 'result_bs2.json: top1_acc is 1, and the outputs of', 1),
+    ({'missing': 1, 'num_videos': 5}, 'has 5 of 6 videos', 1),
 ]
-SUMMARY = {'filesinfo': {'0': {'infiles': ['bin0-0_0.bin'], 'outfiles': ['bin0-0_0_0.txt']}}, 'args': ['ais_bench'],
+SUMMARY = {'args': ['ais_bench'],
            'NPU_compute_time': {'mean': 2.0}, 'throughput': 1000.0, 'npu_compute_time_list': [1.0, 3.0]}
 # what is changed in the summary of the second batch size
 SUMMARIES = [
@@ -450,13 +456,26 @@ SUMMARIES = [
 @pytest.fixture
 def evaluated(tmp_path):
     """Runs parse.py on made results of two batch sizes, of which the second one's can be changed."""
+    def write_outputs(folder, wrong=0, missing=0):
+        """Six videos of label 0; the filesinfo of them."""
+        filesinfo = {}
+        (folder / 'run').mkdir(parents=True, exist_ok=True)
+        for i in range(6 - missing):
+            scores = np.zeros(400)
+            scores[0] = -1 if i < wrong else 1
+            (folder / f'run/bin{i}-{i}_0_0.txt').write_text((' '.join(f'{s:.6f}' for s in scores) + ' \n') * 3)
+            filesinfo[str(i)] = {'infiles': [f'bin{i}-{i}_0.bin'], 'outfiles': [f'bin{i}-{i}_0_0.txt']}
+        return filesinfo
+
     def parse(*options, result=None, summary=None):
         for batch_size in (1, 2):
+            changes = dict(result or {}) if batch_size == 2 else {}
             out = tmp_path / f'predata_bts1_bs{batch_size}_out'
-            out.mkdir(exist_ok=True)
-            changed = dict(GOOD, **(result or {})) if batch_size == 2 else GOOD
-            (tmp_path / f'result_bs{batch_size}.json').write_text(json.dumps(changed))
-            changed = dict(SUMMARY, **(summary or {})) if batch_size == 2 else SUMMARY
+            filesinfo = write_outputs(out, changes.pop('wrong', 0), changes.pop('missing', 0))
+            (tmp_path / f'result_bs{batch_size}.json').write_text(json.dumps(dict(GOOD, **changes)))
+            changed = dict(SUMMARY, filesinfo=filesinfo)
+            if batch_size == 2:
+                changed.update(summary or {})
             (out / 'run_summary.json').write_text(json.dumps(changed))
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(str(ROOT / 'test'))
@@ -524,11 +543,59 @@ OUTPUTS = {
 }
 
 
+@pytest.mark.parametrize('change', ['a digit', 'another digest', 'no digest of one', 'a swap'])
+def test_outputs_that_were_changed_are_noticed(result, change):
+    """Our own summaries note a digest of each output, so that one digit of a text is not changed without a word."""
+    paths = sorted((result / 'run').glob('*.txt'))
+    summary = json.loads((result / 'run_summary.json').read_text())
+    if change == 'a digit':
+        text = paths[1].read_text()
+        paths[1].write_text(text[:-3] + ('1' if text[-3] == '0' else '0') + text[-2:])
+    elif change == 'a swap':
+        contents = [path.read_bytes() for path in paths[:2]]
+        paths[0].write_bytes(contents[1])
+        paths[1].write_bytes(contents[0])
+    elif change == 'another digest':
+        summary['outputs_sha256'][paths[1].name] = '0' * 64
+    else:
+        del summary['outputs_sha256'][paths[1].name]
+    (result / 'run_summary.json').write_text(json.dumps(summary))
+    done = call('r2plus1d_postprocess', f'--result_path={result}', check=False)
+    fails(done, 1, paths[0 if change == 'a swap' else 1].name, 'was changed since the inference')
+
+
+def test_outputs_without_digests_are_taken_and_that_is_said(result):
+    """As ais_bench leaves them."""
+    with_digests = call('r2plus1d_postprocess', f'--result_path={result}')
+    assert 'not checked' not in with_digests.stderr
+    summary = json.loads((result / 'run_summary.json').read_text())
+    del summary['outputs_sha256']
+    (result / 'run_summary.json').write_text(json.dumps(summary))
+    done = call('r2plus1d_postprocess', f'--result_path={result}')
+    assert done.stdout == with_digests.stdout
+    assert done.stderr.count('not checked') == 1 and 'whether the outputs were changed' in done.stderr
+
+
+@pytest.mark.parametrize('average_clips', ['score', 'prob'])
+def test_the_verdict_computes_as_mmaction2(average_clips):
+    """On random scores, with many equal ones."""
+    from r2plus1d_metrics import accuracy, recompute_accuracy
+    random = np.random.default_rng(0)
+    scores = random.integers(0, 3, (300, 3, 12)).astype(np.float32)
+    labels = random.integers(0, 12, 300).tolist()
+    expected = accuracy(scores, labels, average_clips)
+    assert recompute_accuracy(scores, labels, average_clips) == pytest.approx(
+        {key: expected[key] for key in ('top1_acc', 'top5_acc', 'mean_class_accuracy')}, abs=1e-12)
+
+
 @pytest.mark.parametrize('damage', OUTPUTS)
 def test_outputs_that_are_not_whole_are_refused(result, damage):
     change, words = OUTPUTS[damage]
     output = sorted((result / 'run').glob('*.txt'))[0]
     change(output)
+    summary = json.loads((result / 'run_summary.json').read_text())
+    del summary['outputs_sha256']  # as beside outputs of ais_bench
+    (result / 'run_summary.json').write_text(json.dumps(summary))
     done = call('r2plus1d_postprocess', f'--result_path={result}', check=False)
     fails(done, 1, words)
     assert output.name in done.stderr or 'another width' in damage

@@ -7,7 +7,8 @@ with AVX-512 BF16. mixed_precision.py must be on PYTHONPATH.
 """
 _base_ = ['./r2plus1d_r34_made.py']
 custom_imports = dict(imports=['mixed_precision'], allow_failed_imports=False)
-model = dict(type='MixedPrecisionRecognizer3D')
+model = dict(
+    type='MixedPrecisionRecognizer3D', backbone=dict(zero_init_residual=True))
 
 # ---- data --------------------------------------------------------------------
 # Seen in a mirror, these classes are one another: MoveLeft and MoveRight,
@@ -35,8 +36,8 @@ data = dict(
     train=dict(pipeline=train_pipeline))
 
 # ---- training ------------------------------------------------------------------
-optimizer = dict(_delete_=True, type='AdamW', lr=0.0005, weight_decay=0.02)
+optimizer = dict(_delete_=True, type='AdamW', lr=0.0005, weight_decay=0.02, fused=True)
 lr_config = dict(by_epoch=False, warmup='linear', warmup_iters=30)
 checkpoint_config = dict(interval=1, max_keep_ckpts=1)
-log_config = dict(interval=10)
+log_config = dict(interval=5)
 work_dir = './work_dirs/r2plus1d_r34_made'

@@ -27,7 +27,8 @@ tools=$root/mmaction2/tools
 config=$root/benchmarks/full_size/r2plus1d_r34_made_train.py
 export PYTHONPATH=$root/benchmarks/full_size
 OMP_NUM_THREADS=$(nproc)
-export OMP_NUM_THREADS
+# Threads that wait for one another must not keep others from working.
+export OMP_NUM_THREADS OMP_WAIT_POLICY=passive
 cd "$work"
 
 make_data() {
