@@ -22,6 +22,7 @@ GUIDE_RATES = {
 GUIDE_ACCURACY = {'310': (0.8892, 0.9741), '310P': (0.8923, 0.9745)}  # top-1, top-5 on UCF-101, test split 1
 REFERENCE_TOP1 = GUIDE_ACCURACY['310'][0]
 GUIDE_CLASSES = 101  # of UCF-101
+GUIDE_VIEWS = 3
 GUIDE_VIDEOS = 3783  # of test split 1; the other two splits have 3,734 and 3,696
 
 
