@@ -17,7 +17,7 @@ import tarfile
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_report import Run, make_run
+from made_runs import Run, make_run
 
 SECONDS = 50
 
