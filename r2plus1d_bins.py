@@ -17,7 +17,15 @@ import re
 
 import numpy as np
 
-from r2plus1d_files import InputError, check_regular_file, is_count, one_line, read_json, write_json
+from r2plus1d_files import (
+    InputError,
+    check_regular_file,
+    file_digest,
+    is_count,
+    one_line,
+    read_json,
+    write_json,
+)
 from r2plus1d_interruptions import naming
 
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
@@ -149,9 +157,17 @@ def read_info(folder):
             raise InputError(f'{path}: {key} is {found}, expected a whole number of 1 or more; {remedy}')
     if info.get('dtype', 'float32') not in ('float32', 'uint8'):
         raise InputError(f'{path}: dtype is {one_line(info["dtype"], 50)}, expected float32 or uint8; {remedy}')
+    if 'shape' in info and not is_shape(info['shape']):
+        found = one_line(info['shape'], 50)
+        raise InputError(f'{path}: shape is {found}, expected whole numbers of 1 or more; {remedy}')
     if 'bins' in info:
         check_noted_bins(path, info, remedy)
     return info
+
+
+def is_shape(value):
+    """Whether a value from a JSON file is the shape of a sample: views, and what one of them is."""
+    return isinstance(value, list) and bool(value) and all(map(is_count, value))
 
 
 def check_noted_bins(path, info, remedy):
@@ -220,6 +236,21 @@ def list_inputs(spec):
             raise InputError(f'{path}: no such file or folder')
         check_regular_file(path)
     return files
+
+
+def check_one_origin(files):
+    """Raise InputError where the FILES lie in several folders with different info.json, or with and without one.
+
+    The numbers of their videos are those of different lists then, and one info.json says nothing of the other files.
+    """
+    digests = {}
+    for path in files:
+        info = os.path.join(os.path.dirname(path), INFO)
+        if info not in digests:
+            digests[info] = file_digest(info) if os.path.isfile(info) else None
+        if digests[info] != next(iter(digests.values())):
+            raise InputError(f'{path}: is not of the same run of r2plus1d_preprocess.py as {files[0]}: the {INFO} of '
+                             'their folders differ; give the files of one run')
 
 
 LARGEST_VALUE = 1e6  # of a sample: pixels go to 255, normalized ones to about 3

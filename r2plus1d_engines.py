@@ -138,10 +138,11 @@ class Engine:
     """What all engines have in common.
 
     sample_shape: list of int, the shape of one sample. dtype: numpy dtype of the input. batch_size: int where the model
-    has a fixed one, None where it takes any. name, version, precision: what runs, see describe().
+    has a fixed one, None where it takes any. name, version, precision, threads: what runs, see describe().
     """
 
     batch_size = None
+    threads = None
 
     def __init__(self, model, precision):
         self.model = model
@@ -164,8 +165,12 @@ class Engine:
         raise NotImplementedError
 
     def describe(self):
-        """What runs, for the summary of a run: a dict of name, version, precision and cpu."""
-        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': cpu_name()}
+        """What runs, for the summary of a run: a dict of name, version, precision, cpu and threads.
+
+        threads is None before prepare(), and where the engine does not say how many it uses.
+        """
+        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': cpu_name(),
+                'threads': self.threads}
 
 
 class OpenVINO(Engine):
@@ -209,6 +214,7 @@ class OpenVINO(Engine):
             return
         self.network.reshape([batch_size, *self.sample_shape])
         compiled = self.compile(self.core, self.network, self.precision)
+        self.threads = compiled.get_property('INFERENCE_NUM_THREADS')
         self.outputs = compiled.outputs
         self.request = compiled.create_infer_request()
         self.compiled_for = batch_size

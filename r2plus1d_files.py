@@ -49,8 +49,16 @@ def one_line(error, limit=300):
     return ' '.join(str(error).split())[:limit]
 
 
+def printable(text):
+    """A message with names from outside, as one line that a terminal only shows.
+
+    A name may have a newline, a control character that moves the cursor, or bytes that are not UTF-8.
+    """
+    return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
 def log(text):
-    print(f'[INFO] {text}', file=sys.stderr)
+    print(f'[INFO] {printable(text)}', file=sys.stderr)
 
 
 def script_main(main):
@@ -69,9 +77,9 @@ def script_main(main):
             with signals_raise():
                 main()
         except InputError as e:
-            sys.exit(f'{script}: {e}')
+            sys.exit(printable(f'{script}: {e}'))
         except OSError as e:
-            sys.exit(f'{script}: {describe_os_error(e)}')
+            sys.exit(printable(f'{script}: {describe_os_error(e)}'))
         except Interrupted as e:
             print(f'{script}: {e}', file=sys.stderr)
             sys.exit(128 + e.number)
@@ -148,16 +156,24 @@ def read_json(path, hint='was the step that writes it interrupted?'):
 
 
 def write_json(path, content):
-    """Write a JSON file that appears whole or not at all."""
-    write_whole(path, json.dumps(content).encode())
+    """Write a JSON file that appears whole or not at all. It goes to the disk in parts: one text would fill memory."""
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        json.dump(content, f)
 
 
 def write_whole(path, data):
-    """Write a file of bytes that appears whole or not at all. An OSError names the file."""
+    """Write a file of bytes that appears whole or not at all."""
+    with whole_file(path) as part, open(part, 'wb', buffering=0) as f:
+        write_all(f, data)
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """The path of a file that gets the name PATH at the end, or is removed after an error. An OSError names PATH."""
     part = path + '.part'
     try:
-        with naming(path), open(part, 'wb', buffering=0) as f:
-            write_all(f, data)
+        with naming(path):
+            yield part
         os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -21,6 +21,9 @@ GUIDE_RATES = {
 }
 GUIDE_ACCURACY = {'310': (0.8892, 0.9741), '310P': (0.8923, 0.9745)}  # top-1, top-5 on UCF-101, test split 1
 REFERENCE_TOP1 = GUIDE_ACCURACY['310'][0]
+GUIDE_CLASSES = 101  # of UCF-101
+GUIDE_VIEWS = 3
+GUIDE_VIDEOS = 3783  # of test split 1; the other two splits have 3,734 and 3,696
 
 
 def softmax(scores):
@@ -77,11 +80,13 @@ def recompute_accuracy(scores, labels, average_clips):
     videos = average_crops(scores, average_clips)
     labels = np.array(labels)
     ranked = np.argsort(videos, axis=1)  # of equal scores, this order is mmaction2's
-    right = np.argmax(videos, axis=1) == labels
+    predicted = np.argmax(videos, axis=1)
+    right = predicted == labels
+    classes = np.union1d(labels, predicted)  # one that is predicted and has no video counts as 0, as in mmaction2
     return {
         'top1_acc': float(np.mean(ranked[:, -1] == labels)),
         'top5_acc': float(np.mean((ranked[:, -5:] == labels[:, None]).any(axis=1))),
-        'mean_class_accuracy': float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
+        'mean_class_accuracy': float(np.sum([right[labels == c].mean() for c in np.unique(labels)]) / len(classes)),
     }
 
 
@@ -95,6 +100,29 @@ def judge_accuracy(accuracies, reference, tolerance):
     complete = all(accuracy['num_videos'] == accuracy.get('num_expected', accuracy['num_videos'])
                    for accuracy in accuracies)
     return top1, complete and reference <= 1 and top1 >= reference - tolerance
+
+
+def wilson_interval(right, total, z=1.959964):
+    """(low, high): Wilson's interval for a share of RIGHT among TOTAL, by default of 95% confidence.
+
+    Unlike the usual share +- z * sqrt(...), it stays between 0 and 1 and is not empty where all or none are right
+    (Wilson, JASA 1927). RIGHT may be a sum of fractions.
+    """
+    share = right / total
+    weight = z * z / total
+    centre = (share + weight / 2) / (1 + weight)
+    half = z * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def sign_test(first, second):
+    """The probability that two equally good models differ at least so unevenly: McNemar's exact test, two-sided.
+
+    FIRST and SECOND: how many videos only the one model and only the other has right.
+    """
+    total = first + second
+    tail = sum(math.comb(total, k) for k in range(min(first, second) + 1))
+    return min(1.0, 2 * tail / 2**total)
 
 
 def explain_low_accuracy(labels, predicted, reference):

@@ -14,13 +14,14 @@ import os
 import numpy as np
 
 from r2plus1d_files import InputError
-from r2plus1d_metrics import softmax
+from r2plus1d_metrics import sign_test, softmax, wilson_interval
 from r2plus1d_results import check_against_outputs
 
 # Arrays of all videos: the true and the predicted class of each, and videos x classes.
 Predictions = collections.namedtuple('Predictions', 'labels predicted probabilities')
-# Texts; [(text of a class, probability)] of the five most probable classes; [(number, RGB array)] of a clip.
-Example = collections.namedtuple('Example', 'video true predicted top5 frames')
+# The number of a video, its name, its true and its predicted class, [(class, probability)] of the five most probable
+# classes, the numbers of the frames that the model saw, and these frames as RGB arrays.
+Example = collections.namedtuple('Example', 'index video label predicted top5 frame_numbers frames')
 
 
 def read_predictions(run, crops, clips):
@@ -41,11 +42,13 @@ def read_predictions(run, crops, clips):
     return Predictions(labels, predicted, probabilities)
 
 
-def title_classes(names, num_classes):
-    """The texts that name the classes of a model, numbered from 1 as in the list of classes."""
-    named = [f'{number} {name}' for number, name in enumerate(names, 1)]
-    unnamed = [f'{number}, not in the list of classes' for number in range(len(names) + 1, num_classes + 1)]
-    return named + unnamed
+def list_videos(predictions, clips):
+    """[[name, true class, predicted class, probability of the predicted one]] of all videos."""
+    labels, predicted, probabilities = predictions
+    confidence = probabilities[np.arange(len(labels)), predicted]
+    names = [os.path.basename(name) for name in clips.names]
+    columns = names, labels.tolist(), predicted.tolist(), confidence.round(4).tolist()
+    return [list(row) for row in zip(*columns)]
 
 
 # ---- counts ----------------------------------------------------------------------------------------
@@ -62,57 +65,104 @@ def count_confusions(labels, predicted, num_names):
     return matrix
 
 
-def count_correct(matrix):
-    """[(class, correct videos, all its videos)] of the classes that have videos, the least accurate class first."""
-    totals = matrix.sum(axis=1)
-    counts = [(c, matrix[c, c], totals[c]) for c in np.flatnonzero(totals)]
-    return sorted(counts, key=lambda count: (count[1] / count[2], count[0]))
+def describe_classes(matrix):
+    """A dict for each class that has videos, the least accurate class first: how many are right, and its confusions.
+
+    confusions: [(other class, videos)], the most frequent first.
+    """
+    classes = []
+    for c in np.flatnonzero(matrix.sum(axis=1)).tolist():
+        right = int(matrix[c, c])
+        total = int(matrix[c].sum())
+        others = [(int(j), int(matrix[c, j])) for j in np.flatnonzero(matrix[c]) if j != c]
+        classes.append({
+            'class': c,
+            'right': right,
+            'videos': total,
+            'interval': wilson_interval(right, total),
+            'confusions': sorted(others, key=lambda other: -other[1]),
+        })
+    return sorted(classes, key=lambda row: (row['right'] / row['videos'], row['class']))
 
 
-def most_confused(matrix, limit):
-    """The LIMIT most frequent confusions: [(true class, predicted class, how often, all videos of the true class)].
+def confused_pairs(matrix):
+    """[(true class, predicted class, how often, all videos of the true class)], the most frequent pair first.
 
     A predicted class without a name is that of the last column.
     """
     totals = matrix.sum(axis=1)
-    confusions = [(i, j, matrix[i, j], totals[i]) for i, j in zip(*np.nonzero(matrix)) if i != j]
-    confusions.sort(key=lambda confusion: (-confusion[2], confusion[0], confusion[1]))
-    return confusions[:limit]
+    pairs = []
+    for i, j in np.argwhere(matrix).tolist():
+        if i != j:
+            pairs.append((i, j, int(matrix[i, j]), int(totals[i])))
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+# ---- two runs ----------------------------------------------------------------------------------------
+
+
+def compare_predictions(predictions, other):
+    """How two runs differ on the same videos, as a dict. PREDICTIONS and OTHER: the Predictions of each.
+
+    both, first, second, neither: how many videos both runs, only one, or none has right. sign_test: how probable so
+    uneven a difference is between equally good models. classes: [(class, right here, right there, videos)] of the
+    classes that differ, the largest difference first. videos: [(number, class here, class there)] of the videos that
+    only one has right.
+    """
+    labels = predictions.labels
+    here = predictions.predicted == labels
+    there = other.predicted == labels
+    classes = []
+    for c in np.unique(labels).tolist():
+        of_class = labels == c
+        counts = (int(here[of_class].sum()), int(there[of_class].sum()))
+        if counts[0] != counts[1]:
+            classes.append((c, *counts, int(of_class.sum())))
+    differing = np.flatnonzero(here != there)
+    first = int((here & ~there).sum())
+    second = int((there & ~here).sum())
+    return {
+        'both': int((here & there).sum()),
+        'first': first,
+        'second': second,
+        'neither': int((~here & ~there).sum()),
+        'sign_test': sign_test(first, second),
+        'classes': sorted(classes, key=lambda row: (-abs(row[1] - row[2]), row[0])),
+        'videos': [(int(i), int(predictions.predicted[i]), int(other.predicted[i])) for i in differing],
+    }
 
 
 # ---- examples --------------------------------------------------------------------------------------
 
 
 def choose_examples(predictions, count):
-    """The numbers of COUNT videos to show: those wrongly classified with the highest probability, the highest first.
+    """The numbers of videos to show: (wrongly classified ones, rightly classified ones), at most COUNT of each.
 
-    Where no video is wrong, they are those correctly classified with the lowest probability, the lowest first.
+    The wrong ones are those with the highest probability, the highest first. The right ones are those with the lowest
+    probability, the lowest first: the narrowest escapes.
     """
     labels, predicted, probabilities = predictions
     confidence = probabilities[np.arange(len(labels)), predicted]
-    wrong = np.flatnonzero(predicted != labels)
-    if len(wrong):
-        ordered = wrong[np.argsort(-confidence[wrong], kind='stable')]
-    else:
-        ordered = np.argsort(confidence, kind='stable')
-    return ordered[:count].tolist()
+    order = np.argsort(confidence, kind='stable')
+    is_right = (predicted == labels)[order]
+    wrong = order[~is_right][::-1]
+    return wrong[:count].tolist(), order[is_right][:count].tolist()
 
 
-def make_examples(predictions, clips, titles, count):
-    """[Example] of the videos that choose_examples() gives, with the frames that the model saw."""
-    examples = []
-    for i in choose_examples(predictions, count):
-        try:
-            numbers, images = clips[i]
-        except InputError as e:
-            raise InputError(f'{e}; --examples 0 makes the report without frames')
-        probabilities = predictions.probabilities[i]
-        best = np.argsort(-probabilities, kind='stable')[:5]
-        examples.append(Example(
-            video=os.path.basename(clips.names[i]),
-            true=titles[predictions.labels[i]],
-            predicted=titles[predictions.predicted[i]],
-            top5=[(titles[c], probabilities[c]) for c in best],
-            frames=list(zip(numbers, images)),
-        ))
-    return examples
+def make_example(index, predictions, clips):
+    """The Example of one video, with the frames that the model saw."""
+    try:
+        numbers, frames = clips[index]
+    except InputError as e:
+        raise InputError(f'{e}; --examples 0 makes the report without frames')
+    probabilities = predictions.probabilities[index]
+    best = np.argsort(-probabilities, kind='stable')[:5].tolist()
+    return Example(
+        index=index,
+        video=os.path.basename(clips.names[index]),
+        label=int(predictions.labels[index]),
+        predicted=int(predictions.predicted[index]),
+        top5=[(c, float(probabilities[c])) for c in best],
+        frame_numbers=[int(number) for number in numbers],
+        frames=frames,
+    )

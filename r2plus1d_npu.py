@@ -168,7 +168,8 @@ class AisBench:
             own, = self.allocate(1, len(batch))
             np.copyto(own, batch, casting='no')
             batch = own
-        self.connection.send(self.offsets[batch.ctypes.data])
+        with contextlib.suppress(ConnectionError):  # the process has ended: receive() says so
+            self.connection.send(self.offsets[batch.ctypes.data])
         return self.receive()
 
     def receive(self):
@@ -185,7 +186,8 @@ class AisBench:
 
     def describe(self):
         """What runs, for the summary of a run."""
-        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': f'NPU {self.device}'}
+        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': f'NPU {self.device}',
+                'threads': None}
 
 
 def end_process(connection, process):

@@ -1,33 +1,33 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Write one HTML page about a run of test/eval_acc_perf.sh: accuracy, performance, confusions, mistakes.
+"""Write one HTML page about a run of test/eval_acc_perf.sh: verdict, accuracy, speed, confusions, clips.
 
     python r2plus1d_report.py
-    python r2plus1d_report.py --work_dir . --batch_sizes "1 16" --output report/index.html
+    python r2plus1d_report.py --work_dir . --batch_sizes "1 16" --output report/index.html --language en
 
-It reads result_bs<N>.json and predata_bts1_bs<N>_out of each batch size; classes and mistakes are those of the first
-one. The page holds its figures and opens without a network; they are also PNG files beside it.
+It reads result_bs<N>.json and predata_bts1_bs<N>_out of each batch size, and compare.json of test/pth2om.sh.
+Classes and clips are those of the first batch size. The page is one file and opens without a network. It is made of
+r2plus1d_report.html (the structure and all words, in both languages), .css and .js.
 """
 # isort: off
 import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import argparse
 import base64
-import collections
-import contextlib
-import glob
+import datetime
+import json
+import math
 import os
-import re
-import shlex
 import sys
-import time
 
 import jinja2
+from markupsafe import Markup
 
 import r2plus1d_figures as figures
-from r2plus1d_classes import check_names_of_videos, read_classes
+import r2plus1d_mistakes as mistakes
+from r2plus1d_classes import check_names_of_videos, class_name, read_classes
 from r2plus1d_data import Clips, read_config
-from r2plus1d_engines import cpu_name
+from r2plus1d_environment import describe_environment
 from r2plus1d_files import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
@@ -47,209 +47,188 @@ from r2plus1d_metrics import (
     reference_value,
     tolerance_value,
 )
-from r2plus1d_mistakes import (
-    count_confusions,
-    count_correct,
-    make_examples,
-    most_confused,
-    read_predictions,
-    title_classes,
+from r2plus1d_results import parse_batch_sizes, read_comparison
+from r2plus1d_runs import (
+    describe_accuracy,
+    describe_speed,
+    find_batch_sizes,
+    identify_run,
+    is_guides_run,
+    read_extra,
+    read_runs,
 )
-from r2plus1d_outputs import SUMMARY_ENDING
-from r2plus1d_results import parse_batch_sizes, read_comparison, read_performance, read_result, result_path
+from r2plus1d_views import views_of_run
 
-TEMPLATE = os.path.splitext(os.path.abspath(__file__))[0] + '.html'
-THIS_RUN = 'this run'
-FRAME_HEIGHT = 128  # pixels of a frame on the page
-FULL_SIZE = {'type': 'ResNet2Plus1d', 'depth': 34, 'base_channels': 64}  # the backbone of the guide's R(2+1)D-34
-
-# One batch size: path of its accuracy JSON, the content of that, paths of its summaries, a Performance.
-Run = collections.namedtuple('Run', 'result accuracy summaries performance')
+PARTS = os.path.splitext(os.path.abspath(__file__))[0]  # without .html, .css, .js
+CLIP_BYTES = 1_700_000  # of all clips; base64 makes 2.3 MB of them, which leaves 0.7 MB of 3 for the rest
+LANGUAGES = ('en', 'zh')
 
 
-# ---- reading ---------------------------------------------------------------------------------------
+# ---- values of the page --------------------------------------------------------------------------------
 
 
-def read_batch_size(work_dir, batch_size):
-    """The Run of one batch size."""
-    accuracy, summaries = read_result(work_dir, batch_size)
-    return Run(result_path(work_dir, batch_size), accuracy, summaries, read_performance(summaries))
-
-
-def read_extra(name, folder):
-    """[Performance] of the summaries in a folder and up to two levels below: the newest of each batch size."""
-    paths = []
-    for level in ('', '*/', '*/*/'):
-        paths += glob.glob(f'{glob.escape(folder)}/{level}*{SUMMARY_ENDING}')
-    if not paths:
-        raise InputError(f'--extra {name}={folder}: no *{SUMMARY_ENDING} in it')
-    newest = {}
-    for path in sorted(paths, key=os.path.getmtime):
-        performance = read_performance([path])
-        newest[performance.batch_size] = performance
-    return [newest[batch_size] for batch_size in sorted(newest)]
-
-
-def read_speeds(runs, extras):
-    """{source: [Performance]} of this run and of each --extra. Extras of one name are one source."""
-    speeds = {THIS_RUN: [run.performance for run in runs.values()]}
-    for name, folder in extras:
-        speeds.setdefault(name, []).extend(read_extra(name, folder))
-    return speeds
-
-
-def read_backbone(cfg):
-    """The size of a config's backbone, in the form of FULL_SIZE."""
-    backbone = cfg.get('model', {}).get('backbone', {})
+def describe_results(args, runs, facts):
+    """The values about the accuracy and the speed of this run."""
+    accuracies = {batch_size: describe_accuracy(run.accuracy) for batch_size, run in runs.items()}
+    top1, passed = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
+    worst = min(accuracies.values(), key=lambda accuracy: accuracy['top1_acc'])
+    sources = [(None, run.performance) for run in runs.values()]  # None: this run
+    for name, folder in args.extra:
+        sources += [(name, performance) for performance in read_extra(name, folder)]
+    speeds = [describe_speed(source, performance) for source, performance in sources]
+    own_speeds = [speed for speed in speeds if speed['source'] is None]
     return {
-        'type': backbone.get('type'),
-        'depth': backbone.get('depth'),
-        'base_channels': backbone.get('base_channels', 64),  # mmaction2's default
-    }
-
-
-# ---- the page --------------------------------------------------------------------------------------
-
-
-def date_of_run(summary):
-    """Date and time from the name of a summary, or else when the file was written."""
-    match = re.search(r'(\d{4})_(\d\d)_(\d\d)-(\d\d)_(\d\d)', os.path.basename(summary))
-    if match:
-        return '{}-{}-{} {}:{}'.format(*match.groups())
-    return time.strftime('%Y-%m-%d %H:%M', time.localtime(os.path.getmtime(summary)))
-
-
-def describe_run(args, run, list_file):
-    """{heading: text} of the section "What was run"."""
-    performance = run.performance
-    facts = {
-        'Model': performance.model,
-        'Inference by': performance.engine,
-        'Its command': ' '.join(shlex.quote(word) for word in performance.args),
-        'Date': date_of_run(run.summaries[0]),
-        'Videos': f'{run.accuracy["num_videos"]} videos of {list_file}',
-        'Config': args.config,
-        'Crops': f'{args.crops} a video, averaged by {run.accuracy["average_clips"]} (average_clips)',
-    }
-    if not performance.cpu:  # else "Inference by" names it
-        facts['CPU'] = f'{cpu_name()}, {os.cpu_count()} cores: the machine that wrote this page'
-    return facts
-
-
-def describe_accuracy(args, accuracies):
-    """Values for the template about the verdict and the accuracy. ACCURACIES: accuracy JSONs by batch size."""
-    top1, reached = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
-    return {'accuracies': accuracies, 'top1': top1, 'reached': reached, 'guide_accuracy': GUIDE_ACCURACY}
-
-
-def describe_speeds(speeds, backbone):
-    """Values for the template about the performance."""
-    measured = [(source, performance) for source, performances in speeds.items() for performance in performances]
-    texts = [f'{source}, {performance.batch_size}: {performance.rate:.4g}' for source, performance in measured]
-    return {
+        'facts': facts,
+        'accuracies': accuracies,
+        'accuracy': worst,
+        'verdict': {'passed': passed, 'top1': top1, 'reference': args.reference, 'tolerance': args.tolerance},
         'speeds': speeds,
-        'fastest': max(speeds[THIS_RUN], key=lambda performance: performance.rate),
-        'speeds_as_text': 'Videos/s by batch size: ' + '; '.join(texts),
-        'guide_chips': GUIDE_CHIPS,
-        'guide_rates': GUIDE_RATES,
-        'backbone': backbone,
-        'is_full_size': backbone == FULL_SIZE,
+        'fastest': max(own_speeds, key=lambda speed: speed['videos_per_second']),
+        'quickest': min(own_speeds, key=lambda speed: speed['median_ms']),
+        'sources': list(dict.fromkeys(source for source, _ in sources)),
+        'marks': [figures.time_marks(performance.times) for _, performance in sources],
     }
 
 
-def describe_mistakes(predictions, matrix, titles, num_names):
-    """Values for the template about classes, confusions and mistakes."""
-    column_titles = [*titles[:num_names], 'other']
-    confusions = most_confused(matrix, 10)
-    return {
-        'num_names': num_names,
-        'classes': [(titles[c], correct, total) for c, correct, total in count_correct(matrix)],
-        'confusions': [(titles[i], column_titles[j], count, total) for i, j, count, total in confusions],
-        'other': matrix[:, -1].sum(),
-        'mistakes': (predictions.predicted != predictions.labels).sum(),
-    }
-
-
-def draw_charts(matrix, names, speeds):
-    """{file name: Chart} of the page."""
-    label = figures.choose_font(''.join([*names, *speeds]))
-    if not matrix[:, -1].any():
+def describe_mistakes(predictions, clips, names):
+    """The values about classes and confusions."""
+    matrix = mistakes.count_confusions(predictions.labels, predictions.predicted, len(names))
+    has_other = bool(matrix[:, -1].any())
+    if not has_other:
         matrix = matrix[:, :-1]  # no video was given a class without a name
     return {
-        'confusion_matrix.png': figures.draw(figures.confusion_figure(matrix, names, label)),
-        'performance.png': figures.draw(figures.performance_figure(speeds, label)),
-        'latency.png': figures.draw(figures.latency_figure(speeds, label)),
+        'names': names,
+        'classes': mistakes.describe_classes(matrix),
+        'pairs': mistakes.confused_pairs(matrix),
+        'has_other': has_other,
+        'matrix': matrix,
+        'cells': figures.matrix_cells(matrix),
+        'videos': mistakes.list_videos(predictions, clips),
     }
 
 
-def resize_frames(example):
-    """The Example with frames as large as the page shows them."""
-    frames = [(number, figures.resize_frame(image, FRAME_HEIGHT)) for number, image in example.frames]
-    return example._replace(frames=frames)
+def describe_examples(predictions, clips, count):
+    """[(Example, Clip)]: wrongly classified videos, then rightly classified ones."""
+    wrong, right = mistakes.choose_examples(predictions, count)
+    examples = []
+    for index in [*wrong, *right]:
+        example = mistakes.make_example(index, predictions, clips)
+        clip = figures.encode_clip(example.frames, CLIP_BYTES // (len(wrong) + len(right)))
+        examples.append((example._replace(frames=None), clip))
+    return examples
 
 
-def image_uri(data, kind):
-    """An address that holds the bytes of an image file itself."""
-    return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
+def describe_other(args, cfg, clips, names, predictions):
+    """The values about the run of --compare, None without it.
+
+    Its videos are compared with those of this run one by one, unless it has others.
+    """
+    if not args.compare:
+        return None
+    found = find_batch_sizes(args.compare)
+    batch_sizes = [batch_size for batch_size in args.batch_sizes if batch_size in found] or found
+    runs = read_runs(args.compare, batch_sizes)
+    first = runs[batch_sizes[0]]
+    other = {
+        'facts': identify_run(first, cfg, len(names), args.dataset),
+        'accuracy': describe_accuracy(first.accuracy),
+        'speeds': [describe_speed(None, run.performance) for run in runs.values()],
+        'videos': None,
+    }
+    try:
+        views = views_of_run(first.summaries, None, cfg)
+        other['videos'] = mistakes.compare_predictions(predictions, mistakes.read_predictions(first, views, clips))
+    except InputError as e:  # the page says it in the place of this comparison
+        other['reason'] = str(e)
+    return other
 
 
-def render(values):
-    """The page, as bytes."""
-    environment = jinja2.Environment(autoescape=True)
-    environment.filters['png_uri'] = lambda png: image_uri(png, 'png')
-    environment.filters['jpeg_uri'] = lambda frame: image_uri(figures.encode_frame(frame), 'jpeg')
-    with open(TEMPLATE, encoding='utf-8') as f:
-        template = environment.from_string(f.read())
-    return template.render(values).encode()
-
-
-def make_report(args):
-    """{file name: bytes} of the report, the page last."""
-    runs = {batch_size: read_batch_size(args.work_dir, batch_size) for batch_size in args.batch_sizes}
+def collect(args):
+    """All values of the page."""
+    runs = read_runs(args.work_dir, args.batch_sizes)
     first = runs[args.batch_sizes[0]]
-    speeds = read_speeds(runs, args.extra)
     names = read_classes(args.classes)
     cfg = read_config(args.config)
     clips = Clips(cfg)
     check_names_of_videos(args.classes, names, zip(clips.names, clips.labels))
-    predictions = read_predictions(first, args.crops, clips)
-    last = predictions.labels.max()
-    if last >= len(names):
-        raise InputError(f'{args.classes}: {len(names)} classes, and a video has label {last} (from 0)')
-    titles = title_classes(names, predictions.probabilities.shape[1])
-    matrix = count_confusions(predictions.labels, predictions.predicted, len(names))
-    charts = draw_charts(matrix, names, speeds)
-    examples = [resize_frames(example) for example in make_examples(predictions, clips, titles, args.examples)]
+    args.crops = views_of_run(first.summaries, args.crops, cfg)
+    predictions = mistakes.read_predictions(first, args.crops, clips)
+    facts = identify_run(first, cfg, len(names), args.dataset)
+    return {
+        'crops': args.crops,
+        'written': {'date': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'), **describe_environment()},
+        'is_guides': is_guides_run(cfg, facts),
+        'agreement': read_comparison(args.work_dir),
+        **describe_results(args, runs, facts),
+        **describe_mistakes(predictions, clips, names),
+        'examples': describe_examples(predictions, clips, args.examples),
+        'other': describe_other(args, cfg, clips, names, predictions),
+    }
 
-    files = {name: chart.png for name, chart in charts.items()}
-    if examples:
-        files['examples.png'] = figures.draw_strips([[image for _, image in example.frames] for example in examples])
-    files[os.path.basename(args.output)] = render({
-        'args': args,
-        'charts': charts,
-        'comparison': read_comparison(args.work_dir),
-        'examples': examples,
-        'facts': describe_run(args, first, clips.list_file),
-        **describe_accuracy(args, {batch_size: run.accuracy for batch_size, run in runs.items()}),
-        **describe_speeds(speeds, read_backbone(cfg)),
-        **describe_mistakes(predictions, matrix, titles, len(names)),
+
+def data_of_page(values):
+    """What the page hands on as JSON and CSV, as text that can stand inside a <script>."""
+    kept = ('written', 'facts', 'verdict', 'speeds', 'names', 'classes', 'agreement', 'other', 'videos')
+    data = {key: values[key] for key in kept}
+    data['accuracy'] = values['accuracies']
+    data['confusions'] = values['matrix'].tolist()
+    data['video_columns'] = ['video', 'class', 'predicted', 'probability']
+    text = json.dumps(data, ensure_ascii=False, separators=(',', ':'))
+    return Markup(text.replace('<', '\\u003c'))  # no text in it ends the <script>
+
+
+# ---- the page ------------------------------------------------------------------------------------------
+
+
+def percent(share, digits=2):
+    return f'{100 * share:.{digits}f}%'
+
+
+def interval(bounds):
+    """(0.966, 0.996) as 96.6–99.6%."""
+    return f'{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%'
+
+
+def three_digits(value):
+    """A number of three significant digits: 0.710, 63.1, 4590."""
+    if value == 0:
+        return '0'
+    rounded = float(f'{value:.2e}')
+    decimals = 2 - math.floor(math.log10(abs(rounded)))
+    return f'{rounded:.{max(0, decimals)}f}'
+
+
+def render(values, language):
+    """The page, as bytes. The template has each text twice: t(english, chinese)."""
+    loader = jinja2.FileSystemLoader(os.path.dirname(PARTS))
+    environment = jinja2.Environment(autoescape=True, loader=loader, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update({
+        'percent': percent,
+        'interval': interval,
+        'three_digits': three_digits,
+        'gigabytes': lambda count: f'{count / 2**30:.1f} GiB',
+        'base64': lambda data: base64.b64encode(data).decode(),
+        'basename': os.path.basename,
     })
-    return files
+    names = values['names']
+    environment.globals.update({
+        't': lambda english, chinese: chinese if language == 'zh' else english,
+        'class_name': lambda index: class_name(names, index),
+        'guide': {'chips': GUIDE_CHIPS, 'rates': GUIDE_RATES, 'accuracy': GUIDE_ACCURACY},
+    })
+    parts = {}
+    for kind in ('css', 'js'):
+        with open(f'{PARTS}.{kind}', encoding='utf-8') as f:
+            parts[kind] = Markup(f.read())
+    template = environment.get_template(os.path.basename(PARTS) + '.html')
+    page = template.render(values, language=language, data=data_of_page(values), **parts).lstrip()
+    return page.encode('utf-8', 'replace')  # a path may have bytes that are no text
 
 
-def write_files(folder, files):
-    """Write {name: bytes}. All files appear, each one whole, or, as where the disk is full, none."""
-    os.makedirs(folder, exist_ok=True)
-    parts = {os.path.join(folder, name + '.new'): data for name, data in files.items()}
-    try:
-        for part, data in parts.items():
-            write_whole(part, data)
-        for part in parts:
-            os.replace(part, part[:-len('.new')])
-    finally:
-        for part in parts:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(part)
+def write_page(path, page):
+    """Write the bytes of a page, whole or not at all, in a folder that is made if need be."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    write_whole(path, page)
 
 
 # ---- arguments -------------------------------------------------------------------------------------
@@ -263,27 +242,45 @@ def name_and_folder(text):
     return name, folder
 
 
+def language_of_user():
+    """zh where the environment asks for Chinese messages, as LANG=zh_CN.UTF-8 does; else en."""
+    variables = [os.environ.get(name) for name in ('LC_ALL', 'LC_MESSAGES', 'LANG')]
+    first = next(filter(None, variables), '')
+    return 'zh' if first.lower().startswith('zh') else 'en'
+
+
 def parse_args():
     parser = make_parser(__doc__)
-    parser.add_argument('--work_dir', default='.', help='that of test/eval_acc_perf.sh (default: .)')
-    parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='(default: "1 16")')
-    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 whose test videos '
-                        '(data.test) the run was of.')
+    parser.add_argument('--work_dir', default='.', help='The folder in which test/eval_acc_perf.sh has put '
+                        'its results.')
+    parser.add_argument('--batch_sizes', type=parse_batch_sizes, default='1 16', help='The batch sizes to show.')
+    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 whose model and test '
+                        'videos (data.test) the run was of.')
     parser.add_argument('--classes', default=DEFAULT_CLASSES, help='The class list, with lines like '
                         '"1 ApplyEyeMakeup", in UTF-8.')
-    parser.add_argument('--output', help='the HTML file (default: <work_dir>/report/index.html)')
-    parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1,
-                        help='top-1 to reach (default: %(default)s)')
+    parser.add_argument('--dataset', metavar='NAME', help='The name of the data set, for the title. (default: UCF-101, '
+                        'test split 1, where there are 101 classes and 3,783 videos; else the name of the list)')
+    parser.add_argument('--output', help='The HTML file to write. (default: <work_dir>/report/index.html)')
+    parser.add_argument('--language', choices=LANGUAGES, default=language_of_user(), help='The language of the page. '
+                        '(default: zh where the locale is Chinese, such as LANG=zh_CN.UTF-8, else en)')
+    parser.add_argument('--reference', type=reference_value, default=REFERENCE_TOP1, help='The top-1 to reach.')
     parser.add_argument('--tolerance', type=tolerance_value, default=0.01,
-                        help='how far below the reference top-1 may be (default: %(default)s)')
+                        help='How far below the reference top-1 may be.')
     parser.add_argument('--extra', type=name_and_folder, action='append', default=[], metavar='NAME=DIR',
-                        help='performance of other runs, such as pure inference: a folder with their summaries')
-    parser.add_argument('--examples', type=int, default=8, help='mistakes to show (default: 8)')
-    parser.add_argument('--crops', type=positive_int, default=3, help='crops of a video (default: 3)')
+                        help='The speed of other runs, such as pure inference: a name, and a folder with their '
+                        'summaries. The option may stand several times. (default: none)')
+    parser.add_argument('--compare', metavar='DIR', help='The --work_dir of another run of the same test videos, which '
+                        'is shown beside this one.')
+    parser.add_argument('--examples', type=int, default=8, help='How many clips of wrongly classified videos to show, '
+                        'and as many of rightly classified ones; 0 shows none.')
+    parser.add_argument('--crops', type=positive_int, help='The number of views of a video, where neither the summary '
+                        'nor the info.json beside the .bin files, nor the config tells it.')
     args = parser.parse_args()
     require_files(parser, args, 'config', 'classes')
     if args.examples < 0:
         parser.error(f'--examples {args.examples} is not 0 or more')
+    if args.compare and not os.path.isdir(args.compare):
+        parser.error(f'--compare {args.compare}: no such folder')
     args.output = args.output or os.path.join(args.work_dir, 'report', 'index.html')
     return args
 
@@ -291,9 +288,9 @@ def parse_args():
 @script_main
 def main():
     args = parse_args()
-    files = make_report(args)
-    write_files(os.path.dirname(os.path.abspath(args.output)), files)
-    print(f'{args.output}: {os.path.getsize(args.output) / 1e6:.2f} MB', file=sys.stderr)
+    page = render(collect(args), args.language)
+    write_page(args.output, page)
+    print(f'{args.output}: {len(page) / 1e6:.2f} MB', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ import sys
 import time
 
 import cv2
-from common import CONFIG, ROOT, run
+from common import CONFIG, FRAME_CONFIG, ROOT, run
 
 from r2plus1d_data import Samples, VideoFiles, listed_videos, read_config
 from r2plus1d_files import InputError
@@ -35,11 +35,10 @@ def repeated_videos(frames, count, full_frame=False):
 
     FRAMES is the folder in which the config finds data/ucf101.
     """
-    cfg = read_config(CONFIG)
+    cfg = read_config(FRAME_CONFIG if full_frame else CONFIG)
     for key in ('ann_file', 'data_prefix'):
         cfg.data.test[key] = os.path.join(frames, cfg.data.test[key])
-    if full_frame:
-        cfg.data.test.pipeline = [step for step in cfg.data.test.pipeline if step['type'] != 'ThreeCrop']
+    cfg.pop('frame_size', None)  # here videos may have any, as long as all have the same
     dataset = listed_videos(cfg, cfg.data.test, cfg.data.test.pipeline)
     infos = dataset.video_infos
     dataset.video_infos = [infos[i % len(infos)] for i in range(count)]

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 
-from common import CONFIG, ROOT, VIDEO_CONFIG, run
+from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
 
 from r2plus1d_files import read_json
 from r2plus1d_outputs import SUMMARY_ENDING
@@ -107,7 +107,7 @@ def choose_ways(models, precisions):
         kind = 'int8' if precision == 'int8' else 'onnx'
         ways[f'r2plus1d_infer.py --config, {precision}'] = models[kind], precision, VIDEO_CONFIG
         ways[f'r2plus1d_infer.py --config, {precision}, full frame'] = (
-            models[kind + '_frame'], precision, models['video_config_frame'])
+            models[kind + '_frame'], precision, FRAME_VIDEO_CONFIG)
     return ways
 
 

@@ -6,6 +6,9 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/test/shell.sh"
 
+# shellcheck disable=SC2034 # of shell.sh
+last_line='fail!'
+
 fail() {
     printf '%s: %s\nfail!\n' "$(basename "$0")" "$*" >&2
     exit 1
@@ -21,35 +24,72 @@ need_folder() {
 }
 
 # check_onnx MODEL [BATCH_SIZE…]: ends the script if an ONNX model is none that can be used here, or if a batch of one of
-# these sizes is larger than the memory. Without the package onnx nothing is checked.
+# these sizes is larger than the memory. Where there is no python with the packages for it, as on an NPU server without
+# this environment, nothing is checked: status 3 alone says that something was found.
 check_onnx() {
-    local message
+    local message status=0
     message=$(
-        python - "$root" "$@" 2>&1 <<'EOF'
+        python - "$root" "$@" 2>/dev/null <<'EOF'
 import sys
 
 sys.path.insert(0, sys.argv[1])
+import onnx
 from r2plus1d_engines import check_memory, read_onnx_input
 from r2plus1d_files import InputError
 
 try:
-    import onnx  # noqa: F401
     shape, dtype = read_onnx_input(sys.argv[2])
     for batch_size in sys.argv[3:]:
         check_memory(int(batch_size), shape, dtype)
-except ImportError:
-    pass
 except InputError as e:
-    sys.exit(str(e))
+    print(e)
+    sys.exit(3)
 EOF
-    ) || fail "$message"
+    ) || status=$?
+    [ "$status" -ne 3 ] || fail "$message"
 }
 
-# step WHAT COMMAND…: says what is done; ends the script if it fails.
+# ---- one run at a time in a folder, of pth2om.sh and eval_acc_perf.sh ----------------------------------
+
+# Prints the process id of a script of this folder that has $work_dir open as its lock, if it can be seen.
+find_holder() {
+    local fd pid
+    for fd in /proc/[0-9]*/fd/9; do
+        pid=${fd#/proc/}
+        pid=${pid%/fd/9}
+        # shellcheck disable=SC2154 # set by the scripts
+        if [ "$pid" != $$ ] && [ "$fd" -ef "$work_dir" ] &&
+            tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '(eval_acc_perf|pth2om)\.sh'; then
+            printf %s "$pid"
+            return
+        fi
+    done
+}
+
+# Takes $work_dir for this run alone. All processes of a run hold the lock: it goes when the last one has ended, even if
+# the script is killed. So those that a killed run has started are waited for; another run is not, beyond a moment.
+take_work_dir() {
+    local holder
+    exec 9<"$work_dir"
+    if ! command -v flock >/dev/null || flock -w 3 9; then
+        return
+    fi
+    holder=$(find_holder)
+    if [ -n "$holder" ] || ! flock -w 10 9; then
+        fail "--work_dir $work_dir: another run works there${holder:+, process $holder}; wait for its end"
+    fi
+}
+
+# ---- steps -------------------------------------------------------------------------------------------
+
+# step WHAT COMMAND…: says what is done; ends the script if it fails. It is for scripts that end_together.
 step() {
     say "$1"
-    "${@:2}" || fail "failed: $1"
+    run "${@:2}" || fail "failed: $1"
 }
+
+# sample_shape FILE: prints the shape of a sample that a config makes or a model takes: views, RGB, frames, height, width.
+sample_shape() { python "$root/test/sample_shape.py" "$1"; }
 
 # show_if_failed COMMAND…: a command whose output is shown only if it fails.
 show_if_failed() {
@@ -58,6 +98,8 @@ show_if_failed() {
     printf '%s\n' "$output" >&2
     return 1
 }
+
+# ---- CANN --------------------------------------------------------------------------------------------
 
 # Prints the path of CANN's set_env.sh: by the variables that an earlier set_env.sh or an image has set, else where
 # CANN's installers put it, for an ordinary user first. The toolkit comes before nnrt, which runs models and has no ATC.

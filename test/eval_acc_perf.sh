@@ -42,60 +42,7 @@ use_cann
 bins=$work_dir/predata_bts1
 sim=$work_dir/r2plus1d_sim.onnx
 
-# ---- one run at a time, and signals ------------------------------------------------------------------
-
-# Prints the process id of a script of this folder that has $work_dir open as its lock, if it can be seen.
-find_holder() {
-    local fd pid
-    for fd in /proc/[0-9]*/fd/9; do
-        pid=${fd#/proc/}
-        pid=${pid%/fd/9}
-        if [ "$pid" != $$ ] && [ "$fd" -ef "$work_dir" ] &&
-            tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '(eval_acc_perf|pth2om)\.sh'; then
-            printf %s "$pid"
-            return
-        fi
-    done
-}
-
-# Takes $work_dir for this run alone, by the lock of pth2om.sh. All processes of a run hold it, so those that a killed
-# run has started are waited for; another run is not.
-take_work_dir() {
-    local holder
-    exec 9<"$work_dir"
-    if ! command -v flock >/dev/null || flock -n 9; then
-        return
-    fi
-    holder=$(find_holder)
-    if [ -n "$holder" ] || ! flock -w 10 9; then
-        fail "--work_dir $work_dir: another run works there${holder:+, process $holder}; wait for its end"
-    fi
-}
-
-child=
-export R2PLUS1D_SHELL=$$ # the Python scripts end with this one, even if it is killed
-
-# run COMMAND…: a command that ends when this script is told to end. Without it bash would look at SIGTERM only after the
-# command, or end alone.
-run() {
-    local status=0
-    "$@" &
-    child=$!
-    wait "$child" || status=$?
-    child=
-    return "$status"
-}
-
-# stop NUMBER: what a signal does.
-stop() {
-    trap '' INT TERM HUP
-    if [ -n "$child" ]; then
-        kill -TERM "$child" 2>/dev/null || true
-        wait "$child" || true
-    fi
-    printf '%s: stopped by a signal; the same command goes on\nfail!\n' "$(basename "$0")" >&2
-    exit $((128 + $1))
-}
+export R2PLUS1D_SHELL=$$ # the Python scripts end with this one at once, even if it is killed
 
 # ---- steps -------------------------------------------------------------------------------------------
 
@@ -119,19 +66,18 @@ infer() {
         devices=$device where="on NPU $device"
         [ -n "$direct" ] || script=test/run_ais_bench.py
     fi
-    step "inference of $1 $where, batch size $2" run python "$root/$script" --model "$1" "${source[@]}" --batchsize "$2" \
+    step "inference of $1 $where, batch size $2" python "$root/$script" --model "$1" "${source[@]}" --batchsize "$2" \
         --output "$3" --outfmt TXT --device "$devices"
 }
 
 # ---- the script --------------------------------------------------------------------------------------
 
 take_work_dir
-trap 'stop 1' HUP
-trap 'stop 2' INT
-trap 'stop 15' TERM
+end_together
 
 # What the run will need is looked for before hours of work begin.
 missing=$(missing_packages)
+models=()
 for bs in $batch_sizes; do
     om=$work_dir/r2plus1d_bs$bs.om
     model=$(model_of "$bs")
@@ -140,11 +86,12 @@ for bs in $batch_sizes; do
     if [ "$model" = "$sim" ] && [ -f "$om" ]; then
         say "$om needs $missing: $sim is run instead"
     fi
+    models+=("$model")
 done
 
 if [ -z "$direct" ]; then
-    step "preprocess to $bins" run python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 \
-        --output_path="$bins/"
+    step "preprocess to $bins" python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 \
+        --output_path="$bins/" --models "${models[@]}"
 fi
 for bs in $batch_sizes; do
     out=$work_dir/predata_bts1_bs${bs}_out

@@ -37,6 +37,19 @@ def _main(arguments, cwd, files):
         runpy.run_path(arguments[0], run_name='__main__')
 
 
+def _main_of_group(*arguments):
+    """_main() in a process group of its own, whose number is the process id."""
+    os.setsid()
+    _main(*arguments)
+
+
+def start(command, cwd, files):
+    """Start a script in a process group of its own, with its two outputs into FILES: a multiprocessing.Process."""
+    process = FORKS.Process(target=_main_of_group, args=([str(word) for word in command], str(cwd), files))
+    process.start()
+    return process
+
+
 def run(*command, cwd=None):
     """Run a script, or a module after -m, with arguments; its subprocess.CompletedProcess, with text."""
     command = [str(word) for word in command]

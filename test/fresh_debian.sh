@@ -104,7 +104,7 @@ run_commands() {
     # shellcheck disable=SC2016 # for the shell there
     env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/home/user USER=user LANG=C.UTF-8 ${variables[@]+"${variables[@]}"} \
         "$(command -v chroot)" --userspec=1000:1000 "$debian" bash -c \
-        'cd ~/r2plus1d && git init -q && git add -A && eval "$1"' fresh_debian "$commands"
+        'cd ~/r2plus1d && git init -q && git add -A && bash -c "$1"' fresh_debian "$commands"
 }
 
 if [ -n "$folder" ]; then

@@ -15,7 +15,7 @@ set -euo pipefail
 config=$root/mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 checkpoint=best_top1_acc_epoch_35.pth
 batch_sizes=1
-shape="3 3 8 256 256" # crops, RGB, frames, height, width
+shape= # views, RGB, frames, height, width; without it, what the config says
 videos=10
 loop=100 # batches for the speed of an NPU; a CPU gets 3
 work_dir=.
@@ -30,9 +30,10 @@ say_result() {
     fi
 }
 trap 'say_result $?' EXIT
+end_together
 
 step "convert" bash "$root/test/pth2om.sh" --config "$config" --checkpoint "$checkpoint" --batch_sizes "$batch_sizes" \
-    --shape "$shape" --work_dir "$work_dir" --compare_videos 0
+    ${shape:+--shape "$shape"} --work_dir "$work_dir" --compare_videos 0
 use_cann
 models=("$work_dir/r2plus1d.onnx" "$work_dir/r2plus1d_sim.onnx")
 missing=$(missing_packages)
@@ -43,7 +44,7 @@ for bs in $batch_sizes; do
     fi
 done
 say "compare with PyTorch on $videos test videos"
-python "$root/r2plus1d_compare.py" --config "$config" --checkpoint "$checkpoint" --models "${models[@]}" \
+run python "$root/r2plus1d_compare.py" --config "$config" --checkpoint "$checkpoint" --models "${models[@]}" \
     --videos "$videos" --device "$device" >"$work_dir/compare.json" || fail "failed: comparison with PyTorch"
 for bs in $batch_sizes; do
     om=$work_dir/r2plus1d_bs$bs.om

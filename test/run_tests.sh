@@ -39,8 +39,11 @@ done
 bash setup.sh
 . test/common.sh
 unset PYTHONDONTWRITEBYTECODE # each of many starts would compile what set-up did not import
-python -m pip install -q --no-compile pytest pytest-xdist hypothesis 'nncf>=2.7; python_version >= "3.10"' \
+python -m pip install -q --no-compile pytest pytest-xdist hypothesis pyte 'nncf>=2.7; python_version >= "3.10"' \
     -c constraints.txt # NNCF: for int8
+# Ray is optional, and there are machines and Pythons for which it has no wheel.
+python -m pip install -q --no-compile --only-binary ray "ray[data]" -c constraints.txt ||
+    say "no Ray for this Python: its tests are skipped"
 export OMP_NUM_THREADS=1 # two tests at a time: PyTorch's threads would wait for one another
 python -m pytest "${files[@]}" -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 \
     ${arguments[@]+"${arguments[@]}"}

@@ -140,6 +140,92 @@ own_folder() {
     { mkdir -p -- "$1" && : >"$1/$2"; } 2>/dev/null || usage "$1: files cannot be written there; give another folder"
 }
 
+# ---- the end of a script, and of all that it has started ---------------------------------------------
+
+child=     # the process that `run` waits for
+last_line= # what a script prints last when a signal has ended it
+
+# From here on a signal that ends the script ends all that it has started with `run`, too. So does SIGKILL, within two
+# seconds: a process beside the script looks for its end. Each process knows by the variable R2PLUS1D_RUN whose it is.
+end_together() {
+    export R2PLUS1D_RUN=$$-$RANDOM-
+    trap 'stop 1' HUP
+    trap 'stop 2' INT
+    trap 'stop 15' TERM
+    guard </dev/null >/dev/null 2>&1 9>&- & # 9: the lock of pth2om.sh
+    disown
+}
+
+# run COMMAND…: a command, or a function, that ends when the script is told to end. Without it bash would look at SIGTERM
+# only after the command, or end alone.
+run() {
+    local status=0
+    "$@" &
+    child=$!
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+# until_failure COMMAND…: a function for `run` that ends at its first failed command, as a script does.
+until_failure() {
+    set -e
+    "$@"
+}
+
+# Prints the process ids of all that this script has started and of what that has started.
+list_started() {
+    local mark=R2PLUS1D_RUN=$R2PLUS1D_RUN
+    env -u R2PLUS1D_RUN grep -lsF "$mark" /proc/[0-9]*/environ | cut -d / -f 3
+}
+
+# end_started SIGNAL: sends it to all of them.
+end_started() {
+    local pid
+    for pid in $(list_started); do
+        kill "-$1" "$pid" 2>/dev/null || true
+    done
+}
+
+# stop NUMBER: what the signal with this number does.
+stop() {
+    local i
+    trap '' HUP INT TERM
+    if [ -n "$child" ]; then
+        kill -TERM "$child" 2>/dev/null || true # its own processes are its own to end, as far as it can
+        for ((i = 0; i < 30; i++)); do
+            kill -0 "$child" 2>/dev/null || break
+            sleep 0.1
+        done
+    fi
+    end_all_started
+    stop_watching
+    printf '%s: stopped by a signal; the same command goes on, or begins again\n' "$(basename "$0")" >&2
+    [ -z "$last_line" ] || printf '%s\n' "$last_line" >&2
+    exit $((128 + $1))
+}
+
+# Ends them by SIGTERM, and what has not ended after three seconds by SIGKILL.
+end_all_started() {
+    local i signal=TERM
+    for ((i = 0; i < 40; i++)); do
+        [ -n "$(list_started)" ] || return 0
+        [ "$i" -lt 30 ] || signal=KILL
+        end_started "$signal"
+        sleep 0.1
+    done
+}
+
+# The process beside the script. A process that has lost its parent is given another one.
+guard() {
+    local parent rest
+    trap '' HUP INT TERM
+    while read -r rest rest rest parent rest <"/proc/$BASHPID/stat" && [ "$parent" = $$ ]; do
+        sleep 1
+    done
+    end_all_started
+}
+
 # ---- progress ----------------------------------------------------------------------------------------
 
 watcher=
@@ -154,10 +240,13 @@ watch_log() {
 
 show_last_line() {
     local start=$SECONDS width line
-    width=$(stty size <&1 2>/dev/null | cut -d' ' -f2)
+    exec 3<&1 # the terminal; in a command substitution, 1 is a pipe
+    width=$(stty size <&3 2>/dev/null | cut -d' ' -f2) || width=0
     [ "${width:-0}" -gt 0 ] || width=80
     while kill -0 $$ 2>/dev/null; do
-        line=$(tail -c 1000 "$1" 2>/dev/null | tr '\r' '\n' | sed $'s/\e\\[[0-9;]*[A-Za-z]//g; /^ *$/d' | tail -n 1)
+        # Before the step begins there is no log, and a failed command would end this loop.
+        line=$({ tail -c 1000 "$1" 2>/dev/null || true; } | tr '\r' '\n' |
+            sed $'s/\e\\[[0-9;]*[A-Za-z]//g; /^ *$/d' | tail -n 1)
         line="    $((SECONDS - start)) s  $line"
         printf '\r\e[K%s' "${line:0:width-1}"
         sleep 1

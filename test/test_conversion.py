@@ -519,7 +519,7 @@ def test_two_runs_in_one_folder(server):
     while not list(server.work.glob('.conv*')):
         assert time.time() < deadline
         time.sleep(0.02)
-    failed(server.convert(), f'--work_dir {server.work}', 'another pth2om.sh works there')
+    failed(server.convert(), f'--work_dir {server.work}', 'another run works there')
     kill(process, lambda: True)
     succeeded(server.convert())
 

@@ -280,6 +280,31 @@ def test_bins(tmp_path, kind, position):
         assert all((batch == values).all() for batch in load_all(tmp_path))
 
 
+# the info.json of two folders, of each of which one file is inferred, and words of the message
+FOLDERS = {
+    'none': (None, None, None),
+    'the same': ('{"dtype": "float32"}', '{"dtype": "float32"}', None),
+    'different ones': ('{"dtype": "float32"}', '{"dtype": "uint8"}', 'not of the same run'),
+    'the first one only': ('{"dtype": "float32"}', None, 'not of the same run'),
+    'the second one only': (None, '{"dtype": "float32"}', 'not of the same run'),
+}
+
+
+@pytest.mark.parametrize('kind', FOLDERS)
+def test_files_of_two_folders(tmp_path, kind):
+    """Only the info.json of the first folder was looked at."""
+    *infos, words = FOLDERS[kind]
+    paths = []
+    for i, info in enumerate(infos):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        paths.append(folder / f'bin{i}-{i}_0.bin')
+        np.random.default_rng(0).random(SHAPE, np.float32).tofile(paths[-1])
+        if info:
+            (folder / 'info.json').write_text(info)
+    check(error_of(load_all, ','.join(map(str, paths))), paths[1].name, words)
+
+
 @pytest.mark.parametrize('sparse', [False, True])
 def test_a_black_video_is_no_damage(tmp_path, sparse):
     """Zeros are black in a uint8 bin, so they are taken, unless the file has a hole in the place of them."""

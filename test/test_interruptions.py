@@ -2,21 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Killed runs, two runs at a time, full disks: nothing half, nothing mixed, and the same command goes on.
 
-    KILLS=200 python -m pytest test/test_interruptions.py -k random     # at random moments; without KILLS, a few
+Here runs are killed at chosen moments; at random ones, in test_kills.py.
 """
 import json
 import os
-import random
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
 from conftest import ROOT, STAND_INS, call, run
+from runs import Run, processes, wait_for
 
 import r2plus1d_folders
 import r2plus1d_report
@@ -24,8 +23,7 @@ from r2plus1d_bins import bin_digest
 from r2plus1d_files import InputError
 from r2plus1d_outputs import OutputWriter
 
-SECONDS = 170
-KILLS = int(os.environ.get('KILLS', 10))
+SECONDS = 110
 COPIES = 8  # of each of two short videos
 
 
@@ -60,58 +58,6 @@ def whole(videos, small):
 
 def files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-class Run:
-    """A command in a process group of its own. Its standard error goes to a file."""
-
-    def __init__(self, folder, *command, env=None, limit=None):
-        self.log = folder / f'stderr{time.monotonic_ns()}.log'
-        with open(self.log, 'w') as log:
-            self.process = subprocess.Popen([str(word) for word in command], cwd=folder, start_new_session=True,
-                                            stdout=subprocess.DEVNULL, stderr=log, env=dict(os.environ, **env or {}),
-                                            preexec_fn=limit)
-        self.pid = self.process.pid
-
-    def signal(self, number, victim='script'):
-        """Send a signal to the script, to one of the processes that it has started, or to all of them."""
-        workers = [pid for pid in processes(self.pid) if pid != self.pid]
-        try:
-            if victim == 'group':
-                os.killpg(self.pid, number)
-            elif victim == 'script':
-                os.kill(self.pid, number)
-            elif workers:
-                os.kill(workers[0], number)
-        except ProcessLookupError:
-            pass  # it has ended by itself
-
-    def ended(self):
-        """(exit status, text on standard error). Fails if a process of the group goes on."""
-        status = self.process.wait(90)
-        wait_for(lambda: not processes(self.pid), 5)
-        return status, self.log.read_text()
-
-
-def processes(group):
-    """Ids of the processes of a group that have not ended."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            with open(f'/proc/{pid}/stat') as f:
-                state, _, pgrp = f.read().rpartition(')')[2].split()[:3]
-        except OSError:
-            continue
-        if int(pgrp) == group and state not in 'ZX':
-            found.append(int(pid))
-    return found
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, 'what was waited for did not happen'
-        time.sleep(0.001)
 
 
 def preprocess(many, small, name, *options, **keywords):
@@ -298,7 +244,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
 
 def refused_while(first, lock, second):
     """SECOND() is refused, with the process id of FIRST, a Run, which is stopped as long. Then FIRST ends as always."""
-    wait_for(lambda: lock.exists() or first.process.poll() is not None)
+    wait_for(lambda: lock.exists() or first.has_ended())
     assert lock.exists(), first.log.read_text()
     os.killpg(first.pid, signal.SIGSTOP)
     started = time.monotonic()
@@ -501,13 +447,12 @@ def test_a_file_that_grows_too_large(many, small, whole):
 
 def test_a_report_is_written_whole_or_not(tmp_path, disk):
     folder = disk(50000) / 'report'
-    contents = {f'{i}.png': bytes(9000) for i in range(6)}
     with pytest.raises(OSError) as caught:
-        r2plus1d_report.write_files(str(folder), contents)
-    assert '.png' in caught.value.filename and os.listdir(folder) == []
+        r2plus1d_report.write_page(str(folder / 'index.html'), bytes(60000))
+    assert 'index.html' in caught.value.filename and os.listdir(folder) == []
     disk(10 ** 6)
-    r2plus1d_report.write_files(str(folder), contents)
-    assert files(folder) == contents
+    r2plus1d_report.write_page(str(folder / 'index.html'), bytes(60000))
+    assert files(folder) == {'index.html': bytes(60000)}
 
 
 # ---- the shell test, and devices -----------------------------------------------------------------------
@@ -550,48 +495,3 @@ def test_the_process_of_a_device_ends(many, small, whole, npu, number, status):
     started.signal(number)
     found, text = started.ended()
     assert found == status and 'Traceback' not in text, text
-
-
-# ---- at random moments ---------------------------------------------------------------------------------
-
-
-def commands(many, small):
-    """(start of a command, what of it appears when its work begins) of each step that is killed."""
-    return [(lambda: preprocess(many, small, 'bins', '--workers=2'), many / 'bins.lock'),
-            (lambda: infer(many, small, 'bins', '--output_dirname', 'run'), many / 'out/run.lock')]
-
-
-def test_kills_at_random_moments(many, small, whole):
-    """Each kill is followed by the same command, and ends in the same files and the same accuracy JSON."""
-    assert infer(many, small, whole, '--output_dirname', 'whole').ended()[0] == 0
-    expected = call('r2plus1d_postprocess', '--result_path=out/whole', cwd=many).stdout
-    outputs = files(many / 'out/whole')
-    for seed in range(KILLS):
-        choice = random.Random(seed)
-        for name in ('bins', 'out'):
-            shutil.rmtree(many / name, ignore_errors=True)
-        where = seed % 2
-        for step, (start, sign) in enumerate(commands(many, small)):
-            if step == where:
-                kill_at_random(start(), sign, choice)
-            status, text = start().ended()
-            assert status == 0, (seed, text)
-        assert files(many / 'bins') == files(whole), seed
-        assert files(many / 'out/run') == outputs, seed
-        assert sorted(os.listdir(many / 'out')) == ['run', 'run_summary.json'], seed
-        assert not list(many.glob('bins.*')), seed
-        assert call('r2plus1d_postprocess', '--result_path=out/run', cwd=many).stdout == expected, seed
-
-
-def kill_at_random(started, sign, choice):
-    """Kill a Run: three of four times at a moment of its work, else at one before."""
-    if choice.random() < 0.75:
-        wait_for(lambda: sign.exists() or started.process.poll() is not None)
-        time.sleep(choice.uniform(0, 1.5))
-    else:
-        time.sleep(choice.uniform(0, 3))
-    started.signal(choice.choice([signal.SIGTERM, signal.SIGKILL, signal.SIGINT]),
-                   choice.choice(['script', 'worker', 'group']))
-    status, text = started.ended()
-    # Python itself answers Ctrl-C before the first module of this repository is imported.
-    assert 'Traceback' not in text or (status == -signal.SIGINT and 'KeyboardInterrupt' in text), text

@@ -114,6 +114,26 @@ def test_errors_of_the_engine_are_one_line(om, bins, tmp_path, options, env, wor
     assert 'Traceback' not in done.stderr and not list(tmp_path.glob('out/*'))
 
 
+def test_a_device_that_has_died_before_it_is_asked():
+    """Sending to it fails then: the message is that of a device that dies while it works."""
+    class Closed:
+        def send(self, _):
+            raise BrokenPipeError(32, 'Broken pipe')
+
+        def recv(self):
+            raise EOFError
+
+    from r2plus1d_files import InputError
+    from r2plus1d_npu import AisBench
+    engine = object.__new__(AisBench)
+    batch = np.zeros(1, np.float32)
+    engine.connection, engine.offsets, engine.model, engine.device = Closed(), {batch.ctypes.data: 0}, 'm.om', 0
+    engine.process = subprocess.Popen(['true'])
+    engine.process.join, engine.process.exitcode = engine.process.wait, -9
+    with pytest.raises(InputError, match='m.om: .* has ended'):
+        engine(batch)
+
+
 def test_a_device_that_dies_is_noticed(om, bins, tmp_path):
     """The process of the device is killed in the middle: one line, nothing left, no process goes on."""
     command = [sys.executable, ROOT / 'r2plus1d_infer.py', '--model', om[1], '--input', bins, '--loop', '1000',
