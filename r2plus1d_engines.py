@@ -123,15 +123,16 @@ def is_out_of_memory(error):
 
 def names_other_files(path):
     """Whether an ONNX file may have weights in other files: their entries have the key "location"."""
-    ending = b''
-    with open(path, 'rb', buffering=0) as f:
+    overlap = len(LOCATION) - 1  # the end of a block is kept before the next one: the key may begin in it
+    content = bytearray(overlap + BLOCK)
+    with open(path, 'rb', buffering=0) as f, memoryview(content) as view:
         while True:
-            block = f.read(BLOCK)
-            if not block:
+            count = f.readinto(view[overlap:])
+            if not count:
                 return False
-            if LOCATION in ending + block:
+            if content.find(LOCATION, 0, overlap + count) >= 0:
                 return True
-            ending = block[-len(LOCATION):]
+            content[:overlap] = content[count:count + overlap]
 
 
 class Engine:

@@ -111,7 +111,11 @@ def infer_missing(args, cfg, names, videos, engines, journal, tally):
     if not videos:
         return
     given = shape_of_config(cfg)
-    expected, _ = input_of_model(args.model)
+    if args.ray:
+        expected, _ = input_of_model(args.model)
+    else:
+        engines = engines.result()
+        expected = engines[0].sample_shape
     if expected and given:
         check_same_shape(args.config, given, args.model, expected)
     tasks = (task for video in videos for task in tasks_of(video, args.every, args.allow_damaged))
@@ -119,7 +123,6 @@ def infer_missing(args, cfg, names, videos, engines, journal, tally):
         from r2plus1d_ray import infer_on_ray
         outcomes = infer_on_ray(args, cfg, tasks)
     else:
-        engines = engines.result()
         outcomes = infer_here(engines, args.batchsize or engines[0].batch_size or 1, cfg, tasks)
     subtitles = SubtitleNames(args.srt, videos) if args.srt else None
     with tqdm(total=len(videos), unit='video', desc='Prediction', disable=len(videos) == 1 and not args.every) as bar:
