@@ -53,7 +53,7 @@ def predict(args):
     cfg.allow_damaged = args.allow_damaged
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
     tally = Tally(names)
-    with open_journal(args, cfg) as journal:
+    with open_journal(args, cfg, len(videos)) as journal:
         if args.retry_failed:
             journal.remove_failed()
         missing = read_rows(journal, videos, names, tally)
@@ -69,9 +69,9 @@ def predict(args):
         raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
 
 
-def open_journal(args, cfg):
+def open_journal(args, cfg, num_videos):
     if not args.output:
-        return Printer()
+        return Printer(says_errors=num_videos > 1)
     pipeline = json.dumps(cfg.data.test.pipeline, sort_keys=True, default=str)
     settings = {
         'model': file_digest(args.model),

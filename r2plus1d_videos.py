@@ -211,6 +211,8 @@ class Decoder:
             if info is None:
                 check_video_file(path, self.cfg.get('allow_damaged', False))  # it names the usual faults
             raise InputError(f'{path}: no clip can be made of this video: {one_line(e)}')
+        if task.first is not None and 'duration_s' not in facts:
+            raise InputError(f'{self.cfg.filename}: --every needs a test pipeline that begins with OpenCVInit')
         return samples.to_array(results, path), facts
 
 

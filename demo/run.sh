@@ -208,16 +208,15 @@ once report "write the report" "accuracy full_size" "$code r2plus1d_report.*" re
     --extra "R(2+1)D-34, whole frame, random weights=full_size/whole_frame"
 
 echo
-echo "The small R(2+1)D-18, trained on videos like these (demo/train.sh). The columns 310, 310P and T4 are of the full-size"
-echo "model on UCF-101: what the small one's speed does not compare with."
+echo "The full-size R(2+1)D-34, with random weights, at batch size 1 on this machine:"
+for views in three_crops whole_frame; do
+    sed -n "/$views/,/throughput/ s/.*throughput 1000\*batchsize(1).*: \(.*\)/    ${views//_/ }: \1 videos\/s/p" full_size.log
+done
+echo
+echo "The demo's own model, a small R(2+1)D-18 trained on videos like these by demo/train.sh:"
 python "$root/test/parse.py" --reference 0.95 --tolerance 0
 echo
-echo "The small R(2+1)D-18 with three crops, and with the whole frame as one view:"
+echo "The same small model with three crops, and with the whole frame as one view:"
 sed -n '1,/^$/d; s/^/    /p' fullframe.log
-echo
-echo "The full-size R(2+1)D-34, random weights, on this machine, batch size 1:"
-for views in three_crops whole_frame; do
-    sed -n "/$views/,/throughput/ s/.*throughput 1000\*batchsize(1).*: \(.*\)/    ${views//_/ }: \1 samples\/s/p" full_size.log
-done
 echo
 echo "report: $work/report/index.html"

@@ -19,6 +19,8 @@ from r2plus1d_files import make_parser, script_main  # it comes first, so that a
 from r2plus1d_metrics import (
     GUIDE_CHIPS,
     GUIDE_RATES,
+    GUIDE_VIDEOS,
+    GUIDE_VIEWS,
     REFERENCE_TOP1,
     explain_low_accuracy,
     judge_accuracy,
@@ -48,16 +50,21 @@ def print_accuracy(accuracies):
     print_table(['batch size', 'top-1', 'top-5', 'mean class', 'videos', 'average'], rows)
 
 
-def print_performance(performances, views):
-    """PERFORMANCES: those of r2plus1d_results.py, by batch size. VIEWS: how many the model takes, as text."""
+def print_performance(performances, views, beside_guide):
+    """PERFORMANCES: those of r2plus1d_results.py, by batch size. VIEWS: how many the model takes, as text.
+
+    BESIDE_GUIDE: print the original guide's speeds, too, with which only a run on all of its videos compares.
+    """
+    chips = GUIDE_CHIPS if beside_guide else ()
     rows = []
     for batch_size, performance in performances.items():
-        guide = [f'{rate:.4f}' for rate in GUIDE_RATES.get(batch_size, ())]
+        rates = GUIDE_RATES.get(batch_size)
+        guide = ['-' if rates is None else f'{rates[i]:.4f}' for i in range(len(chips))]
         rows.append([str(batch_size), str(performance.batches), f'{performance.rate:.4f}',
-                     f'{performance.median:.2f}', f'{performance.p99:.2f}', *(guide or ['-'] * len(GUIDE_CHIPS))])
-    print(f'\nPerformance, samples/s (a sample is one video of {views}); {", ".join(GUIDE_CHIPS)}: '
-          'the original guide, of 3 views')
-    print_table(['batch size', 'batches', 'this run', 'median ms', '99% ms', *GUIDE_CHIPS], rows)
+                     f'{performance.median:.2f}', f'{performance.p99:.2f}', *guide])
+    source = f'; {", ".join(chips)}: the original guide, of 3 views' if beside_guide else ''
+    print(f'\nPerformance, samples/s (a sample is one video of {views}){source}')
+    print_table(['batch size', 'batches', 'this run', 'median ms', '99% ms', *chips], rows)
     for batch_size, performance in performances.items():
         for device in performance.devices:
             print(f'batch size {batch_size}, {device.name}: {device.rate:.4f} samples/s, '
@@ -97,7 +104,9 @@ def main():
     accuracies = {batch_size: accuracy for batch_size, (accuracy, _) in results.items()}
     print_accuracy(accuracies)
     accuracy, summaries = results[args.batch_sizes[0]]
-    print_performance(performances, count_views(views_of_run(summaries, accuracy.get('views'))))
+    views = views_of_run(summaries, accuracy.get('views'))
+    beside_guide = (views, accuracy['num_videos']) == (GUIDE_VIEWS, GUIDE_VIDEOS)
+    print_performance(performances, count_views(views), beside_guide)
     top1, reached = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
     for batch_size, accuracy in accuracies.items():
         expected = accuracy.get('num_expected', accuracy['num_videos'])

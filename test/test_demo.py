@@ -49,12 +49,12 @@ def test_accuracy_of_the_demo(demo):
     log = (demo / 'model.log').read_text()
     assert 'no atc on this machine' in log and log.endswith('success\n') and log.count('success\n') == 2
     assert f'top-1 {results[0]["top1_acc"]:.4f} reaches 0.9500' in text and 'random weights' in text
-    assert all(re.search(rf'    {views}: [\d.]+ samples/s\n', text) for views in ('three crops', 'whole frame'))
+    assert all(re.search(rf'    {views}: [\d.]+ videos/s\n', text) for views in ('three crops', 'whole frame'))
     agreement = json.loads((demo / 'compare.json').read_text())
     assert agreement['passed'] and [row['step'] for row in agreement['models']] == ['export', 'simplification']
     assert 50_000 < (demo / 'report/index.html').stat().st_size < 3_000_000
     again = run('bash', ROOT / 'demo/run.sh', demo).stdout
-    assert again.count('done before') == 9 and again.endswith(text[text.index('\nThe small'):])
+    assert again.count('done before') == 9 and again.endswith(text[text.index('\nThe full-size'):])
 
 
 def test_the_whole_frame_beside_three_crops(demo):
