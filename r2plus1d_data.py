@@ -21,6 +21,7 @@ from r2plus1d_bins import empty_at_page
 from r2plus1d_files import InputError, one_line
 from r2plus1d_frames import check_video_file, steps_for_video_files, strict_steps
 from r2plus1d_lists import check_list
+from r2plus1d_views import THREE_CROPS, describe_shape, shape_of_config
 
 import mmcv
 from mmaction.datasets import build_dataset
@@ -136,7 +137,8 @@ class Samples(Videos):
     does; one table look-up from byte to float32, straight into the result, does the work of both. The table is what
     mmcv.imnormalize makes of the 256 values. A pipeline with another end is run as it is.
 
-    Raises InputError.
+    All samples have one shape: that of the config's frame_size where there is one, else that of the first sample which
+    was taken. Raises InputError.
     """
 
     FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
@@ -146,6 +148,8 @@ class Samples(Videos):
         steps = cfg.data.test.pipeline
         super().__init__(listed_videos(cfg, cfg.data.test, steps) if dataset is None else dataset)
         self.dtype = np.dtype(dtype)
+        self.config = cfg.filename
+        self.shape = shape_of_config(cfg) if cfg.get('frame_size') else None
         self.tables = None
         if self.has_fast_end(steps):
             self.dataset.pipeline.transforms = self.dataset.pipeline.transforms[:-len(self.FAST_END)]
@@ -187,18 +191,36 @@ class Samples(Videos):
     def __getitem__(self, index):
         results = self.run_pipeline(index)
         label = int(results.get('label', self.labels[index]))
-        return label, self.to_array(results)
+        sample = self.to_array(results, self.names[index])
+        if self.shape is None:
+            self.shape = list(sample.shape)
+        return label, sample
 
-    def to_array(self, results):
-        """The sample of what the pipeline gives."""
+    def to_array(self, results, name):
+        """The sample of what the pipeline gives for the video NAME."""
         if self.tables is None:
-            return np.ascontiguousarray(results['imgs'], self.dtype)
+            sample = np.ascontiguousarray(results['imgs'], self.dtype)
+            self.check_shape(name, sample.shape, results)
+            return sample
         images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
         frames = results['clip_len']
         height, width = images[0].shape[:2]
-        sample = empty_at_page((len(images) // frames, 3, frames, height, width), self.dtype)
+        shape = (len(images) // frames, 3, frames, height, width)
+        self.check_shape(name, shape, results)
+        sample = empty_at_page(shape, self.dtype)
         for i, image in enumerate(images):
             planes = sample[i // frames, :, i % frames]
             for plane, channel, table in zip(planes, cv2.split(image), self.tables):
                 cv2.LUT(channel, table, plane)
         return sample
+
+    def check_shape(self, name, shape, results):
+        """Raise InputError unless the sample of the video NAME has the SHAPE of all. RESULTS: of its pipeline."""
+        if self.shape and list(shape) != self.shape:
+            size = ''
+            if 'original_shape' in results:
+                height, width = results['original_shape']
+                size = f' is {width} x {height} and'
+            raise InputError(f'{name}:{size} gives {describe_shape(shape)}, where {self.config} takes '
+                             f'{describe_shape(self.shape)}; for videos of any shape there are three crops: '
+                             f'{THREE_CROPS}, with a model for them')

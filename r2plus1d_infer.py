@@ -106,7 +106,8 @@ def infer_into(outputs, args):
     seconds = time.perf_counter() - started
     if note_provenance(args.model, args.input) != provenance:
         raise InputError(f'{args.model} or {args.input}: was changed while the inference ran; run it again')
-    summary = make_summary(times, source.batch_size, first.describe(), source.num_videos, provenance)
+    summary = make_summary(times, source.batch_size, first.describe(), source.num_videos,
+                           dict(provenance, sample_shape=first.sample_shape))
     outputs.finish(summary)
     figures = summary['NPU_compute_time']
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in figures.items()))

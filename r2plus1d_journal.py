@@ -148,6 +148,9 @@ class Journal:
 class Printer:
     """Takes the place of a Journal where there is no --output: the rows are printed, and nothing is kept."""
 
+    def __init__(self, says_errors):
+        self.says_errors = says_errors
+
     def __enter__(self):
         return self
 
@@ -159,10 +162,10 @@ class Printer:
 
     def add(self, rows):
         for row in rows:
-            if 'error' in row:
-                log(row['error'])
-            else:
+            if 'error' not in row:
                 tqdm.write(describe_row(row))
+            elif self.says_errors:
+                log(row['error'])
 
     def remove_failed(self):
         pass

@@ -42,6 +42,7 @@ from r2plus1d_journal import FORMATS, Journal, Printer
 from r2plus1d_pipeline import infer_here
 from r2plus1d_predictions import Tally, error_row, make_row, require_pyarrow, write_srt
 from r2plus1d_videos import find_videos, tasks_of, videos_of_test_split
+from r2plus1d_views import check_same_shape, input_of_model, shape_of_config
 
 # ---- from videos to rows -------------------------------------------------------------------------------
 
@@ -52,7 +53,7 @@ def predict(args):
     cfg.allow_damaged = args.allow_damaged
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
     tally = Tally(names)
-    with open_journal(args, cfg) as journal:
+    with open_journal(args, cfg, len(videos)) as journal:
         if args.retry_failed:
             journal.remove_failed()
         missing = read_rows(journal, videos, names, tally)
@@ -68,9 +69,9 @@ def predict(args):
         raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
 
 
-def open_journal(args, cfg):
+def open_journal(args, cfg, num_videos):
     if not args.output:
-        return Printer()
+        return Printer(says_errors=num_videos > 1)
     pipeline = json.dumps(cfg.data.test.pipeline, sort_keys=True, default=str)
     settings = {
         'model': file_digest(args.model),
@@ -108,6 +109,10 @@ def infer_missing(args, cfg, names, videos, journal, tally):
     """Add the rows of these VIDEOS to the journal and to the tally."""
     if not videos:
         return
+    given = shape_of_config(cfg)
+    expected, _ = input_of_model(args.model)
+    if expected and given:
+        check_same_shape(args.config, given, args.model, expected)
     tasks = (task for video in videos for task in tasks_of(video, args.every, args.allow_damaged))
     if args.ray:
         from r2plus1d_ray import infer_on_ray

@@ -121,7 +121,7 @@ def connect(address):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as e:
+    except Exception as e:  # Ray raises many kinds
         raise InputError(f'--ray {address}: no cluster answers: {one_line(e)}; start its head by: ray start --head')
     finally:
         for number, handler in handlers.items():

@@ -211,7 +211,9 @@ class Decoder:
             if info is None:
                 check_video_file(path, self.cfg.get('allow_damaged', False))  # it names the usual faults
             raise InputError(f'{path}: no clip can be made of this video: {one_line(e)}')
-        return samples.to_array(results), facts
+        if task.first is not None and 'duration_s' not in facts:
+            raise InputError(f'{self.cfg.filename}: --every needs a test pipeline that begins with OpenCVInit')
+        return samples.to_array(results, path), facts
 
 
 def look_at_video(results):

@@ -24,8 +24,12 @@ from common import CONFIG, ROOT
 from tables import table
 
 from r2plus1d_engines import cpu_name
-from r2plus1d_files import InputError, positive_int, script_main, write_json, write_whole
+from r2plus1d_files import InputError, positive_int, read_json, script_main, write_json, write_whole
 
+MILLION = 10**6
+# (videos/s of an NPU, MB a video): three views on a 310P as the original guide measured it; one view of the whole
+# frame, which is 2.25 times as fast here
+RATES = [(84, 4.7), (190, 2.1)]
 WAYS = {'one process': [], '--ray local': ['--ray', 'local']}
 
 
@@ -33,14 +37,13 @@ WAYS = {'one process': [], '--ray local': ['--ray', 'local']}
 
 
 def link_videos(demo, folder, count):
-    """FOLDER with COUNT links to the demo's videos. Returns bytes of a video, on average."""
+    """Make FOLDER with COUNT links to the demo's videos."""
     videos = sorted(glob.glob(f'{demo}/data/ucf101/videos/*/*.avi'))
     if not videos:
         raise InputError(f'{demo}: has no videos; run demo/run.sh {demo} first')
     os.mkdir(folder)
     for i in range(count):
         os.symlink(os.path.abspath(videos[i % len(videos)]), f'{folder}/{i:07}.avi')
-    return statistics.mean(os.path.getsize(video) for video in videos)
 
 
 def processes_below(root):
@@ -121,7 +124,7 @@ def predict(folder, model, config, classes, videos, way, stages):
         with open(os.path.join(folder, 'log')) as f:
             raise InputError(f'{" ".join(command)}: {f.read().strip().splitlines()[-1]}')
     (start, first), (end, last) = marks[0], marks[-1]
-    return {'start': start, 'rate': (last - first) / (end - start), 'stages': seen}
+    return {'start': start, 'rate': (last - first) / max(end - start, 1e-9), 'stages': seen}
 
 
 def count_rows(path):
@@ -131,69 +134,140 @@ def count_rows(path):
         return f.read().count(b'\n')
 
 
-# ---- all runs ------------------------------------------------------------------------------------------
+# ---- parts ---------------------------------------------------------------------------------------------
 
 
-def measure(args, folder):
-    small = [f'{args.demo}/r2plus1d_sim.onnx', f'{ROOT}/demo/r2plus1d_r18_demo.py']
-    classes = f'{args.demo}/data/ucf101/annotations/classInd.txt'
-    results = {'command': ' '.join(['python benchmarks/archive.py', *sys.argv[1:]]), 'cpu': cpu_name(),
-               'cores': os.cpu_count(), 'few': args.few, 'many': args.many, 'full_size_videos': args.full_size}
-    results['video_mb'] = link_videos(args.demo, f'{folder}/many', args.many) / 1e6
-    results['small'] = {way: predict(folder, *small, classes, f'{folder}/many', way, (args.few, args.many))
-                        for way in WAYS}
-    parts = max(1, args.full_size // args.part)
+def classes_of(args):
+    return f'{args.demo}/data/ucf101/annotations/classInd.txt'
+
+
+def small_model(args):
+    return [f'{args.demo}/r2plus1d_sim.onnx', f'{ROOT}/demo/r2plus1d_r18_demo.py', classes_of(args)]
+
+
+def measure_small(args, folder):
+    """{way: predict()} of the small model on many videos."""
+    link_videos(args.demo, f'{folder}/many', args.many)
+    return {way: predict(folder, *small_model(args), f'{folder}/many', way, (args.few, args.many)) for way in WAYS}
+
+
+def measure_full_size(args, folder):
+    """{way: [predict()]} of the full-size model."""
     link_videos(args.demo, f'{folder}/part', args.part)
-    full = [f'{args.demo}/full_size/r2plus1d_sim.onnx', CONFIG]
-    results['full_size'] = {way: [] for way in WAYS}
-    for _ in range(parts if args.full_size else 0):
-        for way, runs in results['full_size'].items():
-            runs.append(predict(folder, *full, classes, f'{folder}/part', way, (args.part,)))
+    model = [f'{args.demo}/full_size/r2plus1d_sim.onnx', CONFIG, classes_of(args)]
+    results = {way: [] for way in WAYS}
+    for _ in range(max(1, args.full_size // args.part)):
+        for way, runs in results.items():
+            runs.append(predict(folder, *model, f'{folder}/part', way, (args.part,)))
     return results
 
 
-def process_lines(results):
-    """A row for each process: its memory at few and at many videos, and its CPU time for a video between the two."""
-    rows = [('way', 'process', f'MB after {results["few"]} videos', f'after {results["many"]}',
-             f'shared MB after {results["few"]}', f'after {results["many"]}', 'ms of CPU a video')]
-    for way, run in results['small'].items():
-        (few_rows, few), (many_rows, many) = (run['stages'][stage] for stage in sorted(run['stages']))
-        for name in sorted({*few, *many}):
-            before = few.get(name, (0, 0, 0))
-            after = many.get(name, (0, 0, 0))
-            cpu = 1000 * (after[2] - before[2]) / (many_rows - few_rows)
+def measure_million(args, folder):
+    """What the driver takes for a list of a million videos that are all done: MB and s of CPU; MB of their rows."""
+    link_videos(args.demo, f'{folder}/one', 1)
+    predict(folder, *small_model(args), f'{folder}/one', 'one process', (1,))
+    output = f'{folder}/rows.jsonl'
+    with open(output) as f:
+        row = json.loads(f.readline())
+    with open(f'{folder}/list.txt', 'w') as videos, open(output, 'w') as rows:
+        for i in range(MILLION):
+            path = f'/archive/videos/{i // 1000:04}/v_{i:08}_some_name_of_a_clip.mp4'
+            videos.write(path + '\n')
+            rows.write(json.dumps(dict(row, id=path, path=path)) + '\n')
+    model, config, classes = small_model(args)
+    with open(os.devnull, 'w') as nowhere:
+        process = subprocess.Popen(
+            [sys.executable, f'{ROOT}/r2plus1d_predict.py', '--model', model, '--config', config, '--classes', classes,
+             '--video', f'{folder}/list.txt', '--output', output], stdout=nowhere, stderr=nowhere)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise InputError('the prediction of a million videos that are done fails')
+    return {'mb': usage.ru_maxrss / 1024, 'cpu_s': usage.ru_utime + usage.ru_stime,
+            'rows_mb': os.path.getsize(output) / 1e6}
+
+
+PARTS = {'small': measure_small, 'full_size': measure_full_size, 'million': measure_million}
+
+
+# ---- tables --------------------------------------------------------------------------------------------
+
+
+def rate_lines(runs):
+    """RUNS: {way: [predict()]}."""
+    rows = [('way', 'start-up, s', 'videos/s', 'ratio to one process', 'ms a video')]
+    rates = {way: statistics.median(run['rate'] for run in value) for way, value in runs.items()}
+    for way, rate in rates.items():
+        start = statistics.median(run['start'] for run in runs[way])
+        rows.append((way, f'{start:.1f}', f'{rate:.3g}', f'{rate / rates["one process"]:.2f}', f'{1000 / rate:.1f}'))
+    return table(*rows)
+
+
+def process_lines(runs):
+    """A row for each process: its memory at few and at many videos, and its CPU time for a video between the two.
+    RUNS: {way: predict()}.
+    """
+    few, many = sorted(map(int, next(iter(runs.values()))['stages']))
+    rows = [('way', 'process', f'MB after {few} videos', f'after {many}', f'shared MB after {few}', f'after {many}',
+             'ms of CPU a video')]
+    for way, run in runs.items():
+        for name in sorted({*run['stages'][str(few)][1], *run['stages'][str(many)][1]}):
+            before = run['stages'][str(few)][1].get(name, (0, 0, 0))
+            after = run['stages'][str(many)][1].get(name, (0, 0, 0))
             rows.append((way, name, f'{before[0]:.0f}', f'{after[0]:.0f}', f'{before[1]:.0f}', f'{after[1]:.0f}',
-                         f'{cpu:.2f}'))
+                         f'{cpu_ms(run, name):.2f}'))
     return table(*rows)
 
 
-def rate_lines(results):
-    rows = [('model', 'way', 'start-up, s', 'videos/s', 'ratio to one process', 'ms a video')]
-    for name in ('small', 'full_size'):
-        runs = {way: value if isinstance(value, list) else [value] for way, value in results[name].items()}
-        if not all(runs.values()):
-            continue
-        rates = {way: statistics.median(run['rate'] for run in value) for way, value in runs.items()}
-        for way, rate in rates.items():
-            start = statistics.median(run['start'] for run in runs[way])
-            rows.append((name, way, f'{start:.1f}', f'{rate:.3g}', f'{rate / rates["one process"]:.2f}',
-                         f'{1000 / rate:.1f}'))
-    return table(*rows)
+def cpu_ms(run, name):
+    """ms of CPU that a process took for a video, of a predict()."""
+    (few, before), (many, after) = (run['stages'][stage] for stage in sorted(run['stages'], key=int))
+    return 1000 * (after.get(name, (0, 0, 0))[2] - before.get(name, (0, 0, 0))[2]) / (many - few)
+
+
+def paper_lines(small, million):
+    """What a million videos need, computed from what was measured."""
+    decoding, driver, raylet = (cpu_ms(small['--ray local'], name) for name in ('decoding actor', 'driver', 'raylet'))
+    rows = [('videos/s of an NPU', 'MB a video', 'decoding cores for each NPU', 'MB/s to each NPU', 'hours on 1 NPU',
+             'hours on 64')]
+    for rate, size in RATES:
+        hours = MILLION / rate / 3600
+        rows.append((str(rate), str(size), f'{rate * (decoding + raylet) / 1000:.1f}', f'{rate * size:.0f}',
+                     f'{hours:.2f}', f'{hours / 64:.2f}'))
+    return [*table(*rows), '',
+            f'A decoding actor and its raylet took {decoding + raylet:.1f} ms of CPU a video. The driver took '
+            f'{driver:.1f} ms a video, so one driver keeps up with {1000 / driver:.0f} videos/s. With a list of a '
+            f'million videos it had {million["mb"]:.0f} MB; to read a million rows again took '
+            f'{million["cpu_s"]:.0f} s of CPU, and these rows were {million["rows_mb"]:.0f} MB.']
 
 
 def markdown(results):
     """The text of archive.md."""
-    parts = [[f'`{results["command"]}`'], [f'Machine: {results["cpu"]}, {results["cores"]} cores.'],
-             rate_lines(results), process_lines(results)]
+    parts = [['Predictions for many videos, by `benchmarks/archive.py`; see its docstring.']]
+    for name, title in (('small', 'The small model of the demo'), ('full_size', 'Full-size R(2+1)D-34'),
+                        ('million', 'A million videos, on paper')):
+        if name not in results:
+            continue
+        part = results[name]
+        parts.append([f'## {title}', '', f'`{part["command"]}`; {part["cpu"]}, {part["cores"]} cores; load before the '
+                      f'run: {part["load"]:.1f}.'])
+        found = part['results']
+        if name == 'small':
+            parts += [rate_lines({way: [run] for way, run in found.items()}), process_lines(found)]
+        elif name == 'full_size':
+            parts.append(rate_lines(found))
+        elif 'small' in results:
+            parts.append(paper_lines(results['small']['results'], found))
     return '\n\n'.join('\n'.join(lines) for lines in parts) + '\n'
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--demo', required=True, help='folder that demo/run.sh has filled')
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=list(PARTS),
+                        help='what to measure; the last results of the other parts stay (default: all)')
     parser.add_argument('--few', type=positive_int, default=200, help='(default: 200)')
     parser.add_argument('--many', type=positive_int, default=4000, help='(default: 4000)')
-    parser.add_argument('--full_size', type=int, default=200, help='videos for each way, 0 for none (default: 200)')
+    parser.add_argument('--full_size', type=positive_int, default=200, help='videos for each way (default: 200)')
     parser.add_argument('--part', type=positive_int, default=50, help='of them at a time (default: 50)')
     parser.add_argument('--output', default=f'{ROOT}/benchmarks/archive',
                         help='the files to write, without .json and .md (default: benchmarks/archive)')
@@ -203,9 +277,15 @@ def parse_args():
 @script_main
 def main():
     args = parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        results = measure(args, folder)
-    write_json(f'{args.output}.json', json.loads(json.dumps(results)))
+    path = f'{args.output}.json'
+    results = read_json(path) if os.path.exists(path) else {}
+    for name in args.parts:
+        part = {'command': ' '.join(['python benchmarks/archive.py', *sys.argv[1:]]), 'cpu': cpu_name(),
+                'cores': os.cpu_count(), 'load': os.getloadavg()[0]}
+        with tempfile.TemporaryDirectory() as folder:
+            part['results'] = json.loads(json.dumps(PARTS[name](args, folder)))
+        results[name] = part
+        write_json(path, results)
     write_whole(f'{args.output}.md', markdown(results).encode())
     print(markdown(results))
 

@@ -64,7 +64,7 @@ def make_int8(frames, folder, model):
         options.append(f'data.{part}.ann_file={path}')
     output = os.path.join(folder, 'r2plus1d_int8.onnx')
     run(sys.executable, f'{ROOT}/r2plus1d_optimize.py', '--int8', '--model', model, '--config', CONFIG,
-        '--max_drop', '1', '--output', output, '--cfg-options', *options, cwd=frames)
+        '--max_drop', '1', '--allow_unproven', '--output', output, '--cfg-options', *options, cwd=frames)
     return output
 
 

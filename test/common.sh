@@ -88,6 +88,9 @@ step() {
     run "${@:2}" || fail "failed: $1"
 }
 
+# sample_shape FILE: prints the shape of a sample that a config makes or a model takes: views, RGB, frames, height, width.
+sample_shape() { python "$root/test/sample_shape.py" "$1"; }
+
 # show_if_failed COMMAND…: a command whose output is shown only if it fails.
 show_if_failed() {
     local output

@@ -3,7 +3,10 @@
 """The benchmark: that it measures what it says. Its figures are of no interest here."""
 import importlib.util
 import json
+import os
 import platform
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -13,6 +16,7 @@ import torch
 from conftest import ROOT, run, start
 
 sys.path.insert(0, str(ROOT / 'benchmarks'))
+import archive
 import engines
 import gflop
 import limit
@@ -177,3 +181,31 @@ def test_wrong_arguments(dataset, options, message):
     done = start(ROOT / 'benchmarks/benchmark.py', *options, cwd=dataset, check=False)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+# ---- many videos -------------------------------------------------------------------------------------
+
+
+def test_cpu_of_a_process_is_that_between_two_looks():
+    """10 s in 2000 videos are 5 ms a video; 84 videos/s take 84 * (5 + 1) ms of decoding cores a second."""
+    few = {'decoding actor': (200, 30, 1), 'raylet': (10, 0, 2), 'driver': (100, 0, 0)}
+    many = {'decoding actor': (200, 30, 11), 'raylet': (10, 0, 4), 'driver': (100, 0, 4)}
+    run = {'rate': 10, 'start': 1, 'stages': {'200': (200, few), '2200': (2200, many)}}
+    assert archive.cpu_ms(run, 'decoding actor') == pytest.approx(5)
+    text = '\n'.join(archive.paper_lines({'--ray local': run}, {'mb': 600, 'cpu_s': 20, 'rows_mb': 300}))
+    assert '| 84 | 4.7 | 0.5 | 395 | 3.31 | 0.05 |' in text and 'keeps up with 500 videos/s' in text
+    lines = archive.process_lines({'--ray local': run})
+    assert '| --ray local | decoding actor | 200 | 200 | 30 | 30 | 5.00 |' in lines
+
+
+def test_processes_below_this_one(tmp_path):
+    """A process that a process of ours has started is counted, with about the memory that it takes."""
+    script = 'import time; x = bytearray(10**8); print(1, flush=True); time.sleep(60)'
+    with subprocess.Popen(['sh', '-c', f'"{sys.executable}" -c "{script}"; true'], stdout=subprocess.PIPE) as shell:
+        shell.stdout.readline()
+        found = archive.read_processes(shell.pid)
+        pids = archive.processes_below(shell.pid)
+        for pid in pids[::-1]:
+            os.kill(pid, signal.SIGKILL)
+    assert len(pids) == 2 and set(found) == {'driver', 'helpers of Ray'}
+    assert 95 < found['helpers of Ray'][0] < 150

@@ -16,7 +16,7 @@ import subprocess
 import numpy as np
 import pytest
 from conftest import ROOT, SMALL, call, run, start
-from test_report import make_run
+from made_runs import make_run
 
 from r2plus1d_outputs import OutputWriter
 
