@@ -27,6 +27,7 @@ from r2plus1d_bins import (
     read_input,
 )
 from r2plus1d_files import InputError
+from r2plus1d_views import check_same_shape
 
 
 class Files:
@@ -44,6 +45,8 @@ class Files:
         if info:
             self.num_videos = info.get('num_videos')
             check_dtype(os.path.dirname(files[0]), info, engine.dtype)
+            check_same_shape(os.path.dirname(files[0]), info.get('shape', engine.sample_shape), engine.model,
+                             engine.sample_shape)
         sample_size = int(np.prod(engine.sample_shape)) * engine.dtype.itemsize
         file_size = input_size(files[0], engine.dtype)
         if file_size == 0 or file_size % sample_size:
@@ -101,9 +104,7 @@ class TestVideos:
         self.num_videos = len(self.samples)
         if not self.num_videos:
             raise InputError(f'{self.samples.list_file}: lists no video')
-        shape = list(self.samples[0][1].shape)
-        if shape != engine.sample_shape:
-            raise InputError(f'{config}: gives samples of {shape}, the model takes {engine.sample_shape}')
+        check_same_shape(config, self.samples[0][1].shape, engine.model, engine.sample_shape)
         self.batch_size = batch_size or 1
         names = [bin_name(i, [label]) for i, label in enumerate(self.samples.labels)]
         self.groups = group(names, self.batch_size)

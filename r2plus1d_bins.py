@@ -157,9 +157,17 @@ def read_info(folder):
             raise InputError(f'{path}: {key} is {found}, expected a whole number of 1 or more; {remedy}')
     if info.get('dtype', 'float32') not in ('float32', 'uint8'):
         raise InputError(f'{path}: dtype is {one_line(info["dtype"], 50)}, expected float32 or uint8; {remedy}')
+    if 'shape' in info and not is_shape(info['shape']):
+        found = one_line(info['shape'], 50)
+        raise InputError(f'{path}: shape is {found}, expected whole numbers of 1 or more; {remedy}')
     if 'bins' in info:
         check_noted_bins(path, info, remedy)
     return info
+
+
+def is_shape(value):
+    """Whether a value from a JSON file is the shape of a sample: views, and what one of them is."""
+    return isinstance(value, list) and bool(value) and all(map(is_count, value))
 
 
 def check_noted_bins(path, info, remedy):

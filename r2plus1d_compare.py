@@ -5,11 +5,17 @@ r"""Say how far the models of one checkpoint agree with PyTorch, on real samples
     python r2plus1d_compare.py --checkpoint best_top1_acc_epoch_35.pth \
         --models r2plus1d.onnx r2plus1d_sim.onnx r2plus1d_bs16.om --bins predata_bts1 > compare.json
     python r2plus1d_compare.py --checkpoint best_top1_acc_epoch_35.pth --models r2plus1d_int8_bs16.om
+    python r2plus1d_compare.py --runs ./predata_bts1_onnx_out ./fullframe_out > fullframe.json
 
 Test videos of the config go through its pipeline and through PyTorch and each model. The JSON on standard output has
 the figures of each model, the table on standard error the most important of them. The exit status is 1 where a model is
 further from PyTorch than its kind may be (BOUNDS). Then the step of the chain is named at which the difference first
 appears, and what the difference looks like: crops in another order, BGR for RGB, another mean.
+
+--runs compares the accuracy of two runs on the same videos; two --models with two files of --config are compared each
+with its own config. The report has both accuracies, the videos with different answers and the p-value of McNemar's
+test. The exit status is 1 where top-1 falls by more than --max_drop, or where the videos prove nothing; the rules are
+in r2plus1d_pairs.py.
 """
 # isort: off
 import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
@@ -36,6 +42,8 @@ from r2plus1d_files import (
     script_main,
 )
 from r2plus1d_metrics import choose_videos, compare_scores, top1_accuracy
+from r2plus1d_pairs import add_gate_options, check_gate_options, compare_accuracies
+from r2plus1d_views import check_same_shape
 
 # The largest max_rel_difference that a kind of model may have (see compare_scores() for what that is). f32 has the same
 # sums in another order, and the same bound as pytorch2onnx.py --verify. fp16 and bf16 have 11 and 8 bits of precision:
@@ -117,9 +125,7 @@ class Comparison:
             engine = make_engine(row['model'], device=device)
         else:
             engine = make_engine(row['model'], None, backend, precision, device)
-        if engine.sample_shape != self.reference.sample_shape:
-            raise InputError(f'{row["model"]}: takes samples of {engine.sample_shape}, '
-                             f'{self.cfg.filename} gives {self.reference.sample_shape}')
+        check_same_shape(self.cfg.filename, self.reference.sample_shape, row['model'], engine.sample_shape)
         engine.prepare(engine.batch_size or 1)
         samples = self.samples_of(str(engine.dtype))
         _, scores = score_videos([engine], samples, tqdm(self.indices, unit='video', desc=row['model']))
@@ -198,16 +204,17 @@ def compare(args):
 
     None where the data set is not there and --skip_without_data is given.
     """
-    cfg = read_config(args.config, args.cfg_options)
+    config, = args.config
+    cfg = read_config(config, args.cfg_options)
     if args.skip_without_data and not os.path.isfile(cfg.data.test.ann_file):
         log(f'no comparison with PyTorch: the test list {cfg.data.test.ann_file} is not there')
         return None
     samples = Samples(cfg)
     num_videos = len(samples)
     if not num_videos:
-        raise InputError(f'{args.config}: its test list has no video')
+        raise InputError(f'{config}: its test list has no video')
     models = describe_models(args.models, args.precision, args.om_precision)
-    comparison = Comparison(cfg, args.checkpoint, samples, choose_videos(num_videos, args.videos, args.seed))
+    comparison = Comparison(cfg, args.checkpoint, samples, choose_videos(num_videos, args.videos or 20, args.seed))
     rows = []
     if args.bins:
         rows.append(compare_bins(args.bins, comparison))
@@ -220,7 +227,7 @@ def compare(args):
         first = {'step': failed[0]['step'], 'model': failed[0]['model'], 'looks_like': failed[0].get('looks_like')}
     return {
         'checkpoint': args.checkpoint,
-        'config': args.config,
+        'config': config,
         'reference': comparison.reference.describe(),
         'top1_acc': top1_accuracy(comparison.expected, comparison.labels),
         'num_videos': len(comparison.indices),
@@ -250,14 +257,21 @@ def print_table(report):
 
 def parse_args():
     parser = make_parser(__doc__)
-    parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 with the model and the '
-                        'test videos.')
-    parser.add_argument('--checkpoint', required=True, help='The .pth that the models were made from.')
-    parser.add_argument('--models', required=True, nargs='+', help='ONNX files and .om files, in any order. Of several '
-                        'plain ONNX files the first is taken for the exported one.')
+    parser.add_argument('--config', default=[DEFAULT_CONFIG], nargs='+', help='The config file of mmaction2 with the '
+                        'model and the test videos. Two of them compare the accuracy of two --models, each with its '
+                        'own config. (default: this repository\'s config of three crops)')
+    parser.add_argument('--checkpoint', help='The .pth that the models were made from.')
+    parser.add_argument('--models', nargs='+', default=[], metavar='MODEL', help='ONNX files and .om files, in any '
+                        'order. Of several plain ONNX files the first is taken for the exported one.')
+    parser.add_argument('--runs', nargs=2, metavar='RUN', help='Two runs on the same videos, whose accuracies are '
+                        'compared: the --output of two inferences, the one that is to be replaced first.')
     parser.add_argument('--bins', help='A folder of r2plus1d_preprocess.py, which is compared with what the test '
                         'pipeline makes.')
-    parser.add_argument('--videos', type=positive_int, default=20, help='The number of test videos to compare on.')
+    parser.add_argument('--classes', help='The class list, which names the different answers where two accuracies are '
+                        'compared.')
+    add_gate_options(parser)
+    parser.add_argument('--videos', type=positive_int, help='The number of test videos to compare on. (default: 20, or '
+                        'all where two accuracies are compared)')
     parser.add_argument('--seed', type=int, default=0, help='The seed of the choice of videos.')
     parser.add_argument('--precision', choices=['f32', 'bf16'], default='f32', help='The precision of the arithmetic '
                         'for ONNX files that are not int8.')
@@ -272,18 +286,41 @@ def parse_args():
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
                         'mmaction2\'s tools.')
     args = parser.parse_args()
-    require_files(parser, args, 'config', 'checkpoint')
+    check_arguments(parser, args)
+    return args
+
+
+def check_arguments(parser, args):
+    check_gate_options(parser, args)
+    if args.classes:
+        require_files(parser, args, 'classes')
+    for path in args.config:
+        if not os.path.isfile(path):
+            parser.error(f'--config {path}: no such file')
+    if args.runs:
+        if args.models or args.checkpoint or len(args.config) > 1:
+            parser.error('--runs goes with one --config, and without --models and --checkpoint')
+        return
+    if len(args.config) > 2 or (len(args.config) == 2 and (len(args.models) != 2 or args.checkpoint)):
+        parser.error('two files of --config go with two --models, and without --checkpoint')
+    if len(args.config) == 1:
+        if not args.checkpoint or not args.models:
+            parser.error('give --checkpoint and --models, or --runs, or two files of --config and two --models')
+        require_files(parser, args, 'checkpoint')
     for path in args.models:
         if not os.path.isfile(path):
             parser.error(f'--models {path}: no such file')
         if not path.endswith(('.onnx', '.om')):
             parser.error(f'--models {path}: expected an .onnx or an .om')
-    return args
 
 
 @script_main
 def main():
-    report = compare(parse_args())
+    args = parse_args()
+    if args.runs or len(args.config) == 2:
+        compare_accuracies(args)
+        return
+    report = compare(args)
     if report is None:
         return
     print(json.dumps(report))

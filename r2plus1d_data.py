@@ -7,7 +7,10 @@
     _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
 
 mmaction2 reads the lists, samples the frames and runs the pipelines. What stands here are the joints and a fast path
-for the end of the pipeline. Decoding is in r2plus1d_frames.py.
+for the end of the pipeline. mmaction2 and PyTorch are imported by the functions that need them: the import takes more
+than a second, in which another thread can load the model (start_engines() of r2plus1d_engines.py).
+
+Decoding is in r2plus1d_frames.py.
 """
 import argparse
 import hashlib
@@ -15,16 +18,12 @@ import json
 
 import cv2
 import numpy as np
-from torch.utils.data import Dataset
 
 from r2plus1d_bins import empty_at_page
 from r2plus1d_files import InputError, one_line
 from r2plus1d_frames import check_video_file, steps_for_video_files, strict_steps
 from r2plus1d_lists import check_list
-
-import mmcv
-from mmaction.datasets import build_dataset
-from mmaction.datasets.pipelines import Compose
+from r2plus1d_views import THREE_CROPS, describe_shape, shape_of_config
 
 
 def read_config(path, options=()):
@@ -32,6 +31,7 @@ def read_config(path, options=()):
 
     Raises InputError unless it is a config with a test pipeline.
     """
+    import mmcv
     try:
         cfg = mmcv.Config.fromfile(path)
         cfg.merge_from_dict(parse_options(options or ()))
@@ -45,6 +45,7 @@ def read_config(path, options=()):
 
 def parse_options(texts):
     """{'data.test.ann_file': 'list.txt'} of ['data.test.ann_file=list.txt'], by the rules of mmcv.DictAction."""
+    import mmcv
     namespace = argparse.Namespace()
     mmcv.DictAction([], dest='options')(None, namespace, texts)
     return namespace.options
@@ -60,6 +61,7 @@ def config_digest(cfg):
 
 def listed_videos(cfg, data, steps):
     """mmaction2's dataset of the list that DATA names (cfg.data.test or like it), with the pipeline STEPS."""
+    from mmaction.datasets import build_dataset
     check_list(cfg, data)
     steps = strict_steps(steps, cfg.get('allow_damaged', False))
     try:
@@ -74,6 +76,7 @@ class VideoFiles:
     ann_file = None
 
     def __init__(self, paths, steps, allow_damaged=False):
+        from mmaction.datasets.pipelines import Compose
         self.video_infos = [dict(filename=path, label=-1, start_index=0, modality='RGB') for path in paths]
         self.pipeline = Compose(strict_steps(steps_for_video_files(steps), allow_damaged))
         for path in paths:
@@ -83,7 +86,7 @@ class VideoFiles:
         return self.pipeline(dict(self.video_infos[index]))
 
 
-class Videos(Dataset):
+class Videos:
     """What Samples and Clips have in common: a dataset of mmaction2 or VideoFiles, with names and labels."""
 
     def __init__(self, dataset):
@@ -136,7 +139,8 @@ class Samples(Videos):
     does; one table look-up from byte to float32, straight into the result, does the work of both. The table is what
     mmcv.imnormalize makes of the 256 values. A pipeline with another end is run as it is.
 
-    Raises InputError.
+    All samples have one shape: that of the config's frame_size where there is one, else that of the first sample which
+    was taken. Raises InputError.
     """
 
     FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
@@ -146,6 +150,8 @@ class Samples(Videos):
         steps = cfg.data.test.pipeline
         super().__init__(listed_videos(cfg, cfg.data.test, steps) if dataset is None else dataset)
         self.dtype = np.dtype(dtype)
+        self.config = cfg.filename
+        self.shape = shape_of_config(cfg) if cfg.get('frame_size') else None
         self.tables = None
         if self.has_fast_end(steps):
             self.dataset.pipeline.transforms = self.dataset.pipeline.transforms[:-len(self.FAST_END)]
@@ -181,24 +187,43 @@ class Samples(Videos):
         """Three arrays, one a channel: the value in the sample for each value of a byte."""
         values = np.repeat(np.arange(256, dtype=self.dtype)[:, None, None], 3, axis=2)
         if self.dtype == np.float32:
+            import mmcv
             mmcv.imnormalize_(values, np.array(mean, np.float32), np.array(std, np.float32), to_rgb=False)
         return [np.ascontiguousarray(values[:, :, channel].T) for channel in range(3)]
 
     def __getitem__(self, index):
         results = self.run_pipeline(index)
         label = int(results.get('label', self.labels[index]))
-        return label, self.to_array(results)
+        sample = self.to_array(results, self.names[index])
+        if self.shape is None:
+            self.shape = list(sample.shape)
+        return label, sample
 
-    def to_array(self, results):
-        """The sample of what the pipeline gives."""
+    def to_array(self, results, name):
+        """The sample of what the pipeline gives for the video NAME."""
         if self.tables is None:
-            return np.ascontiguousarray(results['imgs'], self.dtype)
+            sample = np.ascontiguousarray(results['imgs'], self.dtype)
+            self.check_shape(name, sample.shape, results)
+            return sample
         images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
         frames = results['clip_len']
         height, width = images[0].shape[:2]
-        sample = empty_at_page((len(images) // frames, 3, frames, height, width), self.dtype)
+        shape = (len(images) // frames, 3, frames, height, width)
+        self.check_shape(name, shape, results)
+        sample = empty_at_page(shape, self.dtype)
         for i, image in enumerate(images):
             planes = sample[i // frames, :, i % frames]
             for plane, channel, table in zip(planes, cv2.split(image), self.tables):
                 cv2.LUT(channel, table, plane)
         return sample
+
+    def check_shape(self, name, shape, results):
+        """Raise InputError unless the sample of the video NAME has the SHAPE of all. RESULTS: of its pipeline."""
+        if self.shape and list(shape) != self.shape:
+            size = ''
+            if 'original_shape' in results:
+                height, width = results['original_shape']
+                size = f' is {width} x {height} and'
+            raise InputError(f'{name}:{size} gives {describe_shape(shape)}, where {self.config} takes '
+                             f'{describe_shape(self.shape)}; for videos of any shape there are three crops: '
+                             f'{THREE_CROPS}, with a model for them')

@@ -9,9 +9,12 @@ An engine says what it takes (sample_shape, dtype, batch_size) and what it is (d
 """
 import argparse
 import contextlib
+import glob
+import importlib.util
 import math
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,6 +22,8 @@ from r2plus1d_files import InputError, check_regular_file, log, one_line
 from r2plus1d_npu import AisBench
 
 SAMPLE_RANK = 5  # views x 3 x frames x height x width
+LOCATION = b'location'  # ONNX's key for the name of another file
+BLOCK = 2**24  # bytes that are read at a time
 
 
 def cpu_name():
@@ -116,6 +121,19 @@ def is_out_of_memory(error):
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
+def names_other_files(path):
+    """Whether an ONNX file may have weights in other files: their entries have the key "location"."""
+    ending = b''
+    with open(path, 'rb', buffering=0) as f:
+        while True:
+            block = f.read(BLOCK)
+            if not block:
+                return False
+            if LOCATION in ending + block:
+                return True
+            ending = block[-len(LOCATION):]
+
+
 class Engine:
     """What all engines have in common.
 
@@ -129,7 +147,11 @@ class Engine:
     def __init__(self, model, precision):
         self.model = model
         self.precision = precision
-        self.sample_shape, self.dtype = read_onnx_input(model)
+        self.sample_shape, self.dtype = self.read_input(model)
+
+    def read_input(self, model):
+        """(shape of one sample, dtype) of the input of a model file. Raises InputError."""
+        return read_onnx_input(model)
 
     def prepare(self, batch_size):
         """Get ready for batches of this size, so that the first call takes no longer than the others."""
@@ -158,26 +180,52 @@ class OpenVINO(Engine):
     # OpenVINO's word for the arithmetic of what the model does not say itself: an int8 model says where it is int8.
     INFERENCE_PRECISION = {'f32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
 
+    compiled_for = None  # batch size
+
     def __init__(self, model, precision, device):
-        super().__init__(model, precision)
         import openvino
         self.version = openvino.__version__.split('-')[0]
         self.core = openvino.Core()
+        super().__init__(model, precision)
         if precision == 'bf16' and 'BF16' not in self.core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
             raise InputError('--precision bf16: this CPU has no bf16, and OpenVINO would run f32 in its place; '
                              'use --precision f32')
-        self.network = self.core.read_model(model)
+
+    def read_input(self, model):
+        """The package onnx takes longer to import and to read the file than OpenVINO does, so it is asked only where
+        something is wrong: it checks more, and says what.
+        """
+        check_regular_file(model)
+        if names_other_files(model):
+            read_onnx_input(model)
+        try:
+            self.network = self.core.read_model(model)
+            network_input, = self.network.inputs
+            shape = [dimension.get_length() for dimension in list(network_input.partial_shape)[1:]]
+            if len(shape) == SAMPLE_RANK and min(shape) >= 1:
+                return shape, np.dtype(network_input.element_type.to_dtype())
+        except Exception:
+            read_onnx_input(model)
+            raise
+        return read_onnx_input(model)
 
     def prepare(self, batch_size):
+        if batch_size == self.compiled_for:
+            return
         self.network.reshape([batch_size, *self.sample_shape])
-        options = {
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_PRECISION_HINT': self.INFERENCE_PRECISION[self.precision],
-        }
-        compiled = self.core.compile_model(self.network, 'CPU', options)
+        compiled = self.compile(self.core, self.network, self.precision)
         self.threads = compiled.get_property('INFERENCE_NUM_THREADS')
         self.outputs = compiled.outputs
         self.request = compiled.create_infer_request()
+        self.compiled_for = batch_size
+
+    @classmethod
+    def compile(cls, core, network, precision):
+        """The openvino.CompiledModel of an openvino.Model, for one batch after another."""
+        return core.compile_model(network, 'CPU', {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_PRECISION_HINT': cls.INFERENCE_PRECISION[precision],
+        })
 
     def __call__(self, batch):
         results = self.request.infer([batch], share_inputs=True)
@@ -237,14 +285,26 @@ class PyTorch(Engine):
 ENGINES = {'openvino': OpenVINO, 'onnxruntime': OnnxRuntime, 'ais_bench': AisBench}
 
 
+def has_accelerator():
+    """Whether ONNX Runtime is there and has an accelerator.
+
+    Its wheels have a library for each of these. Where there is none, its import is saved.
+    """
+    found = importlib.util.find_spec('onnxruntime')
+    if found is None or not glob.glob(f'{os.path.dirname(found.origin)}/capi/*onnxruntime_providers_c*'):
+        return False
+    with contextlib.suppress(ImportError):
+        import onnxruntime
+        return bool(set(OnnxRuntime.ACCELERATORS) & set(onnxruntime.get_available_providers()))
+    return False
+
+
 def default_backend(model):
     """ais_bench for an .om; for ONNX: ONNX Runtime where it has an accelerator, else OpenVINO, else ONNX Runtime."""
     if model.endswith('.om'):
         return 'ais_bench'
-    with contextlib.suppress(ImportError):
-        import onnxruntime
-        if set(OnnxRuntime.ACCELERATORS) & set(onnxruntime.get_available_providers()):
-            return 'onnxruntime'
+    if has_accelerator():
+        return 'onnxruntime'
     try:
         import openvino  # noqa: F401
         return 'openvino'
@@ -258,6 +318,27 @@ def make_engines(args):
     if len(args.device) > 1 and backend == 'openvino':
         raise InputError('--device: OpenVINO runs on the CPU, which is one device')
     return [make_engine(args.model, None, backend, args.precision, device) for device in args.device]
+
+
+def start_engines(args):
+    """Begin make_engines(), and prepare the engines for batches of --batchsize, in a thread of its own.
+
+    Returns a concurrent.futures.Future, whose result() is what make_engines() returns, or raises what it raises. The
+    engines load and compile the model while this thread imports mmaction2 and PyTorch.
+    """
+
+    def make():
+        engines = make_engines(args)
+        for engine in engines:
+            batch_size = args.batchsize or engine.batch_size or 1
+            check_memory(batch_size, engine.sample_shape, engine.dtype)
+            engine.prepare(batch_size)
+        return engines
+
+    with_one_thread = ThreadPoolExecutor(1)
+    engines = with_one_thread.submit(make)
+    with_one_thread.shutdown(wait=False)
+    return engines
 
 
 def make_engine(model, batch_size=None, backend='auto', precision='f32', device=0):

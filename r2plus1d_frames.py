@@ -14,14 +14,13 @@ What can not be seen: a byte changed inside of an image or a video that still de
 import contextlib
 import os
 import re
+import sys
 
 import cv2
 import numpy as np
 
 from r2plus1d_decoders import decoder_errors, jpeg_warnings
 from r2plus1d_files import InputError, check_regular_file, log
-
-from mmaction.datasets import PIPELINES
 
 # ---- frames on disk --------------------------------------------------------------------------------
 
@@ -41,7 +40,6 @@ CUT_OFF = 'cut off, or its end is damaged'
 REMEDY = 'extract the frames of its video again'
 
 
-@PIPELINES.register_module()
 class FrameDecode:
     """Pipeline step: read the frames of a clip from image files, as RGB.
 
@@ -156,7 +154,6 @@ def check_size(path, frame, first):
 # ---- video files -----------------------------------------------------------------------------------
 
 
-@PIPELINES.register_module()
 class CheckVideoFile:
     """Pipeline step before a video file is opened; see check_container()."""
 
@@ -168,7 +165,6 @@ class CheckVideoFile:
         return results
 
 
-@PIPELINES.register_module()
 class SeekDecode:
     """Pipeline step: decode the frames of a clip from a video file, by OpenCV, as RGB.
 
@@ -314,6 +310,7 @@ def strict_steps(steps, allow_damaged):
     A RawFrameDecode with arguments (frames in an archive or a database, another decoder) stays mmaction2's, which
     checks less. So do its decoders for video files.
     """
+    register_steps()
     strict = []
     for step in steps:
         if dict(step) == {'type': 'RawFrameDecode'}:
@@ -324,3 +321,16 @@ def strict_steps(steps, allow_damaged):
             strict.append({'type': 'CheckVideoFile', 'allow_damaged': allow_damaged})
         strict.append(step)
     return strict
+
+
+def register_steps():
+    """Let mmaction2's pipelines find the steps of this module by their names."""
+    from mmaction.datasets import PIPELINES
+    for step in (FrameDecode, CheckVideoFile, SeekDecode):
+        PIPELINES.register_module(module=step, force=True)
+
+
+# mmaction2's own tools import this module for its steps, by custom_imports of a config. Our scripts do without the
+# import of mmaction2, which takes a second, until they need it.
+if 'mmaction.datasets' in sys.modules:
+    register_steps()

@@ -24,7 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from r2plus1d_batches import Files, PureInference, TestVideos, prefetch
-from r2plus1d_engines import add_engine_options, check_memory, is_out_of_memory, make_engines
+from r2plus1d_engines import add_engine_options, check_memory, is_out_of_memory, make_engines, start_engines
 from r2plus1d_files import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
 from r2plus1d_outputs import OutputWriter, make_summary, note_provenance
 
@@ -91,9 +91,18 @@ def infer(args):
             raise InputError(f'{batch_size}: the memory is not enough; give a smaller batch size')
 
 
+def load_engines(args):
+    """The engines. Those for --config are loaded while mmaction2 is imported."""
+    if not args.config:
+        return make_engines(args)
+    engines = start_engines(args)
+    import mmaction.datasets  # noqa: F401 - TestVideos needs it
+    return engines.result()
+
+
 def infer_into(outputs, args):
     provenance = note_provenance(args.model, args.input)
-    engines = {f'device{number}': engine for number, engine in zip(args.device, make_engines(args))}
+    engines = {f'device{number}': engine for number, engine in zip(args.device, load_engines(args))}
     first = next(iter(engines.values()))
     source = make_source(args, first)
     check_memory(source.batch_size, first.sample_shape, first.dtype)
@@ -106,7 +115,8 @@ def infer_into(outputs, args):
     seconds = time.perf_counter() - started
     if note_provenance(args.model, args.input) != provenance:
         raise InputError(f'{args.model} or {args.input}: was changed while the inference ran; run it again')
-    summary = make_summary(times, source.batch_size, first.describe(), source.num_videos, provenance)
+    summary = make_summary(times, source.batch_size, first.describe(), source.num_videos,
+                           dict(provenance, sample_shape=first.sample_shape))
     outputs.finish(summary)
     figures = summary['NPU_compute_time']
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in figures.items()))

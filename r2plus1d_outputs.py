@@ -97,8 +97,8 @@ def read_output(path, crops, num_classes):
         raise InputError(f'{path}: cannot be read: holds {getattr(scores, "dtype", "several arrays")}, '
                          'expected floating-point scores')
     if scores.ndim != 2 or not scores.size or len(scores) % crops:
-        raise InputError(f'{path}: found an array of {"x".join(map(str, scores.shape))}, '
-                         f'expected {crops} rows (crops) for each video')
+        raise InputError(f'{path}: found an array of {"x".join(map(str, scores.shape))}, expected {crops} rows for '
+                         f'each video, whose .bin file has {crops} views; were bins and model of one kind?')
     if not np.isfinite(scores).all():
         raise InputError(f'{path}: holds values that are not finite')
     return scores.astype(np.float32).reshape(-1, crops, scores.shape[1])
@@ -243,10 +243,11 @@ def latency_statistics(times):
 def make_summary(times, batch_size, engine, num_videos, provenance):
     """The summary of a run, without the filesinfo that OutputWriter adds.
 
-    ais_bench's keys, and six more (seven for several devices). TIMES: {name of a device: ms of each of its batches};
-    in npu_compute_time_list they stand one device after the other. ENGINE: a dict of name, version, precision,
-    cpu and threads, see r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says
-    so. PROVENANCE: what note_provenance() gave. The throughput, in samples/s, is the sum over the devices.
+    ais_bench's keys, and more. TIMES: {name of a device: ms of each of its batches}; in npu_compute_time_list they
+    stand one device after the other. ENGINE: a dict of name, version, precision, cpu and threads, see
+    r2plus1d_engines.py. NUM_VIDEOS: how many videos there are to infer, None where nothing says so. PROVENANCE: what
+    note_provenance() gave, and sample_shape, the shape of a sample that the model takes. The throughput, in samples/s,
+    is the sum over the devices.
     """
     all_times = [ms for device in times.values() for ms in device]
     summary = {
@@ -394,8 +395,8 @@ def read_run(summaries, crops, num_classes, num_videos, allow_missing=False):
     for _, file_labels, bin_path, output in sorted(files):
         file_scores = read_output(output, crops, num_classes)
         if len(file_scores) != samples:
-            raise InputError(f'{output}: {len(file_scores) * crops} rows, expected {samples * crops} rows: '
-                             f'{samples} samples of a .bin file with {crops} crops each; is --crops right?')
+            raise InputError(f'{output}: {len(file_scores) * crops} rows, expected {samples * crops} rows: {bin_path} '
+                             f'holds {samples} videos with {crops} views each; were bins and model of one kind?')
         if max(file_labels) >= file_scores.shape[2]:
             raise InputError(f'{bin_path}: label {max(file_labels)}, '
                              f'and the model has {file_scores.shape[2]} classes')

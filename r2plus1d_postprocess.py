@@ -14,6 +14,7 @@ import json
 from r2plus1d_files import InputError, make_parser, positive_int, script_main
 from r2plus1d_metrics import accuracy
 from r2plus1d_outputs import check_provenance, expected_videos, find_summaries, read_run
+from r2plus1d_views import views_of_run
 
 
 def parse_args():
@@ -23,7 +24,8 @@ def parse_args():
     parser.add_argument('--average_clips', choices=['score', 'prob'], default='score',
                         help='What is averaged over the crops of a video: scores, as in the original guide, or '
                         'probabilities, as in mmaction2.')
-    parser.add_argument('--crops', type=positive_int, default=3, help='The number of crops of a video.')
+    parser.add_argument('--crops', type=positive_int, help='The number of views of a video, where neither the summary '
+                        'nor the info.json beside the .bin files tells it.')
     parser.add_argument('--num_classes', type=positive_int, default=400,
                         help='The number of classes in outputs of the format BIN, which do not tell it.')
     parser.add_argument('--num_videos', type=positive_int, help='The number of videos of the data set, where neither '
@@ -43,8 +45,9 @@ def main():
                          '.bin files is not found; start this script where the inference was started, or give '
                          '--num_videos, the number of videos of the data set')
     check_provenance(summaries)
-    scores, labels = read_run(summaries, args.crops, args.num_classes, num_videos, args.allow_missing)
-    print(json.dumps(dict(accuracy(scores, labels, args.average_clips), num_expected=num_videos)))
+    views = views_of_run(summaries, args.crops)
+    scores, labels = read_run(summaries, views, args.num_classes, num_videos, args.allow_missing)
+    print(json.dumps(dict(accuracy(scores, labels, args.average_clips), num_expected=num_videos, views=views)))
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from r2plus1d_classes import class_name, read_classes
 from r2plus1d_data import read_config
-from r2plus1d_engines import add_engine_options, make_engines
+from r2plus1d_engines import add_engine_options, start_engines
 from r2plus1d_files import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
@@ -42,12 +42,14 @@ from r2plus1d_journal import FORMATS, Journal, Printer
 from r2plus1d_pipeline import infer_here
 from r2plus1d_predictions import Tally, error_row, make_row, require_pyarrow, write_srt
 from r2plus1d_videos import find_videos, tasks_of, videos_of_test_split
+from r2plus1d_views import check_same_shape, input_of_model, shape_of_config
 
 # ---- from videos to rows -------------------------------------------------------------------------------
 
 
 def predict(args):
     names = read_classes(args.classes)
+    engines = None if args.ray else start_engines(args)  # read_config() imports mmaction2 meanwhile
     cfg = read_config(args.config)
     cfg.allow_damaged = args.allow_damaged
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
@@ -56,7 +58,7 @@ def predict(args):
         if args.retry_failed:
             journal.remove_failed()
         missing = read_rows(journal, videos, names, tally)
-        infer_missing(args, cfg, names, missing, journal, tally)
+        infer_missing(args, cfg, names, missing, engines, journal, tally)
         journal.finish()
     accuracy = None if args.every else tally.accuracy(args.average_clips)
     if accuracy:
@@ -104,16 +106,20 @@ def read_rows(journal, videos, names, tally):
     return [video for video in videos if video.path not in done]
 
 
-def infer_missing(args, cfg, names, videos, journal, tally):
-    """Add the rows of these VIDEOS to the journal and to the tally."""
+def infer_missing(args, cfg, names, videos, engines, journal, tally):
+    """Add the rows of these VIDEOS to the journal and to the tally. ENGINES: of start_engines()."""
     if not videos:
         return
+    given = shape_of_config(cfg)
+    expected, _ = input_of_model(args.model)
+    if expected and given:
+        check_same_shape(args.config, given, args.model, expected)
     tasks = (task for video in videos for task in tasks_of(video, args.every, args.allow_damaged))
     if args.ray:
         from r2plus1d_ray import infer_on_ray
         outcomes = infer_on_ray(args, cfg, tasks)
     else:
-        engines = make_engines(args)
+        engines = engines.result()
         outcomes = infer_here(engines, args.batchsize or engines[0].batch_size or 1, cfg, tasks)
     subtitles = SubtitleNames(args.srt, videos) if args.srt else None
     with tqdm(total=len(videos), unit='video', desc='Prediction', disable=len(videos) == 1 and not args.every) as bar:

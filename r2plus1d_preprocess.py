@@ -41,6 +41,7 @@ from r2plus1d_files import (
     write_all,
 )
 from r2plus1d_folders import OLD_ENDING, PART_ENDING, locked, remove_folder, remove_tree, replace_folder
+from r2plus1d_views import check_same_shape, input_of_model
 
 # PyTorch warns of more workers than cores. Those of this script wait for the disk, so two a core are faster than one.
 warnings.filterwarnings('ignore', message='This DataLoader will create')
@@ -104,6 +105,16 @@ def check_folder(path, overwrite):
     if entries and INFO not in entries and not overwrite:
         raise InputError(f'{path}: holds .bin files without the {INFO} that this script writes; '
                          'choose another --output_path, or replace them by --overwrite')
+
+
+def check_models(args, sample):
+    """Raise InputError where one of --models takes other samples than the bins will have."""
+    for model in args.models:
+        shape, dtype = input_of_model(model)
+        if shape:
+            check_same_shape(args.config, sample.shape, model, shape)
+        if dtype and dtype != sample.dtype:
+            raise InputError(f'{model}: takes {dtype}, and the bins would be {sample.dtype}; give --dtype {dtype}')
 
 
 def check_name_length(labels, bts):
@@ -255,6 +266,7 @@ def preprocess(args, path):
     writer = BinWriter(samples, args.bts)
     names = writer.names
     _, sample = samples[0]
+    check_models(args, sample)
     info = {
         'config': args.config,
         'config_sha256': config_digest(cfg),
@@ -293,6 +305,8 @@ def parse_args():
     parser.add_argument('--dtype', choices=['float32', 'uint8'], default='float32',
                         help='The type of the values. uint8 files are not normalized and have a quarter of the size; '
                         'they are for a model that r2plus1d_optimize.py --uint8_input has made.')
+    parser.add_argument('--models', nargs='+', default=[], metavar='MODEL', help='ONNX files and .om files that the '
+                        'files are for. One that takes other samples is refused before anything is made.')
     parser.add_argument('--overwrite', action='store_true', help='Make files again that are there already, for '
                         'instance because the frames have changed, and replace .bin files of another origin. With it, '
                         'a run that was interrupted begins again.')
@@ -306,6 +320,9 @@ def parse_args():
                         'mmaction2\'s tools.')
     args = parser.parse_args()
     require_files(parser, args, 'config')
+    for model in args.models:
+        if not os.path.isfile(model):
+            parser.error(f'--models {model}: no such file')
     return args
 
 

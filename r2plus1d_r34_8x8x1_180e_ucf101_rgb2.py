@@ -94,6 +94,10 @@ test_pipeline = [
     dict(type='Collect', keys=['imgs', 'label'], meta_keys=[]),
     dict(type='ToTensor', keys=['imgs'])
 ]
+# The whole frame as one view, for the variant with fullframe in its name.
+fullframe_pipeline = [
+    step for step in test_pipeline if step['type'] != 'ThreeCrop'
+]
 data = dict(
     videos_per_gpu=8,
     workers_per_gpu=2,

@@ -233,7 +233,4 @@
     cards.forEach((card) => setPlaying(card, start && !card.hidden));
     playAll.textContent = start ? playAll.dataset.stop : playAll.dataset.play;
   });
-
-  // A printed page has the closed tables, too.
-  addEventListener('beforeprint', () => all('details').forEach((part) => { part.open = true; }));
 })();

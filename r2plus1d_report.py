@@ -57,6 +57,7 @@ from r2plus1d_runs import (
     read_extra,
     read_runs,
 )
+from r2plus1d_views import views_of_run
 
 PARTS = os.path.splitext(os.path.abspath(__file__))[0]  # without .html, .css, .js
 CLIP_BYTES = 1_700_000  # of all clips; base64 makes 2.3 MB of them, which leaves 0.7 MB of 3 for the rest
@@ -135,8 +136,8 @@ def describe_other(args, cfg, clips, names, predictions):
         'videos': None,
     }
     try:
-        other['videos'] = mistakes.compare_predictions(
-            predictions, mistakes.read_predictions(first, args.crops, clips))
+        views = views_of_run(first.summaries, None, cfg)
+        other['videos'] = mistakes.compare_predictions(predictions, mistakes.read_predictions(first, views, clips))
     except InputError as e:  # the page says it in the place of this comparison
         other['reason'] = str(e)
     return other
@@ -150,6 +151,7 @@ def collect(args):
     cfg = read_config(args.config)
     clips = Clips(cfg)
     check_names_of_videos(args.classes, names, zip(clips.names, clips.labels))
+    args.crops = views_of_run(first.summaries, args.crops, cfg)
     predictions = mistakes.read_predictions(first, args.crops, clips)
     facts = identify_run(first, cfg, len(names), args.dataset)
     return {
@@ -271,7 +273,8 @@ def parse_args():
                         'is shown beside this one.')
     parser.add_argument('--examples', type=int, default=8, help='How many clips of wrongly classified videos to show, '
                         'and as many of rightly classified ones; 0 shows none.')
-    parser.add_argument('--crops', type=positive_int, default=3, help='The crops of a video.')
+    parser.add_argument('--crops', type=positive_int, help='The number of views of a video, where neither the summary '
+                        'nor the info.json beside the .bin files, nor the config tells it.')
     args = parser.parse_args()
     require_files(parser, args, 'config', 'classes')
     if args.examples < 0:

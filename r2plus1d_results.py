@@ -187,7 +187,7 @@ def check_result(path, accuracy):
         if not is_fraction(accuracy[key]):
             raise InputError(f'{path}: {key} is {one_line(accuracy[key], 50)}, '
                              f'expected a number from 0 to 1; {remedy}')
-    for key in ('num_videos', 'num_expected'):
+    for key in ('num_videos', 'num_expected', 'views'):
         if key in accuracy and not is_count(accuracy[key]):
             raise InputError(f'{path}: {key} is {one_line(accuracy[key], 50)}, '
                              f'expected a whole number of 1 or more; {remedy}')

@@ -11,6 +11,8 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from r2plus1d_views import describe_shape
+
 
 class Video(NamedTuple):
     """A video to predict. LABEL: int, or None where it is unknown. INFO: mmaction2's description; None for a file."""
@@ -54,8 +56,8 @@ def infer_batch(engine, batch, decoded, put=np.copyto):
     fed = []  # which of the outcomes have a place in the batch
     for task, sample, facts, fault in decoded:
         if fault is None and list(sample.shape) != engine.sample_shape:
-            fault = (f'{task.video.path}: the config gives a sample of {list(sample.shape)}, and the model takes '
-                     f'{engine.sample_shape}')
+            fault = (f'{task.video.path}: gives {describe_shape(sample.shape)}, and the model takes '
+                     f'{describe_shape(engine.sample_shape)}')
         if fault is None:
             put(batch[len(fed)], sample)
             fed.append(len(outcomes))

@@ -23,8 +23,6 @@ from r2plus1d_files import InputError, check_regular_file, one_line
 from r2plus1d_frames import check_container, check_video_file, released, steps_for_video_files, strict_steps
 from r2plus1d_tasks import Task, Video
 
-from mmaction.datasets.pipelines import Compose
-
 VIDEO_ENDINGS = ('.avi', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.ts', '.3gp')
 FEWEST_FRAMES = 2  # one frame has no motion
 MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
@@ -163,6 +161,7 @@ class Pipeline:
     video_infos = ()
 
     def __init__(self, steps):
+        from mmaction.datasets.pipelines import Compose
         self.pipeline = Compose(steps)
 
 
@@ -213,7 +212,7 @@ class Decoder:
             raise InputError(f'{path}: no clip can be made of this video: {one_line(e)}')
         if task.first is not None and 'duration_s' not in facts:
             raise InputError(f'{self.cfg.filename}: --every needs a test pipeline that begins with OpenCVInit')
-        return samples.to_array(results), facts
+        return samples.to_array(results, path), facts
 
 
 def look_at_video(results):

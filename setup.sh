@@ -177,6 +177,14 @@ get_source() {
     apply_patches "$1" "patches/$1"
 }
 
+# has_configs: whether mmaction2 has a link to each config
+has_configs() {
+    local config
+    for config in r2plus1d_r34_*.py; do
+        [ -e "mmaction2/configs/recognition/r2plus1d/$config" ] || return
+    done
+}
+
 # is_for DIR PATCH: whether the patch is for the version in DIR. Most patches are for all; a header with the line
 # "Only for mmcv 1.7.2." leaves an older version out, which has nothing to mend.
 is_for() {
@@ -240,7 +248,7 @@ main() {
     local stamp
     stamp=$("$python" -c 'import sys; print(sys.prefix)')/.r2plus1d_setup
     if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ] && has_patches mmcv && has_patches mmaction2 &&
-        [ -e mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py ] && check find 2>/dev/null; then
+        has_configs && check find 2>/dev/null; then
         say "nothing to do"
         return
     fi

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of the benchmark share: the root of the repository, its two configs, and run().
+"""What the files of the benchmark share: the root of the repository, its configs, and run().
 
 Importing this module puts the root on sys.path, so that the root's modules can be imported.
 """
@@ -13,7 +13,9 @@ from r2plus1d_files import InputError, one_line
 
 ROOT = sys.path[0]
 CONFIG = os.path.join(ROOT, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
+FRAME_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py')
 VIDEO_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_video_8x8x1_180e_ucf101_rgb2.py')
+FRAME_VIDEO_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_fullframe_video_8x8x1_180e_ucf101_rgb2.py')
 
 
 def run(*command, cwd=None):

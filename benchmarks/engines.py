@@ -5,7 +5,8 @@
     python benchmarks/engines.py "r2plus1d_infer.py f32" r2plus1d_sim.onnx 1 5    # name, model, batch size, seconds
 
 prints {"times": [seconds of each batch], "start": seconds, "peak_mb": MB} as JSON. The engines are ROWS. Each
-measurement is a process of its own, so that no engine finds the memory or the threads of another.
+measurement is a process of its own, so that no engine finds the memory or the threads of another. Start: from the
+start of the process to the end of the first batch.
 """
 import argparse
 import collections
@@ -22,7 +23,9 @@ from common import CONFIG, ROOT, run
 from r2plus1d_engines import OpenVINO, make_engine
 
 STARTED = time.perf_counter()
-SHAPE = [3, 3, 8, 256, 256]  # of a sample: crops, RGB, frames, height, width
+# Of a sample: views, RGB, frames, height, width. The frame is that of a 320 x 240 video, resized to a height of 256.
+CROPS = (3, 3, 8, 256, 256)
+FRAME = (1, 3, 8, 256, 341)
 MOST_BATCHES = 20  # in one measurement
 
 # ---- engines in this process -----------------------------------------------------------------------
@@ -31,14 +34,15 @@ MOST_BATCHES = 20  # in one measurement
 def timed(make):
     """Decorator: of a function that makes an engine, a function that measures this engine.
 
-    MAKE takes (model file, precision, batch size) and returns a function of a float32 array, batch size x SHAPE.
-    The new function takes one argument more, the least seconds to measure, and returns what this script prints.
+    MAKE takes (model file, precision, batch size) and returns a function of a float32 array, batch size x shape of a
+    sample. The new function takes (one of ROWS, model file, batch size, least seconds to measure) and returns what this
+    script prints.
     """
 
     @functools.wraps(make)
-    def measure_engine(model, precision, batch_size, seconds):
-        batch = np.random.default_rng(0).standard_normal([batch_size, *SHAPE], dtype=np.float32)
-        engine = make(model, precision, batch_size)
+    def measure_engine(row, model, batch_size, seconds):
+        batch = np.random.default_rng(0).standard_normal([batch_size, *row.shape], dtype=np.float32)
+        engine = make(model, row.precision, batch_size)
         engine(batch)
         start = time.perf_counter() - STARTED
         times = []
@@ -66,7 +70,7 @@ def load_pytorch(checkpoint):
 def crops_channels_last(batch):
     """The crops of all videos as one batch, which is what the first layer sees, in channels_last_3d."""
     import torch
-    crops = torch.from_numpy(batch).reshape(-1, *SHAPE[1:])
+    crops = torch.from_numpy(batch).flatten(0, 1)
     return crops.to(memory_format=torch.channels_last_3d)[None]
 
 
@@ -121,6 +125,19 @@ def pytorch_compile(checkpoint, precision, batch_size):
 
 
 @timed
+def pytorch_compile_bf16(checkpoint, precision, batch_size):
+    import torch
+    model = load_pytorch(checkpoint).to(memory_format=torch.channels_last_3d)
+    compiled = torch.compile(lambda crops: model.forward_dummy(crops)[0])
+
+    def engine(batch):
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+            return compiled(crops_channels_last(batch))
+
+    return engine
+
+
+@timed
 def onnx_runtime(model, precision, batch_size):
     return make_engine(model, batch_size, 'onnxruntime', precision)
 
@@ -133,36 +150,70 @@ def our_engine(model, precision, batch_size):
 # ---- OpenVINO's own benchmark ----------------------------------------------------------------------
 
 
-def benchmark_app(model, precision, batch_size, seconds):
-    """The median by OpenVINO's benchmark_app. Start and memory are not measured: its report has neither."""
-    shape = ','.join(str(length) for length in [batch_size, *SHAPE])
+def run_benchmark_app(hint, row, model, batch_size, seconds):
+    """(what it printed, {"start", "peak_mb"}) of OpenVINO's benchmark_app, with its performance hint HINT.
+
+    Start: all of its time but that of the batches that it measures. Its memory is that of the largest process that this
+    one has started; a measurement starts only one.
+    """
+    shape = ','.join(str(length) for length in [batch_size, *row.shape])
     start_app = 'from openvino.tools.benchmark.main import main; main()'
-    done = run(sys.executable, '-c', start_app, '-m', model, '-d', 'CPU', '-hint', 'latency',
+    before = time.perf_counter()
+    done = run(sys.executable, '-c', start_app, '-m', model, '-d', 'CPU', '-hint', hint,
                '-t', int(seconds) + 1, '-shape', f'[{shape}]',
-               '-infer_precision', OpenVINO.INFERENCE_PRECISION[precision])
-    milliseconds = re.search(r'Median: +([\d.]+) ms', done.stdout)[1]
-    return {'times': [float(milliseconds) / 1000], 'start': None, 'peak_mb': None}
+               '-infer_precision', OpenVINO.INFERENCE_PRECISION[row.precision])
+    whole = time.perf_counter() - before
+    start = whole - read_figure('Duration', done.stdout)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return done.stdout, {'start': start, 'peak_mb': peak}
+
+
+def read_figure(name, printed):
+    """The seconds that benchmark_app printed as ms in the line NAME, or a number of iterations."""
+    number, unit = re.search(fr'{name}: +([\d.]+) (ms|iterations)', printed).groups()
+    return float(number) / 1000 if unit == 'ms' else float(number)
+
+
+def benchmark_app(row, model, batch_size, seconds):
+    """The median of one batch after another."""
+    printed, found = run_benchmark_app('latency', row, model, batch_size, seconds)
+    return {'times': [read_figure('Median', printed)], **found}
+
+
+def benchmark_app_throughput(row, model, batch_size, seconds):
+    """Several batches at a time, as many as OpenVINO thinks best; the time of one is all time by their number."""
+    printed, found = run_benchmark_app('throughput', row, model, batch_size, seconds)
+    return {'times': [read_figure('Duration', printed) / read_figure('Count', printed)], **found}
 
 
 # ---- the rows of the table -------------------------------------------------------------------------
 
-# name: in the tables. measure: a function as timed() makes it. model: which file it takes: checkpoint, onnx or int8.
+# name: in the tables. measure: a function as timed() makes it. model: which file it takes, by its name in models.py.
 # precision: of the arithmetic, f32, bf16 or int8; the share of the machine's limit is that of the limit at it.
-Row = collections.namedtuple('Row', 'name measure model precision')
+# shape: of a sample.
+Row = collections.namedtuple('Row', 'name measure model precision shape', defaults=[CROPS])
 
 EAGER = 'mmaction2, PyTorch eager'  # the row that the others are compared with
 ROWS = [
     Row(EAGER, pytorch_eager, 'checkpoint', 'f32'),
     Row('PyTorch channels_last_3d', pytorch_channels_last, 'checkpoint', 'f32'),
     Row('PyTorch compile', pytorch_compile, 'checkpoint', 'f32'),
-    Row('PyTorch bf16 autocast', pytorch_bf16, 'checkpoint', 'bf16'),
     Row('ONNX Runtime', onnx_runtime, 'onnx', 'f32'),
     Row('benchmark_app f32', benchmark_app, 'onnx', 'f32'),
+    Row('benchmark_app f32, throughput', benchmark_app_throughput, 'onnx', 'f32'),
     Row('r2plus1d_infer.py f32', our_engine, 'onnx', 'f32'),
+    Row('r2plus1d_infer.py f32, full frame', our_engine, 'onnx_frame', 'f32', FRAME),
+    Row('PyTorch bf16 autocast', pytorch_bf16, 'checkpoint', 'bf16'),
+    Row('PyTorch compile bf16', pytorch_compile_bf16, 'checkpoint', 'bf16'),
     Row('benchmark_app bf16', benchmark_app, 'onnx', 'bf16'),
+    Row('benchmark_app bf16, throughput', benchmark_app_throughput, 'onnx', 'bf16'),
     Row('r2plus1d_infer.py bf16', our_engine, 'onnx', 'bf16'),
+    Row('r2plus1d_infer.py bf16, full frame', our_engine, 'onnx_frame', 'bf16', FRAME),
+    Row('ONNX Runtime int8', onnx_runtime, 'int8', 'int8'),
     Row('benchmark_app int8', benchmark_app, 'int8', 'int8'),
+    Row('benchmark_app int8, throughput', benchmark_app_throughput, 'int8', 'int8'),
     Row('r2plus1d_infer.py int8', our_engine, 'int8', 'int8'),
+    Row('r2plus1d_infer.py int8, full frame', our_engine, 'int8_frame', 'int8', FRAME),
 ]
 
 
@@ -186,7 +237,7 @@ def main():
     parser.add_argument('seconds', type=float, help='least time to measure')
     args = parser.parse_args()
     row = next(row for row in ROWS if row.name == args.name)
-    print(json.dumps(row.measure(args.model, row.precision, args.batch_size, args.seconds)))
+    print(json.dumps(row.measure(row, args.model, args.batch_size, args.seconds)))
 
 
 if __name__ == '__main__':

@@ -9,13 +9,10 @@ format in which it ran the operation. A CPU without bf16 has no entries of bf16.
 """
 import argparse
 import json
-import os
 import sys
-import tempfile
 import time
 
 import numpy as np
-import onnx
 from common import ROOT, run
 from gflop import count_gflop
 from onnx import TensorProto, helper, numpy_helper
@@ -94,26 +91,26 @@ class Chain:
 
 def measure(precision, shape, kernel, seconds):
     """(GFLOP/s in the fastest of several runs, number format in which it ran) of a chain, by the project's engine."""
+    import openvino
     model = Chain(shape, kernel, precision == 'int8').model
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, 'chain.onnx')
-        onnx.save(model, path)
-        engine = OpenVINO(path, precision, 0)
-    engine.prepare(shape[0])
+    core = openvino.Core()
+    network = core.read_model(model.SerializeToString())
+    compiled = OpenVINO.compile(core, network, precision)
+    request = compiled.create_infer_request()
     batch = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
-    engine(batch)
+    request.infer([batch], share_inputs=True)
     times = []
     while len(times) < 3 or sum(times) < seconds:
         before = time.perf_counter()
-        engine(batch)
+        request.infer([batch], share_inputs=True)
         times.append(time.perf_counter() - before)
-    return count_gflop(model, shape[0]) / min(times), runtime_precision(engine)
+    return count_gflop(model, shape[0]) / min(times), runtime_precision(compiled)
 
 
-def runtime_precision(engine):
+def runtime_precision(compiled):
     """OpenVINO's word for the number format in which it runs the operations of a chain; several with commas between."""
     found = set()
-    for node in engine.request.get_compiled_model().get_runtime_model().get_ops():
+    for node in compiled.get_runtime_model().get_ops():
         info = node.get_rt_info()
         if info['layerType'].astype(str) in ('Convolution', 'FullyConnected', 'MatMul'):
             found.add(info['runtimePrecision'].astype(str))

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of the benchmark as Markdown and as a chart.
 
-benchmark() in benchmark.py says what results.json holds. Older files have neither "precision" nor "gflop" nor "limits":
-their limit was measured in f32 only, and all rows are compared with it.
+benchmark() in benchmark.py says what results.json holds.
 """
 import numpy as np
 from engines import EAGER, ROWS, our_engine
 
 TEST_VIDEOS = 3783  # of UCF-101, test split 1
-OLD_GFLOP = 3 * 105.955328  # of a video, in results that do not say it
+LARGEST_SPREAD = 0.2  # of a figure that is not marked
 
 
 def table(*rows):
@@ -23,89 +22,123 @@ def rounded(value, digits):
     return '' if value is None else f'{value:.{digits}f}'
 
 
-def share_of_limit(row, results):
+def spread(rounds, digits):
+    """"least to largest" of a figure in all rounds, marked where they differ by more than LARGEST_SPREAD of it."""
+    least, largest = min(rounds), max(rounds)
+    mark = ' **!**' if largest - least > LARGEST_SPREAD * np.median(rounds) else ''
+    return f'{least:.{digits}f} to {largest:.{digits}f}{mark}'
+
+
+# ---- inference ---------------------------------------------------------------------------------------
+
+
+def share_of_limit(row, limits):
     """A row's arithmetic a second, as a part of the limit at its precision; None where there is no limit."""
-    limit = results['limit_gflops'].get(row.get('precision', 'f32'))
-    if limit is None:
-        return None
-    return row['rate'] * results.get('gflop', OLD_GFLOP) / limit
+    limit = limits.get(row['precision'])
+    return row['rate'] * row['gflop'] / limit if limit else None
 
 
-def inference_lines(results):
-    rows = [('engine', 'batch size', 'videos/s', 'ratio', 'median s', 'min to max s', 'of the limit', 'start s',
+def inference_lines(part):
+    limits = {entry['precision']: entry['gflops'] for entry in part['limits']}
+    rows = [('engine', 'batch size', 'videos/s', 'ratio', 'median s', 'rounds: s', 'of the limit', 'start s',
              'peak MB')]
-    base = {row['batch_size']: row['rate'] for row in results['inference'] if row['engine'] == EAGER}
-    for row in results['inference']:
-        times = row['times']
+    base = {row['batch_size']: row['rate'] for row in part['rows'] if row['engine'] == EAGER}
+    for row in part['rows']:
         rows.append((
             row['engine'],
             str(row['batch_size']),
             rounded(row['rate'], 3),
             rounded(row['rate'] / base[row['batch_size']], 2),
             rounded(row['median'], 2),
-            f'{min(times):.2f} to {max(times):.2f}',
-            rounded(share_of_limit(row, results), 2),
+            spread(row['rounds'], 2),
+            rounded(share_of_limit(row, limits), 2),
             rounded(row['start'], 1),
             rounded(row['peak_mb'], 0),
         ))
-    return table(*rows)
+    operations = '; '.join(f'{entry["precision"]} {entry["gflops"]:.0f} GFLOP/s, {entry["operation"]}'
+                           for entry in part['limits'])
+    return ['Full-size R(2+1)D-34, videos/s: three crops a video, or where it says so the whole frame as one view. The '
+            f'ratio is to {EAGER} at the same batch size.', '',
+            *table(*rows), '',
+            f'The limit of the machine, the fastest operation in OpenVINO: {operations}.', '',
+            'Start: imports, loading, compiling, the first batch.']
 
 
-def limit_lines(results):
-    operations = {limit['precision']: f' ({limit["operation"]})' for limit in results.get('limits', [])}
-    limits = [f'{precision} {gflops} GFLOP/s{operations.get(precision, "")}'
-              for precision, gflops in results['limit_gflops'].items()]
-    return [f'The limit of the machine, the fastest operation in OpenVINO: {", ".join(limits)}; a video takes '
-            f'{results.get("gflop", OLD_GFLOP):.0f} GFLOP.',
-            'Start: imports, loading, compiling, the first run. For benchmark_app start and memory are not measured.']
+# ---- preprocessing -----------------------------------------------------------------------------------
 
 
-def preprocessing_lines(results):
-    rows = [('preprocessing', 'videos/s', 'ratio', 'MB a video', f'GB of the test split ({TEST_VIDEOS:,})')]
-    rates = {name: np.median(row['rate']) for name, row in results['preprocessing'].items()}
+def preprocessing_lines(size, ways):
+    rows = [('preprocessing', 'videos/s', 'ratio', 'rounds: videos/s', 'MB a video',
+             f'GB of the test split ({TEST_VIDEOS:,})')]
+    rates = {name: np.median(row['rate']) for name, row in ways.items()}
     guide = next(iter(rates.values()))
-    for name, row in results['preprocessing'].items():
+    for name, row in ways.items():
         rows.append((
             name,
             rounded(rates[name], 1),
             rounded(rates[name] / guide, 2),
+            spread(row['rate'], 1),
             rounded(row['bytes'] / 1e6, 1),
             rounded(row['bytes'] * TEST_VIDEOS / 1e9, 1),
         ))
-    return table(*rows)
+    return [f'Videos of {size}, from frames or .avi files to .bin files:', '', *table(*rows)]
 
 
-def end_to_end_lines(results):
-    ends = results['end_to_end']
-    rows = [('way', 's', 'ratio', 'of pure inference')]
-    seconds = {name: np.median(row['seconds']) for name, row in ends['results'].items()}
-    first = next(iter(seconds.values()))
-    for name, row in ends['results'].items():
-        share = None
-        if row['share']:
-            share = np.median(row['share'])
-        rows.append((name, rounded(seconds[name], 1), rounded(first / seconds[name], 2), rounded(share, 2)))
-    videos_mb, frames_mb = (size / ends['videos'] / 1e6 for size in ends['bytes'])
-    frames_seconds = np.median(ends['frames_seconds'])
-    return [f'From {ends["videos"]} .avi files to the accuracy, start-up included; full-size model, batch 1.', '',
+# ---- from .avi files to the accuracy -----------------------------------------------------------------
+
+
+def end_to_end_lines(entries):
+    """A table with a column of seconds for each number of videos.
+
+    The rate without start-up is that of the first and the last of these numbers: so many more videos take so much
+    longer.
+    """
+    last = entries[-1]
+    seconds = [{name: np.median(row['seconds']) for name, row in entry['results'].items()} for entry in entries]
+    first = next(iter(last['results']))
+    rows = [('way', *(f'{entry["videos"]} videos: s' for entry in entries), 'ratio', 'rounds: s', 'of pure inference',
+             'videos/s without start-up')]
+    for name, row in last['results'].items():
+        share = np.median(row['share']) if row['share'] else None
+        rate = None
+        if len(entries) > 1:
+            rate = (last['videos'] - entries[0]['videos']) / (seconds[-1][name] - seconds[0][name])
+        rows.append((
+            name,
+            *(rounded(found[name], 1) for found in seconds),
+            rounded(seconds[-1][first] / seconds[-1][name], 2),
+            spread(row['seconds'], 1),
+            rounded(share, 2),
+            rounded(rate, 2),
+        ))
+    videos_mb, frames_mb = (size / last['videos'] / 1e6 for size in last['bytes'])
+    frames_seconds = np.median(last['frames_seconds'])
+    return ['From .avi files to the accuracy, start-up included; full-size model, batch 1. Ratio, rounds and share are '
+            f'of {last["videos"]} videos; the rate without start-up is that of the difference to '
+            f'{entries[0]["videos"]}.', '',
             *table(*rows), '',
             f'The frames: build_rawframes.py took {frames_seconds:.1f} s of the first way; '
             f'{frames_mb:.1f} MB of JPEGs a video, from {videos_mb:.2f} MB of .avi.']
 
 
+# ---- all ---------------------------------------------------------------------------------------------
+
+
 def markdown(results):
     """The text of results.md."""
-    machine = f'{results["cpu"]}, {results["cores"]} cores; {results["versions"]}; {results["date"]}'
-    parts = [
-        [f'`{results["command"]}`'],
-        [f'Machine: {machine}.'],
-        [f'Full-size R(2+1)D-34, videos/s (a video is three crops); the ratio is to {EAGER} at the same batch size.'],
-        inference_lines(results),
-        limit_lines(results),
-        preprocessing_lines(results),
-        end_to_end_lines(results),
-    ]
-    return '\n\n'.join('\n'.join(lines) for lines in parts) + '\n'
+    sections = []
+    for name, part in results.items():
+        sections.append([f'`{part["command"]}`', '',
+                         f'Machine: {part["machine"]}; {part["versions"]}; {part["date"]}.'])
+        if name == 'inference':
+            sections.append(inference_lines(part))
+        elif name == 'preprocessing':
+            for size, ways in part['sizes'].items():
+                sections.append(preprocessing_lines(size, ways))
+        else:
+            sections.append(end_to_end_lines(part['entries']))
+    sections.append([f'**!**: the rounds differ by more than {LARGEST_SPREAD:.0%} of the median.'])
+    return '\n\n'.join('\n'.join(lines) for lines in sections) + '\n'
 
 
 def draw_chart(results, path):
@@ -113,7 +146,7 @@ def draw_chart(results, path):
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    rows = results['inference'][::-1]  # barh draws from the bottom up
+    rows = results['inference']['rows'][::-1]  # barh draws from the bottom up
     ours = [row.name for row in ROWS if row.measure is our_engine]
     names = [f'{row["engine"]}, {row["batch_size"]}' for row in rows]
     rates = [row['rate'] for row in rows]

@@ -1,91 +1,22 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Measure the way from videos to an accuracy: the preprocessing, and all of it from .avi files on.
+"""Measure the whole way from .avi files to the accuracy: mmaction2's tools, and r2plus1d_infer.py --config.
 
-Preprocessing: the original guide's loop (mmaction2's dataloader, numpy.tofile) against r2plus1d_preprocess.py. From
-.avi files to the accuracy: mmaction2's tools against r2plus1d_infer.py --config, which needs no files in between.
+The way with one video alone is measured as well: it is the start-up, which does not grow with the number of videos.
 """
-import functools
 import os
 import re
 import shutil
 import sys
 import time
 
-from common import CONFIG, ROOT, VIDEO_CONFIG, run
+from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
 
-from r2plus1d_data import Samples, listed_videos, read_config
-from r2plus1d_files import InputError, read_json
+from r2plus1d_files import read_json
 from r2plus1d_outputs import SUMMARY_ENDING
-from r2plus1d_preprocess import JOURNAL, BinWriter, default_workers
 
 TOOLS = f'{ROOT}/mmaction2/tools'
-
-# ---- preprocessing ---------------------------------------------------------------------------------
-
-
-def repeated_videos(frames, count):
-    """(config, mmaction2's dataset of COUNT of its test videos, from the first again where there are fewer).
-
-    FRAMES is the folder in which the config finds data/ucf101.
-    """
-    cfg = read_config(CONFIG)
-    for key in ('ann_file', 'data_prefix'):
-        cfg.data.test[key] = os.path.join(frames, cfg.data.test[key])
-    dataset = listed_videos(cfg, cfg.data.test, cfg.data.test.pipeline)
-    infos = dataset.video_infos
-    dataset.video_infos = [infos[i % len(infos)] for i in range(count)]
-    return cfg, dataset
-
-
-def preprocess_by_guide(frames, folder, count):
-    """The original guide's way, as its text describes it: mmaction2's dataloader, a file for each batch."""
-    from mmaction.datasets import build_dataloader
-    _, dataset = repeated_videos(frames, count)
-    loader = build_dataloader(dataset, videos_per_gpu=1, workers_per_gpu=4, dist=False, shuffle=False)
-    for i, batch in enumerate(loader):
-        batch['imgs'].numpy().tofile(os.path.join(folder, f'bin{i}-{i}_{int(batch["label"])}.bin'))
-
-
-def preprocess_by_us(frames, folder, count, dtype):
-    """What r2plus1d_preprocess.py does between its checks."""
-    from torch.utils.data import DataLoader
-    cfg, dataset = repeated_videos(frames, count)
-    writer = BinWriter(Samples(cfg, dtype, dataset), 1)
-    writer.folder = folder
-    for done in DataLoader(writer, batch_size=None, num_workers=default_workers()):
-        if isinstance(done, str):
-            raise InputError(done)
-    os.remove(os.path.join(folder, JOURNAL))
-
-
-# (name, a function of the folder with data/ucf101, the folder for the bins, and the number of videos)
-PREPROCESSING = [
-    ('the guide\'s loop, float32', preprocess_by_guide),
-    ('r2plus1d_preprocess.py, float32', functools.partial(preprocess_by_us, dtype='float32')),
-    ('r2plus1d_preprocess.py, uint8', functools.partial(preprocess_by_us, dtype='uint8')),
-]
-
-
-def measure_preprocessing(frames, folder, count, rounds):
-    """{name: {"rate": videos/s in each round, "bytes": of one video}} of each way in PREPROCESSING."""
-    results = {name: {'rate': []} for name, _ in PREPROCESSING}
-    bins = os.path.join(folder, 'bins')
-    for _ in range(rounds):
-        for name, preprocess in PREPROCESSING:
-            os.mkdir(bins)
-            before = time.perf_counter()
-            preprocess(frames, bins, count)
-            seconds = time.perf_counter() - before
-            files = os.listdir(bins)
-            results[name]['rate'].append(len(files) / seconds)
-            results[name]['bytes'] = os.path.getsize(os.path.join(bins, files[0]))
-            shutil.rmtree(bins)
-    return results
-
-
-# ---- from .avi files to the accuracy ---------------------------------------------------------------
-
+MMACTION2 = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py'
 
 def copy_videos(frames, folder, count):
     """Copy the annotations and COUNT of the test videos, evenly chosen, to FOLDER/data/ucf101. Returns how many."""
@@ -143,36 +74,60 @@ def evaluate_by_mmaction2(folder, checkpoint):
     return seconds, frames_seconds, size
 
 
-def evaluate_by_us(folder, model, precision):
+def evaluate_by_us(folder, model, precision, config):
     """(seconds of everything, rate of the whole inference over that of the model with nothing to read or write)."""
     options = ['--model', model, '--precision', precision]
     pure, _ = infer(folder, *options, '--loop', '5')
     before = time.perf_counter()
     list_videos(folder, 'videos')
-    _, whole = infer(folder, *options, '--config', VIDEO_CONFIG)
+    _, whole = infer(folder, *options, '--config', config)
     run(sys.executable, f'{ROOT}/r2plus1d_postprocess.py', '--result_path', 'out/run', cwd=folder)
     return time.perf_counter() - before, whole / pure
 
 
-def measure_end_to_end(frames, folder, checkpoint, models, count, rounds):
-    """Seconds from COUNT .avi files to the accuracy, by mmaction2's tools and by ours.
+def measure_end_to_end(frames, folder, models, precisions, counts, rounds):
+    """Seconds from .avi files to the accuracy, by mmaction2's tools and by ours, for each number of videos in COUNTS.
 
-    MODELS: {precision: ONNX file}. Returns {"videos", "results": {way: {"seconds", "share"}}, "frames_seconds",
-    "bytes": [of the .avi files, of the frames]}; see evaluate_by_mmaction2() and evaluate_by_us().
+    MODELS: see models.py. Returns a list, one entry a number: {"videos", "results": {way: {"seconds", "share"}},
+    "frames_seconds", "bytes": [of the .avi files, of the frames]}; see evaluate_by_mmaction2() and evaluate_by_us().
     """
+    entries = []
+    for count in counts:
+        place = os.path.join(folder, f'videos{count}')
+        shutil.rmtree(place, ignore_errors=True)  # of a run that was interrupted
+        entries.append(measure_videos(frames, place, models, precisions, count, rounds))
+        shutil.rmtree(place)
+    return entries
+
+
+def choose_ways(models, precisions):
+    """{name: (model, precision, config)} of our ways."""
+    ways = {}
+    for precision in precisions:
+        kind = 'int8' if precision == 'int8' else 'onnx'
+        ways[f'r2plus1d_infer.py --config, {precision}'] = models[kind], precision, VIDEO_CONFIG
+        ways[f'r2plus1d_infer.py --config, {precision}, full frame'] = (
+            models[kind + '_frame'], precision, FRAME_VIDEO_CONFIG)
+    return ways
+
+
+def measure_videos(frames, folder, models, precisions, count, rounds):
+    """An entry of measure_end_to_end()."""
     videos = copy_videos(frames, folder, count)
+    ways = choose_ways(models, precisions)
     theirs = {'seconds': [], 'share': []}
-    results = {'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py': theirs}
+    results = {MMACTION2: theirs, **{name: {'seconds': [], 'share': []} for name in ways}}
     frames_seconds = []
-    for _ in range(rounds):
-        seconds, seconds_of_frames, bytes_of_frames = evaluate_by_mmaction2(folder, checkpoint)
+    for number in range(1, rounds + 1):
+        seconds, seconds_of_frames, bytes_of_frames = evaluate_by_mmaction2(folder, models['checkpoint'])
         theirs['seconds'].append(seconds)
         frames_seconds.append(seconds_of_frames)
-        for precision, model in models.items():
-            ours = results.setdefault(f'r2plus1d_infer.py --config, {precision}', {'seconds': [], 'share': []})
-            seconds, share = evaluate_by_us(folder, model, precision)
-            ours['seconds'].append(seconds)
-            ours['share'].append(share)
+        for name, way in ways.items():
+            seconds, share = evaluate_by_us(folder, *way)
+            results[name]['seconds'].append(seconds)
+            results[name]['share'].append(share)
+        for name, row in results.items():
+            print(f'round {number}: {videos} videos, {name}: {row["seconds"][-1]:.1f} s', flush=True)
     bytes_of_videos = size_of(os.path.join(folder, 'data', 'ucf101', 'videos'))
     return {'videos': videos, 'results': results, 'frames_seconds': frames_seconds,
             'bytes': [bytes_of_videos, bytes_of_frames]}

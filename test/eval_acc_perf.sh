@@ -77,6 +77,7 @@ end_together
 
 # What the run will need is looked for before hours of work begin.
 missing=$(missing_packages)
+models=()
 for bs in $batch_sizes; do
     om=$work_dir/r2plus1d_bs$bs.om
     model=$(model_of "$bs")
@@ -85,11 +86,12 @@ for bs in $batch_sizes; do
     if [ "$model" = "$sim" ] && [ -f "$om" ]; then
         say "$om needs $missing: $sim is run instead"
     fi
+    models+=("$model")
 done
 
 if [ -z "$direct" ]; then
     step "preprocess to $bins" python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 \
-        --output_path="$bins/"
+        --output_path="$bins/" --models "${models[@]}"
 fi
 for bs in $batch_sizes; do
     out=$work_dir/predata_bts1_bs${bs}_out

@@ -15,7 +15,7 @@ set -euo pipefail
 config=$root/mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 checkpoint=best_top1_acc_epoch_35.pth
 batch_sizes=1
-shape="3 3 8 256 256" # crops, RGB, frames, height, width
+shape= # views, RGB, frames, height, width; without it, what the config says
 videos=10
 loop=100 # batches for the speed of an NPU; a CPU gets 3
 work_dir=.
@@ -33,7 +33,7 @@ trap 'say_result $?' EXIT
 end_together
 
 step "convert" bash "$root/test/pth2om.sh" --config "$config" --checkpoint "$checkpoint" --batch_sizes "$batch_sizes" \
-    --shape "$shape" --work_dir "$work_dir" --compare_videos 0
+    ${shape:+--shape "$shape"} --work_dir "$work_dir" --compare_videos 0
 use_cann
 models=("$work_dir/r2plus1d.onnx" "$work_dir/r2plus1d_sim.onnx")
 missing=$(missing_packages)

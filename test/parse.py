@@ -19,14 +19,16 @@ from r2plus1d_files import make_parser, script_main  # it comes first, so that a
 from r2plus1d_metrics import (
     GUIDE_CHIPS,
     GUIDE_RATES,
+    GUIDE_VIDEOS,
+    GUIDE_VIEWS,
     REFERENCE_TOP1,
     explain_low_accuracy,
     judge_accuracy,
     reference_value,
     tolerance_value,
 )
-from r2plus1d_outputs import find_info
 from r2plus1d_results import check_against_outputs, parse_batch_sizes, read_performance, read_result, result_path
+from r2plus1d_views import count_views, views_of_run
 
 
 def print_table(head, rows):
@@ -48,16 +50,21 @@ def print_accuracy(accuracies):
     print_table(['batch size', 'top-1', 'top-5', 'mean class', 'videos', 'average'], rows)
 
 
-def print_performance(performances):
-    """PERFORMANCES: those of r2plus1d_outputs.py, by batch size."""
+def print_performance(performances, views, beside_guide):
+    """PERFORMANCES: those of r2plus1d_results.py, by batch size. VIEWS: how many the model takes, as text.
+
+    BESIDE_GUIDE: print the original guide's speeds, too, with which only a run on all of its videos compares.
+    """
+    chips = GUIDE_CHIPS if beside_guide else ()
     rows = []
     for batch_size, performance in performances.items():
-        guide = [f'{rate:.4f}' for rate in GUIDE_RATES.get(batch_size, ())]
+        rates = GUIDE_RATES.get(batch_size)
+        guide = ['-' if rates is None else f'{rates[i]:.4f}' for i in range(len(chips))]
         rows.append([str(batch_size), str(performance.batches), f'{performance.rate:.4f}',
-                     f'{performance.median:.2f}', f'{performance.p99:.2f}', *(guide or ['-'] * len(GUIDE_CHIPS))])
-    print(f'\nPerformance, samples/s (a sample is one video of three crops); {", ".join(GUIDE_CHIPS)}: '
-          'the original guide')
-    print_table(['batch size', 'batches', 'this run', 'median ms', '99% ms', *GUIDE_CHIPS], rows)
+                     f'{performance.median:.2f}', f'{performance.p99:.2f}', *guide])
+    source = f'; {", ".join(chips)}: the original guide, of 3 views' if beside_guide else ''
+    print(f'\nPerformance, samples/s (a sample is one video of {views}){source}')
+    print_table(['batch size', 'batches', 'this run', 'median ms', '99% ms', *chips], rows)
     for batch_size, performance in performances.items():
         for device in performance.devices:
             print(f'batch size {batch_size}, {device.name}: {device.rate:.4f} samples/s, '
@@ -80,9 +87,8 @@ def parse_args():
 
 def check_outputs(work_dir, batch_size, accuracy, summaries):
     """(labels, average scores) of a batch size. Raises InputError where its outputs have another accuracy."""
-    info = find_info(summaries) or {}
-    crops = info.get('shape', [3])[0]
-    return check_against_outputs(result_path(work_dir, batch_size), accuracy, summaries, crops)
+    views = views_of_run(summaries, accuracy.get('views'))
+    return check_against_outputs(result_path(work_dir, batch_size), accuracy, summaries, views)
 
 
 @script_main
@@ -97,7 +103,10 @@ def main():
         outputs[batch_size] = check_outputs(args.work_dir, batch_size, *results[batch_size])
     accuracies = {batch_size: accuracy for batch_size, (accuracy, _) in results.items()}
     print_accuracy(accuracies)
-    print_performance(performances)
+    accuracy, summaries = results[args.batch_sizes[0]]
+    views = views_of_run(summaries, accuracy.get('views'))
+    beside_guide = (views, accuracy['num_videos']) == (GUIDE_VIEWS, GUIDE_VIDEOS)
+    print_performance(performances, count_views(views), beside_guide)
     top1, reached = judge_accuracy(accuracies.values(), args.reference, args.tolerance)
     for batch_size, accuracy in accuracies.items():
         expected = accuracy.get('num_expected', accuracy['num_videos'])

@@ -10,7 +10,7 @@
 # --config, --checkpoint   what is exported
 # --model                  an ONNX file: nothing is exported, and PyTorch is not needed
 # --batch_sizes            of the models r2plus1d_bs<N>.om
-# --shape                  of a sample: crops, RGB, frames, height, width
+# --shape                  of a sample: views, RGB, frames, height, width; without it, what the config or the model says
 # --work_dir               folder for all files. Its .om files are those of one model: what was made from another goes
 # --soc_version            the chip; without it, that of this machine
 # --precision_mode_v2      ATC's, such as fp16 (its default), mixed_float16 or origin
@@ -34,7 +34,7 @@ config=$root/mmaction2/configs/recognition/r2plus1d/r2plus1d_r34_8x8x1_180e_ucf1
 checkpoint=best_top1_acc_epoch_35.pth
 model=
 batch_sizes="1 16"
-shape="3 3 8 256 256"
+shape=
 work_dir=.
 soc_version=
 precision_mode_v2=
@@ -60,7 +60,7 @@ check_arguments() {
         need_file --config "$config"
         need_file --checkpoint "$checkpoint"
     fi
-    [[ "$shape " =~ ^([1-9][0-9]*\ +)+$ ]] || usage "--shape \"$shape\": numbers with spaces"
+    [[ -z $shape || "$shape " =~ ^([1-9][0-9]*\ +)+$ ]] || usage "--shape \"$shape\": numbers with spaces"
     read -ra sizes <<<"$shape"
     shape=${sizes[*]}
     [[ $soc_version =~ ^[A-Za-z0-9_-]*$ ]] || usage "--soc_version $soc_version: expected a name such as Ascend310P3"
@@ -75,6 +75,13 @@ check_arguments() {
     fi
     if [ -n "$amct" ]; then
         check_calibration
+    fi
+}
+
+# Sets $shape where --shape is not given.
+find_shape() {
+    if [ -z "$shape" ]; then
+        shape=$(sample_shape "${model:-$config}") || fail "--shape is needed: views, RGB, frames, height, width"
     fi
 }
 
@@ -111,8 +118,9 @@ make_scratch() {
 export_model() {
     local onnx=$work_dir/r2plus1d.onnx sim=$work_dir/r2plus1d_sim.onnx
     rm -f "$onnx" "$sim"
+    # A config may import modules of this repository.
     # shellcheck disable=SC2086 # $shape is a list
-    step "export to $onnx" python "$root/mmaction2/tools/deployment/pytorch2onnx.py" "$config" "$checkpoint" \
+    step "export to $onnx" env PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" python "$root/mmaction2/tools/deployment/pytorch2onnx.py" "$config" "$checkpoint" \
         --verify --output-file="$scratch/r2plus1d.onnx" --shape 1 $shape
     chmod 640 "$scratch/r2plus1d.onnx"
     mv "$scratch/r2plus1d.onnx" "$onnx"
@@ -190,6 +198,7 @@ take_work_dir
 make_scratch
 end_together
 check_cann
+find_shape
 set_oms_aside
 exported=()
 if [ -z "$model" ]; then

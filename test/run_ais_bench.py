@@ -22,12 +22,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # isort: off
 import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
-from r2plus1d_bins import list_inputs
+from r2plus1d_bins import list_inputs, read_info
 from r2plus1d_engines import device_list
 from r2plus1d_files import InputError, log, make_parser, require_files, script_main
 from r2plus1d_interruptions import end_with_parent
 from r2plus1d_npu import check_paths, divides_input, missing_packages
 from r2plus1d_outputs import find_summaries
+from r2plus1d_views import check_same_shape, shape_of_om
 
 
 def command_of(args):
@@ -58,6 +59,15 @@ def check_division(args, count):
                          'give fewer devices')
 
 
+def check_bins(args, files):
+    """Raise InputError where the bins are known not to be of the shape that the .om takes."""
+    folder = os.path.dirname(files[0])
+    info = read_info(folder) or {}
+    taken = shape_of_om(args.model)
+    if taken and 'shape' in info:
+        check_same_shape(folder, info['shape'], args.model, taken)
+
+
 def make_folder(path):
     """A folder of the mode that ais_bench gives to its folders, and demands of them."""
     if not os.path.isdir(path):
@@ -86,6 +96,7 @@ def main():
     if missing:
         raise InputError(f'{args.model} needs {" and ".join(missing)}')
     files = list_inputs(args.input)
+    check_bins(args, files)
     check_paths(args.model, args.input, args.output)
     check_division(args, len(files))
     command = command_of(args)

@@ -240,10 +240,13 @@ watch_log() {
 
 show_last_line() {
     local start=$SECONDS width line
-    width=$(stty size <&1 2>/dev/null | cut -d' ' -f2)
+    exec 3<&1 # the terminal; in a command substitution, 1 is a pipe
+    width=$(stty size <&3 2>/dev/null | cut -d' ' -f2) || width=0
     [ "${width:-0}" -gt 0 ] || width=80
     while kill -0 $$ 2>/dev/null; do
-        line=$(tail -c 1000 "$1" 2>/dev/null | tr '\r' '\n' | sed $'s/\e\\[[0-9;]*[A-Za-z]//g; /^ *$/d' | tail -n 1)
+        # Before the step begins there is no log, and a failed command would end this loop.
+        line=$({ tail -c 1000 "$1" 2>/dev/null || true; } | tr '\r' '\n' |
+            sed $'s/\e\\[[0-9;]*[A-Za-z]//g; /^ *$/d' | tail -n 1)
         line="    $((SECONDS - start)) s  $line"
         printf '\r\e[K%s' "${line:0:width-1}"
         sleep 1

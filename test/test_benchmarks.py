@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -20,6 +21,7 @@ import archive
 import engines
 import gflop
 import limit
+import preprocessing
 import tables
 import videos
 
@@ -37,6 +39,7 @@ def quick_start(monkeypatch):
 
     monkeypatch.setattr(engines, 'run', start_script)
     monkeypatch.setattr(videos, 'run', start_script)
+    monkeypatch.setattr(preprocessing, 'run', start_script)
 
 
 # ---- tables ----------------------------------------------------------------------------------------
@@ -54,8 +57,13 @@ def test_tables_of_the_committed_results(tmp_path):
 
 @pytest.mark.parametrize('precision, share', [('f32', 2 * 300 / 1000), ('int8', 2 * 300 / 3000), ('bf16', None)])
 def test_share_is_of_the_limit_at_the_same_precision(precision, share):
-    results = {'gflop': 300, 'limit_gflops': {'f32': 1000, 'int8': 3000}}
-    assert tables.share_of_limit({'rate': 2, 'precision': precision}, results) == share
+    row = {'rate': 2, 'gflop': 300, 'precision': precision}
+    assert tables.share_of_limit(row, {'f32': 1000, 'int8': 3000}) == share
+
+
+@pytest.mark.parametrize('rounds, text', [([1, 1.1, 1.2], '1.0 to 1.2'), ([1.2, 0.9, 1], '0.9 to 1.2 **!**')])
+def test_figures_that_vary_are_marked(rounds, text):
+    assert tables.spread(rounds, 1) == text
 
 
 # ---- the arithmetic and the limit ------------------------------------------------------------------
@@ -117,7 +125,8 @@ def test_rows():
     names = [row.name for row in engines.ROWS]
     assert len(set(names)) == len(names)
     assert [row.name for row in engines.choose_rows('infer', ['f32', 'int8'])] == [
-        engines.EAGER, 'r2plus1d_infer.py f32', 'r2plus1d_infer.py int8']
+        engines.EAGER, 'r2plus1d_infer.py f32', 'r2plus1d_infer.py f32, full frame', 'r2plus1d_infer.py int8',
+        'r2plus1d_infer.py int8, full frame']
 
 
 @needs_openvino
@@ -127,38 +136,62 @@ def test_measurements_of_one_model_are_of_one_unit(small, quick_start):
     ours = engines.measure(rows['r2plus1d_infer.py f32'], small.sim, 1, 0)
     assert len(ours['times']) == 1
     assert 0 < ours['times'][0] < ours['start'] and ours['peak_mb'] > 10
-    for name in ('benchmark_app f32', 'ONNX Runtime'):
-        median = np.median(engines.measure(rows[name], small.sim, 1, 0)['times'])
-        assert 0.05 < median / ours['times'][0] < 20
+    for name in ('benchmark_app f32', 'benchmark_app f32, throughput', 'ONNX Runtime'):
+        found = engines.measure(rows[name], small.sim, 1, 0)
+        assert 0.05 < np.median(found['times']) / ours['times'][0] < 20
+        assert found['start'] > 0 and found['peak_mb'] > 10
 
 
 # ---- videos ----------------------------------------------------------------------------------------
 
 
-def test_ways_to_preprocess_write_the_same_bins(dataset, tmp_path):
-    """More videos than the list has, so that some are there twice."""
+def test_ways_to_preprocess_write_the_same_bins(dataset, monkeypatch, tmp_path):
+    """More videos than the list has, so that some are there twice. PyAV's colours may differ a little: not compared."""
+    monkeypatch.setattr(preprocessing, 'WORKERS', (1,))
+    monkeypatch.setattr(preprocessing, 'VIDEO_WORKERS', (2,))
     count = 6
-    folders = []
-    for i, (_, preprocess) in enumerate(videos.PREPROCESSING):
+    found = {}
+    for i, (name, preprocess) in enumerate(preprocessing.choose_ways()):
         folder = tmp_path / str(i)
         folder.mkdir()
         preprocess(str(dataset), str(folder), count)
-        folders.append(folder)
+        found[name] = {path.name: path for path in folder.iterdir()}
     lines = (dataset / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()
     assert len(lines) < count
     labels = [(lines * 2)[i].split()[-1] for i in range(count)]
     names = {f'bin{i}-{i}_{label}.bin' for i, label in enumerate(labels)}
-    guide, floats, integers = ({path.name: path for path in folder.iterdir()} for folder in folders)
-    assert guide.keys() == floats.keys() == integers.keys() == names
-    for name in guide:
-        assert guide[name].read_bytes() == floats[name].read_bytes()
-        assert integers[name].stat().st_size * 4 == floats[name].stat().st_size
+    assert all(bins.keys() == names for bins in found.values())
+    for source in ('frames: ', '.avi: '):
+        ways = [bins for way, bins in found.items() if way.startswith(source) and 'PyAV' not in way]
+        assert len(ways) >= 3
+        first = ways[0]
+        for bins in ways[1:]:
+            for name in names:
+                size = bins[name].stat().st_size
+                if size == first[name].stat().st_size:
+                    assert bins[name].read_bytes() == first[name].read_bytes()
+                else:  # bytes in the place of float32, three crops of 256 or the whole frame of 341
+                    assert size in (first[name].stat().st_size / 4, first[name].stat().st_size / 4 / 3 / 256 * 341)
+
+
+def test_enlarged_videos(dataset, quick_start, tmp_path):
+    preprocessing.enlarge_videos(str(dataset), str(tmp_path), size=(640, 360), count=2)
+    lines = (tmp_path / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        video, frames, _ = line.split()
+        assert len(list((tmp_path / 'data/ucf101/rawframes' / video).iterdir())) == int(frames)
+        first = cv2.imread(str(tmp_path / 'data/ucf101/rawframes' / video / 'img_00001.jpg'))
+        assert first.shape == (360, 640, 3)
 
 
 @needs_openvino
 def test_from_avi_files_to_the_accuracy(dataset, small, quick_start, monkeypatch, tmp_path):
     monkeypatch.setattr(videos, 'CONFIG', str(small.config))
-    found = videos.measure_end_to_end(dataset, tmp_path, small.checkpoint, {'f32': small.sim}, 3, 1)
+    monkeypatch.setattr(videos, 'choose_ways', lambda models, precisions: {
+        'ours': (models['onnx'], 'f32', videos.VIDEO_CONFIG)})
+    files = {'checkpoint': small.checkpoint, 'onnx': small.sim}
+    found = videos.measure_videos(str(dataset), str(tmp_path), files, ['f32'], 3, 1)
     theirs, ours = found['results'].values()
     assert found['videos'] == 3
     assert theirs['seconds'][0] > found['frames_seconds'][0] > 0

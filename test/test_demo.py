@@ -47,14 +47,29 @@ def test_accuracy_of_the_demo(demo):
     assert results[0]['top1_acc'] >= 0.95 and results[0]['top5_acc'] >= 0.99
     text = (demo / 'stdout.txt').read_text()
     log = (demo / 'model.log').read_text()
-    assert 'no atc on this machine' in log and log.endswith('success\n')
+    assert 'no atc on this machine' in log and log.endswith('success\n') and log.count('success\n') == 2
     assert f'top-1 {results[0]["top1_acc"]:.4f} reaches 0.9500' in text and 'random weights' in text
-    assert all(re.search(rf'batch size {bs}: [\d.]+ samples/s', text) for bs in (1, 4))
+    assert all(re.search(rf'    {views}: [\d.]+ videos/s\n', text) for views in ('three crops', 'whole frame'))
     agreement = json.loads((demo / 'compare.json').read_text())
     assert agreement['passed'] and [row['step'] for row in agreement['models']] == ['export', 'simplification']
     assert 50_000 < (demo / 'report/index.html').stat().st_size < 3_000_000
     again = run('bash', ROOT / 'demo/run.sh', demo).stdout
-    assert again.count('done before') == 7 and again.endswith(text[text.index('\nThe small'):])
+    assert again.count('done before') == 9 and again.endswith(text[text.index('\nThe full-size'):])
+
+
+def test_the_whole_frame_beside_three_crops(demo):
+    """Both rows, and the gate's words, against mmaction2's metrics on what the two runs left."""
+    report = json.loads((demo / 'fullframe.json').read_text())
+    text = (demo / 'stdout.txt').read_text()
+    assert report['views'] == [3, 1] and report['num_videos'] == 252
+    for way, run_folder in (('first', 'predata_bts1_bs1_out'), ('second', 'fullframe_out')):
+        result = json.loads(postprocess('--result_path', demo / run_folder).stdout)
+        assert report[f'top1_acc_{way}'] == pytest.approx(result['top1_acc']) and result['top1_acc'] >= 0.95
+        assert re.search(rf'{run_folder}: \d views? a video, top-1 {result["top1_acc"]:.4f}, [\d.]+ samples/s', text)
+    differing = report['only_first_right'] + report['only_second_right']
+    assert len(report['differences']) >= differing and 'McNemar\'s exact p-value is' in text
+    numbers = [i for i, line in enumerate(text.splitlines()) if re.search(r'\] \d of 9', line)]
+    assert len(numbers) == 9
 
 
 def test_a_failure_inside_a_step_ends_the_demo(tmp_path):
@@ -121,10 +136,19 @@ def test_the_checkpoint_is_small_safe_and_documented():
 # ---- the full-size model ---------------------------------------------------------------------------
 
 
-def test_full_size_graph(demo):
+@pytest.fixture(scope='module')
+def full_size(demo, tmp_path_factory):
+    """The folder of the full-size models that test/pth2om.sh makes of the demo's random weights."""
+    folder = tmp_path_factory.mktemp('full_size')
+    done = run('bash', ROOT / 'test/pth2om.sh', '--checkpoint', demo / 'full_models/random.pth', '--work_dir', folder,
+               '--compare_videos', 0, '--config', CONFIG)
+    assert 'batch 2: PyTorch and ONNX differ by' in done.stdout
+    return folder
+
+
+def test_full_size_graph(full_size):
     """The graph that ATC has taken: opset 11, input 0, BatchNorm folded in, one file."""
-    folder = demo / 'full_size'
-    assert 'batch 2: PyTorch and ONNX differ by' in (demo / 'full_size.log').read_text()
+    folder = full_size
     for path in folder / 'r2plus1d.onnx', folder / 'r2plus1d_sim.onnx':
         model = onnx.load(path, load_external_data=False)
         ops = [node.op_type for node in model.graph.node]
@@ -141,7 +165,7 @@ def test_full_size_graph(demo):
     assert sorted(p.name for p in folder.glob('*.onnx*')) == ['r2plus1d.onnx', 'r2plus1d_sim.onnx']
 
 
-def test_full_size_chain_on_one_video(demo, tmp_path):
+def test_full_size_chain_on_one_video(demo, full_size, tmp_path):
     """avi -> frames -> bin -> scores, against PyTorch on mmaction2's own sample."""
     name = 'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01'
     video = tmp_path / 'data/ucf101/videos' / f'{name}.avi'
@@ -155,9 +179,9 @@ def test_full_size_chain_on_one_video(demo, tmp_path):
            'rgb', '--level', '2', '--ext', 'avi', '--use-opencv', cwd=tmp_path)
     (tmp_path / 'data/ucf101/ucf101_val_split_1_rawframes.txt').write_text(f'{name} 164 0\n')
     preprocess(tmp_path, CONFIG, 'bins')
-    infer('--model', demo / 'full_size/r2plus1d_sim.onnx', '--input', 'bins', '--output', 'out', '--outfmt', 'NPY',
+    infer('--model', full_size / 'r2plus1d_sim.onnx', '--input', 'bins', '--output', 'out', '--outfmt', 'NPY',
           cwd=tmp_path)
     output, = (tmp_path / 'out').glob('*/*.npy')
     (sample, _), = mmaction2_samples(CONFIG, tmp_path)
-    expected = torch_model(CONFIG, demo / 'full_size/random.pth')(sample[None])
+    expected = torch_model(CONFIG, demo / 'full_models/random.pth')(sample[None])
     np.testing.assert_allclose(np.load(output), expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()))

@@ -117,7 +117,8 @@ def int8(made):
     """The int8 variant, made as the guide makes it, and its report."""
     pytest.importorskip('nncf', reason='NNCF is optional: pip install nncf')
     path = made.folder / 'r2plus1d_int8.onnx'
-    done = start(SCRIPT, '--model', made.sim, '--config', made.config, '--int8', '--output', path, cwd=made.folder)
+    done = start(SCRIPT, '--model', made.sim, '--config', made.config, '--int8', '--output', path, '--allow_unproven',
+                 cwd=made.folder)
     return types.SimpleNamespace(path=path, report=json.loads(done.stdout))
 
 
@@ -181,7 +182,8 @@ def test_uint8_model_is_plain(made, uint8):
 def test_int8_report(made, int8):
     report = int8.report
     assert report['accepted'] and report['top1_acc_float'] == report['top1_acc_int8'] == 1
-    assert report['top1_drop'] == 0 and report['top1_agreement'] == 1
+    assert report['top1_drop'] == 0 and report['top1_agreement'] == 1 and report['p_value'] == 1
+    assert report['proves_nothing'].startswith('12 videos are too few') and '598' in report['proves_nothing']
     assert report['num_videos'] == report['num_test_videos'] == report['calibration_videos'] == 3 * CLASSES
     assert report['bytes'] == int8.path.stat().st_size < made.sim.stat().st_size / 2
     assert not list(made.folder.glob('*.part*'))
@@ -217,7 +219,7 @@ def test_uint8_input_for_an_int8_model(made, int8, optimize, tmp_path):
 
 def test_both_at_once(made, int8, optimize, tmp_path):
     status, out, _ = optimize('--uint8_input', '--int8', '--calibration_videos', 2, '--eval_videos', 3,
-                              '--output', tmp_path / 'both.onnx', apart=True)
+                              '--allow_unproven', '--output', tmp_path / 'both.onnx', apart=True)
     report = json.loads(out)
     assert status == 0 and report['input_dtype'] == 'uint8'
     assert (report['calibration_videos'], report['num_videos'], report['num_test_videos']) == (2, 3, 12)
@@ -232,11 +234,27 @@ def test_a_model_that_lost_too_much_is_not_left(made, int8, optimize, tmp_path):
     for i in range(8):
         cv2.imwrite(str(made.folder / 'black' / f'img_{i + 1:05}.jpg'), np.zeros((240, 320, 3), np.uint8))
     (made.folder / 'black.txt').write_text('black 8 0\n')
-    status, out, err = optimize('--int8', '--output', tmp_path / 'm.onnx',
+    status, out, err = optimize('--int8', '--output', tmp_path / 'm.onnx', '--allow_unproven',
                                 '--cfg-options', f'data.train.ann_file={made.folder}/black.txt', apart=True)
     report = json.loads(out)
     assert status == 1 and report['top1_drop'] > 0.005 and not report['accepted']
     assert 'm.onnx: not written: top-1 fell from 1.0000' in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gate_that_proves_nothing_refuses(made, optimize, tmp_path):
+    """Too few videos, before any work; and a model that knows nothing, whose top-1 cannot fall."""
+    pytest.importorskip('nncf', reason='NNCF is optional: pip install nncf')
+    status, out, err = optimize('--int8', '--output', tmp_path / 'm.onnx')
+    assert status == 1 and not out and '12 videos are too few for a drop of 0.005' in err and '598' in err
+    lines = (made.folder / 'test.txt').read_text().splitlines()
+    (made.folder / 'wrong.txt').write_text(''.join(  # each clip with the label of the next class
+        f'{line[:-1]}{(int(line[-1]) + 1) % CLASSES}\n' for line in lines))
+    wrong = ['--cfg-options', f'data.test.ann_file={made.folder}/wrong.txt']
+    status, out, err = optimize('--int8', '--max_drop', 0.3, '--output', tmp_path / 'm.onnx', *wrong, apart=True)
+    report = json.loads(out)
+    assert status == 1 and report['top1_acc_float'] == report['top1_acc_int8'] == 0 and report['top1_drop'] == 0
+    assert 'm.onnx: not written: nothing is proven' in err and 'no better than a guess' in err
     assert not list(tmp_path.iterdir())
 
 
@@ -259,7 +277,7 @@ def test_calibration_on_test_videos_is_refused(made, optimize, tmp_path, lines):
     (['--uint8_input', '--config', 'no.py'], 'no.py: no such file', 2),
     (['--uint8_input', '--output', 'r2plus1d_sim.onnx'], 'is --model itself', 2),
     (['--uint8_input', '--output', 'no/m.onnx'], 'no/m.onnx: expected a file name', 2),
-    (['--int8', '--max_drop', 'nan'], '--max_drop is 0 to 1', 2),
+    (['--int8', '--max_drop', 'nan'], '--max_drop nan: is 0 to 1', 2),
     (['--uint8_input', '--model', 'test.txt'], 'test.txt: not an ONNX model', 1),
     (['--uint8_input', '--config', 'test.txt'], 'test.txt: not a config', 1),
     (['--uint8_input', '--cfg-options', 'data.test.pipeline.4.to_bgr=True'], 'expected one Normalize', 1),

@@ -181,7 +181,9 @@ def test_commands_run_as_printed(tmp_path):
     assert script.count('--reference 0.8892') == 3
     script = script.replace('--reference 0.8892', '--reference 0')
     assert script.count('--int8 --output') == 1  # nor does int8 keep the top-1 of random weights
-    script = script.replace('--int8 --output', '--int8 --max_drop 1 --output')
+    script = script.replace('--int8 --output', '--int8 --max_drop 1 --allow_unproven --output')
+    assert script.count('.py --runs') == 1  # nor do five videos prove anything
+    script = script.replace('.py --runs', '.py --max_drop 1 --allow_unproven --runs')
     assert script.count('--loop 100') == 1  # which takes a while on a CPU
     script = script.replace('--loop 100', '--loop 2')
     assert script.count('head -n 32') == 1 and 'calibration_samples' not in script  # there are 3 training videos
@@ -200,6 +202,7 @@ def test_commands_run_as_printed(tmp_path):
     assert 'inference of ./r2plus1d_bs16.om on NPU 0' in done.stdout
     for path, count in (('result_om_int8.json', 5), ('compare.json', None), ('r2plus1d_int8_bs16.om', None)):
         assert (scratch / path).is_file() and (not count or json.loads((scratch / path).read_text())['num_videos'] == 5)
+    assert json.loads((scratch / 'fullframe.json').read_text())['views'] == [3, 1]
     agreement = json.loads((scratch / 'compare.json').read_text())
     assert agreement['passed'] and agreement['models'][-1]['model'].endswith('.om')
     assert len(list((scratch / 'predata_bts1').glob('*.bin'))) == 5

@@ -17,7 +17,7 @@ import tarfile
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_report import Run, make_run
+from made_runs import Run, make_run
 
 SECONDS = 50
 
@@ -49,7 +49,7 @@ def look_at(page, script, folder, widths):
     frames = [FRAME.format(width) for width in widths]
     (folder / 'wrapper.html').write_text(WRAPPER.format('\n'.join(frames)), encoding='utf-8')
     done = subprocess.run([CHROMIUM, *OPTIONS, f'--user-data-dir={folder}/profile', (folder / 'wrapper.html').as_uri()],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
     sent = [json.loads(html.unescape(text)) for text in re.findall(r'<p>(\{.*?\})</p>', done.stdout.decode())]
     assert len(sent) == len(frames), f'{sent}\n{done.stderr.decode()[-2000:]}'
     return {data.pop('width'): data for data in sent}
@@ -84,10 +84,10 @@ def large_page(tmp_path_factory):
     rng = np.random.default_rng(0)
     make_noise(folder / 'noise', rng)
     labels = np.sort(rng.integers(0, 101, 3783)).tolist()
-    scores = rng.normal(0, 1, (3783, 3, 400)).astype(np.float32)
+    scores = rng.normal(0, 1, (3783, 3, 104)).astype(np.float32)
     scores[np.arange(3783), :, labels] += rng.normal(2.5, 1, (3783, 1))
     names = [f'Class number {i} with a name' for i in range(101)]
-    return LargeRun(folder / 'run', names, labels, scores).report()
+    return LargeRun(folder / 'run', names, labels, scores).report('--batch_sizes=1')
 
 
 def make_noise(folder, rng):
@@ -101,6 +101,7 @@ class LargeRun(Run):
     """Every video has the frames of the folder noise, and the outputs are NumPy files, which are read faster."""
 
     extension = 'npy'
+    batch_sizes = (1,)
 
     def make_frames(self, path, i):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,6 +148,18 @@ def test_widths(name, images, request, tmp_path):
     sent = look_at(page, MEASURE, tmp_path, WIDTHS)
     for width, data in sent.items():
         assert data['page'] <= width and data['images'] == images and data['broken'] == data['small'] == 0, data
+
+
+def test_print(large_page, tmp_path):
+    """On paper nothing can be scrolled: every table is there in its whole length, and the buttons are not."""
+    assert large_page.count('@media print') == 1
+    script = """
+  const boxes = [...document.querySelectorAll('.scroll, .matrix')];
+  send({cut: boxes.filter(box => box.scrollHeight > box.clientHeight + 2).length, boxes: boxes.length,
+        buttons: [...document.querySelectorAll('.tools')].filter(tool => tool.offsetHeight).length});
+"""
+    printed = look_at(large_page.replace('@media print', '@media all'), script, tmp_path, [794])[794]
+    assert printed['cut'] == 0 and printed['buttons'] == 0 and printed['boxes'] > 5
 
 
 @pytest.mark.parametrize('name, light_widths, dark_widths', [('small_page', WIDTHS, WIDTHS),

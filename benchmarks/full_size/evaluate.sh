@@ -27,13 +27,13 @@ output=$(realpath -m -- "$output")
 need_file --stage "$folder/train_$stage/latest.pth"
 cd "$folder"
 
-# make_models CONFIG FOLDER SHAPE: the ONNX model of the trained weights for samples of this shape, and its int8 variant.
+# make_models CONFIG FOLDER: the ONNX model of the trained weights for the samples of this config, and its int8 variant.
 # The variant is kept whatever it loses: what that is, is measured here.
 make_models() {
     [ -e "$2/r2plus1d_sim.onnx" ] || bash "$root/test/pth2om.sh" --config "$1" --checkpoint weights.pth \
-        --work_dir "$2" --shape "$3" --compare_videos 0
+        --work_dir "$2" --compare_videos 0
     [ -e "$2/r2plus1d_int8.onnx" ] || python "$root/r2plus1d_optimize.py" --int8 --model "$2/r2plus1d_sim.onnx" \
-        --config "$1" --max_drop 1 --eval_videos 1 --output "$2/r2plus1d_int8.onnx"
+        --config "$1" --max_drop 1 --allow_unproven --eval_videos 1 --output "$2/r2plus1d_int8.onnx"
 }
 
 # The weights alone: the checkpoint of a training has what the optimizer keeps as well, three times as much.
@@ -46,6 +46,6 @@ weights = torch.load(sys.argv[1], map_location="cpu", weights_only=False)["state
 torch.save({"state_dict": weights}, "weights.pth")' "train_$stage/latest.pth"
     printf '%s\n' "$digest" >weights.done
 fi
-make_models "$here/r2plus1d_r34_made.py" three_crops "3 3 8 256 256"
-make_models "$here/r2plus1d_r34_made_fullframe.py" full_frame "1 3 8 256 341"
+make_models "$here/r2plus1d_r34_made.py" three_crops
+make_models "$here/r2plus1d_r34_made_fullframe.py" full_frame
 PYTHONPATH=$root:$root/demo python "$here/evaluate.py" --stage "$stage" --videos "$videos" --output "$output"
