@@ -20,7 +20,7 @@ from r2plus1d_tasks import infer_batch
 
 DECODING = 'decoding'
 INFERENCE = 'inference'
-DECODERS_PER_DEVICE = 4  # at 15 ms a video they make 260 videos/s; a 310P infers 84
+DECODERS_PER_DEVICE = 4  # at 16 ms of CPU a video (benchmarks/archive.md) they make 250 videos/s
 
 
 class DecodingWorker:

@@ -150,7 +150,8 @@ class Driver:
     def start_member(self, kind, node, options):
         worker = InferenceWorker if kind == INFERENCE else DecodingWorker
         strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-        handle = ray.remote(worker).options(scheduling_strategy=strategy, max_restarts=0,
+        # Without enable_task_events=False, the head would keep a record of each of the last 100,000 calls.
+        handle = ray.remote(worker).options(scheduling_strategy=strategy, max_restarts=0, enable_task_events=False,
                                             **options).remote(*self.settings[kind])
         member = Member(kind, node, handle)
         self.members.append(member)
