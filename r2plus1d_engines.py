@@ -14,7 +14,7 @@ import importlib.util
 import math
 import os
 import platform
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -313,9 +313,14 @@ def default_backend(model):
         return 'onnxruntime'
 
 
+def backend_of(args):
+    """The name of the engine that the options --model and --backend ask for."""
+    return default_backend(args.model) if args.backend == 'auto' else args.backend
+
+
 def make_engines(args):
     """One engine for each number in --device, by the options of add_engine_options(). Raises InputError."""
-    backend = default_backend(args.model) if args.backend == 'auto' else args.backend
+    backend = backend_of(args)
     if len(args.device) > 1 and backend == 'openvino':
         raise InputError('--device: OpenVINO runs on the CPU, which is one device')
     return [make_engine(args.model, None, backend, args.precision, device) for device in args.device]
@@ -326,6 +331,9 @@ def start_engines(args):
 
     Returns a concurrent.futures.Future, whose result() is what make_engines() returns, or raises what it raises. The
     engines load and compile the model while this thread imports mmaction2 and PyTorch.
+
+    Those of NPUs are made before this function returns. Each is a process, and Linux ends a process that asked to end
+    with its parent (PR_SET_PDEATHSIG) when the thread that has started it ends, which here must be the main thread.
     """
 
     def make():
@@ -336,6 +344,10 @@ def start_engines(args):
             engine.prepare(batch_size)
         return engines
 
+    if backend_of(args) == 'ais_bench':
+        engines = Future()
+        engines.set_result(make())
+        return engines
     with_one_thread = ThreadPoolExecutor(1)
     engines = with_one_thread.submit(make)
     with_one_thread.shutdown(wait=False)

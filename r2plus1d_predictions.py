@@ -17,7 +17,7 @@ import os
 import numpy as np
 
 from r2plus1d_classes import class_name
-from r2plus1d_files import InputError, write_whole
+from r2plus1d_files import InputError, printable, write_whole
 from r2plus1d_interruptions import naming
 from r2plus1d_metrics import accuracy_of_ranks, average_crops, softmax
 
@@ -72,11 +72,11 @@ def make_row(task, scores, facts, names, topk, average_clips):
 
 def describe_row(row):
     """A row as a person reads it: the name of the video, then a line for each class."""
-    head = readable(row['path'])
+    head = printable(row['path'])
     if 'start_s' in row:
         head += f', {row["start_s"]:g} s to {row["end_s"]:g} s'
     lines = [f'{probability:.4f} {name}' for probability, name in zip(row['probabilities'], row['classes'])]
-    return '\n'.join([head, *lines])
+    return '\n'.join([head, *map(printable, lines)])
 
 
 # ---- other forms ---------------------------------------------------------------------------------------

@@ -468,8 +468,9 @@ RESULTS = [
     *(({'num_videos': value}, 'result_bs2.json: num_videos', 1) for value in (0, -1, 'x', True, 1.5, None)),
     ({'average_clips': 'x'}, 'result_bs2.json: average_clips', 1),
     # other figures than those of the outputs
-    *(({key: value}, f'result_bs2.json: {key} is', 1) for key, value in (
+    *(({key: value}, 'result_bs2.json: ', 1) for key, value in (
         ('top1_acc', 0.9), ('top5_acc', 0.5), ('mean_class_accuracy', 0.9), ('num_videos', 5))),
+    ({'top1_acc': 5 / 6}, 'result_bs2.json: ', 1),
     (dict(OF_OUTPUTS, wrong=3, top1_acc=0.5), 'is below', 1),
     ({'wrong': 3}, 'result_bs2.json: top1_acc is 1, and the outputs of', 1),
     ({'missing': 1, 'num_videos': 5}, 'has 5 of 6 videos', 1),
@@ -670,6 +671,7 @@ def test_arrays_that_are_no_scores_are_refused(result, kind):
         path = result / 'run' / os.path.basename(info['outfiles'][0])
         np.save(path.with_suffix('.npy'), np.zeros((3, 400), np.float32))
         info['outfiles'] = [info['outfiles'][0].replace('.txt', '.npy')]
+    del summary['outputs_sha256']  # as beside outputs of ais_bench
     (result / 'run_summary.json').write_text(json.dumps(summary))
     assert call('r2plus1d_postprocess', f'--result_path={result}').returncode == 0
     if kind == 'npz':

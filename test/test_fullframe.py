@@ -178,7 +178,7 @@ def test_prediction(dataset, small, full, tmp_path):
     expected = inference_recognizer(init_recognizer(str(full.config), str(small.checkpoint), 'cpu'), str(video))
     done = start(ROOT / 'r2plus1d_predict.py', '--model', full.sim, '--video', video, '--config', full.config,
                  '--classes', tmp_path / 'classes.txt')
-    found = [line.split() for line in done.stdout.splitlines()]
+    found = [line.split() for line in done.stdout.splitlines()[1:]]  # below the path of the video
     assert [name for _, name in found] == [f'class{i + 1}' for i, _ in expected]
     np.testing.assert_allclose([float(p) for p, _ in found], [p for _, p in expected], atol=6e-5)
 
@@ -314,7 +314,7 @@ def test_a_prediction_for_a_video_of_another_shape(mixed, small, full, tmp_path)
         if words:
             refused(done, *words)
         else:
-            assert done.returncode == 0 and len(done.stdout.splitlines()) == 5
+            assert done.returncode == 0 and len(done.stdout.splitlines()) == 6
 
 
 def test_another_frame_size(mixed, full, tmp_path):

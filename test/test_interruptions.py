@@ -4,11 +4,13 @@
 
 Here runs are killed at chosen moments; at random ones, in test_kills.py.
 """
+import hashlib
 import json
 import os
 import resource
 import shutil
 import signal
+import struct
 import sys
 import time
 
@@ -291,14 +293,14 @@ def test_a_lock_ends_with_its_process(tmp_path):
 
 
 def expected_digest(data, samples):
-    """The digest of a bin, said in another way: 64 bytes after each 4032, and the last 64 of each sample."""
-    import hashlib
+    """The digest of a bin, said in another way: the sum of each page's 8-byte words, then what is no whole page."""
     digest = hashlib.blake2b(digest_size=16)
     size = len(data) // samples
     for sample in (data[i * size:(i + 1) * size] for i in range(samples)):
-        for start in range(0, size, 4032):
-            digest.update(sample[start:start + 64])
-        digest.update(sample[-64:])
+        whole = size // 4096 * 4096
+        for start in range(0, whole, 4096):
+            digest.update(struct.pack('<Q', sum(struct.unpack('<512Q', sample[start:start + 4096])) % 2**64))
+        digest.update(sample[whole:])
     return digest.hexdigest()
 
 
@@ -311,6 +313,15 @@ def test_info_has_the_digests_of_the_bins(many, small, bts, dtype):
     assert sorted(info['bins']) == names
     for name in names:
         assert info['bins'][name] == expected_digest((many / 'bins' / name).read_bytes(), bts)
+
+
+def test_a_changed_bit_gives_another_digest():
+    sample = np.random.default_rng(0).integers(0, 256, (1, 3 * 4096 + 100), dtype=np.uint8)
+    digest = bin_digest(sample)
+    for byte in range(sample.size):
+        damaged = sample.copy()
+        damaged[0, byte] ^= 1 << byte % 8
+        assert bin_digest(damaged) != digest
 
 
 def test_a_lost_page_gives_another_digest():

@@ -39,7 +39,8 @@ data = dict(test=dict(pipeline=[
     dict(type='ToTensor', keys=['imgs'])]))
 """
 TIME_OF_DAY = re.compile(r'\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d')
-TIMES = ('npu_compute_time_list', 'NPU_compute_time', 'throughput', 'pid')  # of a summary
+TIMES = ('npu_compute_time_list', 'NPU_compute_time', 'throughput', 'pid', 'environment')  # of a summary
+WRITTEN = re.compile(rb'\d{4}-\d\d-\d\d \d\d:\d\d|"peak_memory": \d+')  # when a report was written, and by how much
 
 
 @dataclasses.dataclass
@@ -53,7 +54,7 @@ class Step:
 
 
 def read_folder(folder):
-    """{path: content} of all files below a folder, without what differs from one inference to another."""
+    """{path: content} of all files below a folder, without what differs from one run to another."""
     found = {}
     for path in sorted(folder.rglob('*')):
         name = TIME_OF_DAY.sub('TIME', str(path.relative_to(folder)))
@@ -63,7 +64,7 @@ def read_folder(folder):
             summary = json.loads(TIME_OF_DAY.sub('TIME', path.read_text()))
             found[name] = {key: value for key, value in summary.items() if key not in TIMES}
         elif path.is_file():
-            found[name] = path.read_bytes()
+            found[name] = WRITTEN.sub(b'', path.read_bytes()) if path.suffix == '.html' else path.read_bytes()
         else:
             found[name] = 'a folder'
     return found

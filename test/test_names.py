@@ -220,7 +220,7 @@ def test_models_of_the_worst_name(everything):
     assert json.loads(done.stdout)['num_videos'] == 1
     done = start(ROOT / 'r2plus1d_predict.py', '--model', f'{path}.onnx', '--config', f'{path}.py', '--video',
                  f'{path}.avi', '--classes', f'{path}.txt', cwd=everything.parent)
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 6 and done.stdout.replace('\n', '').isprintable()  # its name and 5 classes
     check_files(f'{path}_out')
 
 

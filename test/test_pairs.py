@@ -117,7 +117,8 @@ def make_run(folder, labels, predicted, views, rate=10):
         np.save(out / f'bin{i}-{i}_{label}_0.npy', scores)
         files[str(i)] = {'infiles': [f'bins/bin{i}-{i}_{label}.bin'], 'outfiles': [f'run/bin{i}-{i}_{label}_0.npy']}
     summary = {'filesinfo': files, 'args': ['r2plus1d_infer.py'], 'npu_compute_time_list': [1000 / rate] * len(labels),
-               'batchsize': 1, 'num_videos': len(labels), 'sample_shape': [views, 3, 8, 256, 256],
+               'throughput': float(rate), 'NPU_compute_time': {'mean': 1000 / rate}, 'batchsize': 1,
+               'num_videos': len(labels), 'sample_shape': [views, 3, 8, 256, 256],
                'engine': {'name': 'any', 'version': '1', 'precision': 'f32', 'cpu': 'any'}}
     (folder / 'run_summary.json').write_text(json.dumps(summary))
     return folder

@@ -22,7 +22,7 @@ MADE_BY_DEMO = ['data/ucf101/videos/a.avi', 'r2plus1d.onnx', 'result_bs1.json', 
 def copy(tmp_path):
     """The shell scripts, in a folder of their own; its set-up ends at once, with status 7."""
     folder = tmp_path / 'copy'
-    for name in ('demo', 'test'):
+    for name in ('benchmarks', 'cluster', 'demo', 'test'):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__', '*.pth'))
     (folder / 'setup.sh').write_text('exit 7\n')
     return folder
