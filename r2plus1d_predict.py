@@ -60,7 +60,7 @@ def predict(args):
         missing = read_rows(journal, videos, names, tally)
         infer_missing(args, cfg, names, missing, engines, journal, tally)
         journal.finish()
-    accuracy = None if args.every else tally.accuracy(args.average_clips)
+    accuracy = None if args.every else tally.accuracy(args.average_clips, shape_of_config(cfg))
     if accuracy:
         print(json.dumps(accuracy))
     if tally.failed:

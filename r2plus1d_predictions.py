@@ -185,9 +185,15 @@ class Tally:
             return self.names[name]
         return int(name.split()[1].rstrip(',')) - 1
 
-    def accuracy(self, average_clips):
-        """The accuracy JSON of postprocess, as a dict; None unless all videos have labels and one could be read."""
+    def accuracy(self, average_clips, shape):
+        """The accuracy JSON of postprocess, as a dict; None unless all videos have labels and one could be read.
+
+        SHAPE: of a sample, None if unknown.
+        """
         if not self.all_have_labels or not self.labels:
             return None
         arrays = [np.array(values, np.int64) for values in (self.labels, self.predicted, self.ranks)]
-        return dict(accuracy_of_ranks(*arrays, average_clips), num_expected=self.count)
+        accuracy = dict(accuracy_of_ranks(*arrays, average_clips), num_expected=self.count)
+        if shape:
+            accuracy['views'] = shape[0]
+        return accuracy
