@@ -248,6 +248,7 @@ BINS = {
 class Engine:
     """As much of an engine as a source of batches asks for."""
 
+    model = 'model.onnx'
     sample_shape = SHAPE
 
     def __init__(self, dtype='float32'):

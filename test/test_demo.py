@@ -78,7 +78,7 @@ def test_a_failure_inside_a_step_ends_the_demo(tmp_path):
     function = text[text.index('once() {'):text.index('\n}\n', text.index('once() {')) + 3]
     script = f"""set -euo pipefail
 . "{ROOT}/test/shell.sh"
-work=$PWD count=0
+work=$PWD count=0 steps=1
 describe_step() {{ :; }}
 fail() {{ echo "$1"; exit 1; }}
 {function}

@@ -221,12 +221,15 @@ WRITE = """write() { # FILE…: each in four parts
     done
 }
 """
-PYTHON_OF_DEMO = WRITE + """case "$*" in
+PYTHON_OF_DEMO = WRITE + r"""case "$*" in
 *make_dataset.py*) write data/ucf101/videos/{1..6}.avi data/ucf101/annotations/classInd.txt ;;
 *build_rawframes.py*) write data/ucf101/rawframes/{1..6}/img_00001.jpg ;;
 *build_file_list.py*) write data/ucf101/ucf101_{train,val}_split_1_rawframes.txt ;;
-*random_weights.py*) write full_size/random.pth ;;
-*r2plus1d_infer.py*) write "full_size/performance/${*: -1}/1.txt" ;;
+*random_weights.py*) write full_models/random.pth ;;
+*pytorch2onnx.py*) write "${*: -1}" ;;
+*r2plus1d_infer.py*--output\ fullframe_out*) write fullframe_out/1.txt ;;
+*r2plus1d_infer.py*) write "${*: -1}/1.txt" ;;
+*r2plus1d_compare.py*) echo '{}' ;;
 *r2plus1d_report.py*) write report/index.html ;;
 esac
 """

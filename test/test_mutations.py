@@ -192,6 +192,7 @@ SHAPE = [3, 3, 2, 16, 32]  # of a sample: 9,216 values, 36 KiB
 class Engine:
     """As much of an engine as Files asks for."""
 
+    model = 'model.onnx'
     sample_shape = SHAPE
     dtype = np.dtype('float32')
 
@@ -367,8 +368,8 @@ class Result(Subject):
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(str(ROOT / 'test'))
             done = call('parse', f'--work_dir={self.folder}', '--batch_sizes=1', '--reference=0.3', check=False)
-        if done.returncode and not done.stdout:
-            raise InputError(done.stderr.strip().splitlines()[-1])
+        if done.returncode:  # an error, or a verdict of no
+            raise InputError((done.stderr or f'{self.path}: {done.stdout}').strip().replace('\n', ' '))
         print(done.stderr, end='', file=sys.stderr)
         return done.stdout
 
