@@ -41,6 +41,7 @@ from r2plus1d_files import (
     require_files,
     script_main,
 )
+from r2plus1d_interruptions import signals_wait
 from r2plus1d_metrics import choose_videos, compare_scores, top1_accuracy
 from r2plus1d_pairs import add_gate_options, check_gate_options, compare_accuracies
 from r2plus1d_views import check_same_shape
@@ -78,7 +79,8 @@ def describe_models(paths, precision, om_precision):
 
 def onnx_step(path):
     """The step that made an ONNX file, by its nodes and its input."""
-    import onnx
+    with signals_wait():
+        import onnx
     graph = load_onnx(path).graph
     if any(node.op_type == 'QuantizeLinear' for node in graph.node):
         return 'quantization'

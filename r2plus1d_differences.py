@@ -9,6 +9,8 @@ import itertools
 
 import numpy as np
 
+from r2plus1d_interruptions import signals_wait
+
 
 def orders(count):
     """All orders of COUNT crops but the usual one."""
@@ -49,7 +51,8 @@ def explain_normalization(path, cfg):
 
 def normalization_of(path):
     """{'mean': three values, 'std': three values} in an ONNX file with uint8 input; {} in another one."""
-    import onnx
+    with signals_wait():
+        import onnx
     constants = {}
     for weight in onnx.load(path).graph.initializer:
         if weight.name.startswith('normalize.'):

@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from r2plus1d_files import InputError, check_regular_file, log, one_line
+from r2plus1d_interruptions import signals_wait
 from r2plus1d_npu import AisBench
 
 SAMPLE_RANK = 5  # views x 3 x frames x height x width
@@ -41,7 +42,8 @@ def load_onnx(path):
 
     Those files have to lie in the folder of the model: others may name any file of this machine as their weights.
     """
-    import onnx
+    with signals_wait():
+        import onnx
     check_regular_file(path)
     try:
         model = onnx.load(path, load_external_data=False)
@@ -84,7 +86,8 @@ def read_onnx_input(path):
 
     Raises InputError where it has another form, or where a dimension but the first, the batch size, is not fixed.
     """
-    import onnx
+    with signals_wait():
+        import onnx
     graph = load_onnx(path).graph
     weights = {weight.name for weight in graph.initializer}
     values = [value for value in graph.input if value.name not in weights]

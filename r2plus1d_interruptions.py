@@ -6,6 +6,8 @@
         work()
     with naming(path):            # an OSError without a file name gets this one
         f.write(data)
+    with signals_wait():          # Ctrl-C and SIGTERM wait
+        import onnx
 """
 import contextlib
 import ctypes
@@ -46,7 +48,34 @@ def raise_interrupted(owner, number, _):
     for other in (signal.SIGINT, signal.SIGTERM):
         signal.signal(other, signal.SIG_IGN)
     let_children_end()
+    sys.unraisablehook = functools.partial(raise_again, owner, number)
     raise Interrupted(number)
+
+
+def raise_again(owner, number, unraisable):
+    """The sys.unraisablehook after a signal: what Python would otherwise print and pass over.
+
+    An exception that is raised in a destructor goes no further. Where it is Interrupted, the script would go on, and
+    ignore all further signals; so the signal is sent again, when the destructor has ended. Other exceptions there come
+    from the ending itself, such as of a temporary file that is deleted twice.
+    """
+    if isinstance(unraisable.exc_value, Interrupted):
+        signal.signal(number, functools.partial(raise_interrupted, owner))
+        threading.Timer(0.05, os.kill, (owner, number)).start()
+
+
+@contextlib.contextmanager
+def signals_wait():
+    """Within this context Ctrl-C and SIGTERM wait for its end.
+
+    It is for C++ code that calls Python and cannot pass an exception on, as that of onnx does while it is imported: it
+    would end the process at once, with a C++ message.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def let_children_end():

@@ -506,3 +506,55 @@ def test_the_process_of_a_device_ends(many, small, whole, npu, number, status):
     started.signal(number)
     found, text = started.ended()
     assert found == status and 'Traceback' not in text, text
+
+
+# ---- signals in odd places ---------------------------------------------------------------------------
+
+IN_A_DESTRUCTOR = """
+import os, signal, sys, time
+sys.path.insert(0, {root!r})
+from r2plus1d_files import script_main
+
+class Slow:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+@script_main
+def main():
+    Slow()
+    time.sleep(60)
+
+main()
+"""
+WHILE_IT_WAITS = """
+import os, signal, sys
+sys.path.insert(0, {root!r})
+from r2plus1d_files import script_main
+from r2plus1d_interruptions import signals_wait
+
+@script_main
+def main():
+    with signals_wait():
+        os.kill(os.getpid(), signal.SIGTERM)
+        print('done')
+    print('went on')
+
+main()
+"""
+
+
+def test_a_signal_in_a_destructor_is_not_lost(tmp_path):
+    """Python passes over what is raised there: the script would go on, deaf to all further signals."""
+    script = tmp_path / 'script.py'
+    script.write_text(IN_A_DESTRUCTOR.format(root=str(ROOT)))
+    done = run(sys.executable, script, check=False, timeout=30)
+    assert done.returncode == 143
+    assert done.stderr == 'script.py: stopped by SIGTERM; the same command goes on, or begins again\n'
+
+
+def test_a_signal_waits(tmp_path):
+    script = tmp_path / 'script.py'
+    script.write_text(WHILE_IT_WAITS.format(root=str(ROOT)))
+    done = run(sys.executable, script, check=False)
+    assert done.returncode == 143 and done.stdout == 'done\n'
