@@ -18,6 +18,7 @@ at 95% confidence, than to give the most frequent class to every video.
 import collections
 import json
 import math
+import os
 import sys
 
 import numpy as np
@@ -253,6 +254,11 @@ def compare_accuracies(args):
         raise InputError(f'{ways[1]}: is not accepted in the place of {ways[0]}: {report["rejected"]}')
 
 
+def short_path(path):
+    """The path of a video as it is from here, where that is shorter."""
+    return min(path, os.path.relpath(path), key=len)
+
+
 def print_report(report):
     """What matters of a report of compare_accuracies(), as text on standard error."""
     lines = ['']
@@ -263,7 +269,7 @@ def print_report(report):
                      f'top-1 {report[f"top1_acc_{way}"]:.4f}{speed}')
     lines.append(f'{len(report["differences"])} of {report["num_videos"]} videos have different answers:')
     for row in report['differences']:
-        lines.append(f'    {row["video"]}, {row["label"]}: {row["first"]}, then {row["second"]}')
+        lines.append(f'    {short_path(row["video"])}, {row["label"]}: {row["first"]}, then {row["second"]}')
     lines.append(f'right only in the first {report["only_first_right"]}, only in the second '
                  f'{report["only_second_right"]}: McNemar\'s exact p-value is {report["p_value"]:.3g}')
     lines.append(f'top-1 falls by {report["top1_drop"]:.4f}; at {CONFIDENCE:.0%} confidence at most '
