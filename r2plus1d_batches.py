@@ -141,9 +141,9 @@ class PureInference:
 
 
 def group(names, n):
-    """Lists of N names each, the last one filled up with None."""
-    groups = [names[i:i + n] for i in range(0, len(names), n)]
-    groups[-1] = groups[-1] + [None] * (n - len(groups[-1]))
+    """A list of tuples of N names each, the last one filled up with None."""
+    groups = [tuple(names[i:i + n]) for i in range(0, len(names), n)]
+    groups[-1] += (None,) * (n - len(groups[-1]))
     return groups
 
 

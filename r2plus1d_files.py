@@ -17,6 +17,7 @@ import json
 import os
 import stat
 import sys
+import types
 import warnings
 
 from r2plus1d_interruptions import (
@@ -159,6 +160,28 @@ def write_json(path, content):
     """Write a JSON file that appears whole or not at all. It goes to the disk in parts: one text would fill memory."""
     with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
         json.dump(content, f)
+
+
+def write_json_object(path, entries):
+    """Write a JSON object of (key, value) ENTRIES, a file that appears whole or not at all.
+
+    A value that is a generator of such entries becomes an object, too. Its entries are made while they are written, so
+    that an object of many entries takes no memory.
+    """
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        write_entries(f, entries)
+
+
+def write_entries(f, entries):
+    separator = '{'
+    for key, value in entries:
+        f.write(f'{separator}{json.dumps(key)}: ')
+        if isinstance(value, types.GeneratorType):
+            write_entries(f, value)
+        else:
+            json.dump(value, f)
+        separator = ', '
+    f.write('}' if separator == ', ' else '{}')
 
 
 def write_whole(path, data):

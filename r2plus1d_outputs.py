@@ -30,7 +30,7 @@ from r2plus1d_files import (
     one_line,
     read_json,
     write_all,
-    write_json,
+    write_json_object,
 )
 from r2plus1d_folders import (
     OLD_ENDING,
@@ -55,10 +55,13 @@ def output_name(input_path, index, extension):
     return f'{os.path.basename(input_path).split(".")[0]}_{index}.{extension}'
 
 
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
 def save_output(path, array):
     """Save an array by the ending of the name: .npy, .bin (its bytes) or .txt (six decimals, a line a row).
 
-    Returns the SHA-256 of the file. An OSError names the file.
+    Returns the SHA-256 of the file, as bytes. An OSError names the file.
     """
     if path.endswith('.npy'):
         npy = io.BytesIO()
@@ -71,7 +74,7 @@ def save_output(path, array):
         data = ''.join(''.join('%f ' % value for value in row) + '\n' for row in rows).encode()
     with naming(path), open(path, 'wb', buffering=0) as f:
         write_all(f, data)
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data).digest()
 
 
 def read_output(path, crops, num_classes):
@@ -138,8 +141,7 @@ class OutputWriter:
         self.folder = None
         self.lock = contextlib.ExitStack()
         self.extension = outfmt.lower()
-        self.filesinfo = {}
-        self.digests = {}  # SHA-256 of each output, by its file name
+        self.written = []  # of each input file: (its number, its name, the SHA-256 of its outputs, without their names)
         self.stopped = False  # set by whoever wants the threads that add outputs to end
 
     def __enter__(self):
@@ -185,14 +187,15 @@ class OutputWriter:
         """
         if not self.folder:
             return
-        for index, output in enumerate(outputs):
-            for j, (name, rows) in enumerate(zip(names, np.array_split(output, len(names)))):
-                if name is None:
-                    continue
-                file_name = output_name(name, index, self.extension)
-                self.digests[file_name] = save_output(os.path.join(self.part, file_name), rows)
-                info = self.filesinfo.setdefault(str(first_id + j), {'infiles': [name], 'outfiles': []})
-                info['outfiles'].append(os.path.join(self.folder, file_name))
+        shares = [np.array_split(output, len(names)) for output in outputs]  # of each output: its rows by input file
+        for j, name in enumerate(names):
+            if name is None:
+                continue
+            digests = b''
+            for index, rows in enumerate(share[j] for share in shares):
+                path = os.path.join(self.part, output_name(name, index, self.extension))
+                digests += save_output(path, rows)
+            self.written.append((first_id + j, name, digests))
 
     def finish(self, summary):
         """Put the outputs in their place and write the summary.
@@ -201,11 +204,12 @@ class OutputWriter:
         """
         if not self.folder:
             return
-        filesinfo = {key: self.filesinfo[key] for key in sorted(self.filesinfo, key=int)}
+        self.written.sort()  # several devices take turns
         summary_path = self.folder + SUMMARY_ENDING
         new_summary = self.folder + NEW_SUMMARY_ENDING
         try:
-            write_json(new_summary, dict(filesinfo=filesinfo, **summary, outputs_sha256=self.digests))
+            write_json_object(new_summary, [('filesinfo', self.describe_files()), *summary.items(),
+                                            ('outputs_sha256', self.describe_digests())])
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(summary_path)
             replace_folder(self.part, self.folder)
@@ -213,6 +217,23 @@ class OutputWriter:
         finally:
             remove_tree(new_summary)
         log(f'outputs: {self.folder}, {self.folder}{SUMMARY_ENDING}')
+
+
+    def output_names(self, name, digests):
+        """The names of the outputs of the input file NAME, which have these DIGESTS, one after the other."""
+        return [output_name(name, index, self.extension) for index in range(len(digests) // DIGEST_BYTES)]
+
+    def describe_files(self):
+        """The entries of filesinfo, in the order of the input files."""
+        for number, name, digests in self.written:
+            outfiles = [os.path.join(self.folder, file_name) for file_name in self.output_names(name, digests)]
+            yield str(number), {'infiles': [name], 'outfiles': outfiles}
+
+    def describe_digests(self):
+        """The SHA-256 of each output, in hexadecimal digits, by its file name."""
+        for _, name, digests in self.written:
+            for index, file_name in enumerate(self.output_names(name, digests)):
+                yield file_name, digests[index * DIGEST_BYTES:(index + 1) * DIGEST_BYTES].hex()
 
 
 def check_outputs_folder(folder):
