@@ -154,7 +154,7 @@ def measure_small(args, folder):
 def measure_full_size(args, folder):
     """{way: [predict()]} of the full-size model."""
     link_videos(args.demo, f'{folder}/part', args.part)
-    model = [f'{args.demo}/full_size/r2plus1d_sim.onnx', CONFIG, classes_of(args)]
+    model = [f'{args.demo}/full_models/three_crops.onnx', CONFIG, classes_of(args)]
     results = {way: [] for way in WAYS}
     for _ in range(max(1, args.full_size // args.part)):
         for way, runs in results.items():
