@@ -210,7 +210,8 @@ once report "write the report" "accuracy full_size" "$code r2plus1d_report.*" re
 echo
 echo "The full-size R(2+1)D-34, with random weights, at batch size 1 on this machine:"
 for views in three_crops whole_frame; do
-    sed -n "/$views/,/throughput/ s/.*throughput 1000\*batchsize(1).*: \(.*\)/    ${views//_/ }: \1 videos\/s/p" full_size.log
+    rate=$(sed -n "/$views/,/throughput/ s/.*throughput 1000\*batchsize(1).*: \(.*\)/\1/p" full_size.log)
+    LC_ALL=C printf '    %s: %.3g videos/s\n' "${views//_/ }" "$rate"
 done
 echo
 echo "The demo's own model, a small R(2+1)D-18 trained on videos like these by demo/train.sh:"
