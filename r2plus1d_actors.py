@@ -14,7 +14,7 @@ import os
 import cv2
 import numpy as np
 
-from r2plus1d_engines import OnnxRuntime, default_backend, make_engine
+from r2plus1d_engines import OnnxRuntime, backend_of, make_engine
 from r2plus1d_files import InputError
 from r2plus1d_tasks import infer_batch
 
@@ -92,7 +92,7 @@ class InferenceWorker:
 
 def device_kind(args):
     """Which resource of Ray an inference actor needs: NPU, GPU, or CPU where the model runs on none of them."""
-    backend = default_backend(args.model) if args.backend == 'auto' else args.backend
+    backend = backend_of(args)
     if backend == 'ais_bench':
         return 'NPU'
     if backend == 'onnxruntime':

@@ -115,14 +115,15 @@ def wilson_interval(right, total, z=1.959964):
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def sign_test(first, second):
-    """The probability that two equally good models differ at least so unevenly: McNemar's exact test, two-sided.
+def mcnemar_p_value(only_first, only_second):
+    """Two-sided p-value of McNemar's exact test (Psychometrika 12, 1947).
 
-    FIRST and SECOND: how many videos only the one model and only the other has right.
+    ONLY_FIRST, ONLY_SECOND: how many videos only the first way classifies right, and only the second. If both are
+    equally good, each such video is a toss of a coin; the p-value is the probability of numbers that are as unequal.
     """
-    total = first + second
-    tail = sum(math.comb(total, k) for k in range(min(first, second) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    tosses = only_first + only_second
+    tail = sum(math.comb(tosses, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, 2 * tail / 2**tosses)
 
 
 def explain_low_accuracy(labels, predicted, reference):

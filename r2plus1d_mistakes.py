@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 from r2plus1d_files import InputError
-from r2plus1d_metrics import sign_test, softmax, wilson_interval
+from r2plus1d_metrics import mcnemar_p_value, softmax, wilson_interval
 from r2plus1d_results import check_against_outputs
 
 # Arrays of all videos: the true and the predicted class of each, and videos x classes.
@@ -126,7 +126,7 @@ def compare_predictions(predictions, other):
         'first': first,
         'second': second,
         'neither': int((~here & ~there).sum()),
-        'sign_test': sign_test(first, second),
+        'sign_test': mcnemar_p_value(first, second),
         'classes': sorted(classes, key=lambda row: (-abs(row[1] - row[2]), row[0])),
         'videos': [(int(i), int(predictions.predicted[i]), int(other.predicted[i])) for i in differing],
     }

@@ -29,7 +29,7 @@ from r2plus1d_classes import class_name, read_classes
 from r2plus1d_data import Samples, read_config
 from r2plus1d_engines import make_engine
 from r2plus1d_files import InputError
-from r2plus1d_metrics import choose_videos
+from r2plus1d_metrics import choose_videos, mcnemar_p_value
 from r2plus1d_outputs import find_info, find_summaries, read_run
 from r2plus1d_results import read_performance
 from r2plus1d_views import check_same_shape, count_views, views_of_run
@@ -39,17 +39,6 @@ NUM_CLASSES = 400  # of outputs in .bin files, which have no shape
 
 
 # ---- statistics --------------------------------------------------------------------------------------
-
-
-def mcnemar_p_value(only_first, only_second):
-    """Two-sided p-value of McNemar's exact test (Psychometrika 12, 1947).
-
-    ONLY_FIRST, ONLY_SECOND: how many videos only the first way classifies right, and only the second. If both are
-    equally good, each such video is a toss of a coin; the p-value is the probability of numbers that are as unequal.
-    """
-    tosses = only_first + only_second
-    tail = sum(math.comb(tosses, k) for k in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**tosses)
 
 
 def binomial_tail(least, trials, probability):

@@ -23,13 +23,14 @@ SECONDS = 15
     (121, 59, 4.434449e-06),  # the example of the documentation of statsmodels' mcnemar()
 ])
 def test_p_values_that_are_known(only_first, only_second, expected):
-    from r2plus1d_pairs import mcnemar_p_value
+    from r2plus1d_metrics import mcnemar_p_value
     assert mcnemar_p_value(only_first, only_second) == pytest.approx(expected, rel=1e-6)
     assert mcnemar_p_value(only_second, only_first) == mcnemar_p_value(only_first, only_second)
 
 
 def test_statistics_against_scipy():
-    from r2plus1d_pairs import binomial_tail, loss_bound, mcnemar_p_value
+    from r2plus1d_metrics import mcnemar_p_value
+    from r2plus1d_pairs import binomial_tail, loss_bound
     stats = pytest.importorskip('scipy.stats', reason='scipy comes with NNCF, which is optional')
     for first, second in ((1, 0), (7, 2), (30, 45), (200, 150)):
         assert mcnemar_p_value(first, second) == pytest.approx(stats.binomtest(first, first + second, 0.5).pvalue)

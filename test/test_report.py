@@ -16,7 +16,7 @@ from made_runs import ENVIRONMENT, NAMES, Run, make_run, summary
 from PIL import Image
 
 from r2plus1d_engines import cpu_name
-from r2plus1d_metrics import sign_test, wilson_interval
+from r2plus1d_metrics import mcnemar_p_value, wilson_interval
 
 SECONDS = 20
 
@@ -72,7 +72,7 @@ def test_sign_test(first, second):
     total = first + second
     heads = [sum(tosses) for tosses in itertools.product((0, 1), repeat=total)]
     as_uneven = [count for count in heads if abs(2 * count - total) >= abs(first - second)]
-    assert sign_test(first, second) == pytest.approx(len(as_uneven) / len(heads))
+    assert mcnemar_p_value(first, second) == pytest.approx(len(as_uneven) / len(heads))
 
 
 # ---- the figures of the page ---------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_two_runs(pristine, tmp_path):
     text = section(page, 'compare')
     for count, words in zip(counts, ('both right', 'only this run right', 'only the other run right', 'both wrong')):
         assert f' {count} {words}' in text
-    assert f'a probability of {sign_test(counts[1], counts[2]):.2g} ' in text and 'may be chance' in text
+    assert f'a probability of {mcnemar_p_value(counts[1], counts[2]):.2g} ' in text and 'may be chance' in text
     rows = {row[0]: row[1:] for row in cells_of(page, 'Two runs side by side</h2>')[1:]}
     assert rows['top-1'][2] == f'{100 * (here.mean() - there.mean()):+.2f} points'
     assert rows['folder'][:2] == [str(pristine.folder), str(other.folder)]

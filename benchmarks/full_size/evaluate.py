@@ -22,7 +22,8 @@ from r2plus1d_batches import infer_sample
 from r2plus1d_data import Samples, read_config
 from r2plus1d_engines import make_engine
 from r2plus1d_files import InputError, positive_int, script_main, write_json, write_whole
-from r2plus1d_pairs import loss_bound, mcnemar_p_value, predicted_classes
+from r2plus1d_metrics import mcnemar_p_value
+from r2plus1d_pairs import loss_bound, predicted_classes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
