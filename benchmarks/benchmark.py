@@ -12,7 +12,7 @@ engines.py        inference: mmaction2's own model call and its variants in PyTo
 limit.py          the limit of the machine: the fastest of single operations, in the same engine at the same precision
 gflop.py          the arithmetic that the model and these operations need
 preprocessing.py  from frames or .avi files to .bin files
-videos.py         the whole way from .avi files to the accuracy
+videos.py         the whole way from .avi files to the accuracy; the time to the first prediction
 tables.py         the results as Markdown and as a chart
 
 What is compared is measured in turns, in several rounds, so that a change of the machine's load meets all of it.
@@ -115,9 +115,12 @@ def measure_part(part, args, folder):
     models = make_models(args.frames, folder, 'int8' in precisions)
     if part == 'inference':
         return measure_inference(args, models, precisions)
-    from videos import measure_end_to_end
-    entries = measure_end_to_end(args.frames, folder, models, precisions, args.end_to_end, args.rounds)
-    return {'entries': entries}
+    from videos import choose_ways, measure_end_to_end, measure_first_prediction
+    ways = choose_ways(models, precisions, args.engines)
+    return {
+        'first_prediction': measure_first_prediction(args.frames, folder, ways, args.rounds),
+        'entries': measure_end_to_end(args.frames, folder, ways, models['checkpoint'], args.end_to_end, args.rounds),
+    }
 
 
 def benchmark(args, folder):
@@ -158,7 +161,8 @@ def parse_args():
     parser.add_argument('--frames', required=True, help='folder in which the config finds data/ucf101')
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS, help='(default: all)')
     parser.add_argument('--batch_sizes', default='1 4 8 16', help='of inference (default: "1 4 8 16")')
-    parser.add_argument('--engines', default='', help='of inference: only those whose name matches this expression')
+    parser.add_argument('--engines', default='', help='of inference and end_to_end: only those whose names match this '
+                        'expression, and mmaction2')
     parser.add_argument('--rounds', type=positive_int, default=3, help='(default: 3)')
     parser.add_argument('--seconds', type=float, default=5, help='least time of a measurement (default: 5)')
     parser.add_argument('--videos', type=positive_int, default=200, help='to preprocess (default: 200)')

@@ -6,6 +6,7 @@ benchmark() in benchmark.py says what results.json holds.
 """
 import numpy as np
 from engines import EAGER, ROWS, our_engine
+from videos import OURS
 
 TEST_VIDEOS = 3783  # of UCF-101, test split 1
 LARGEST_SPREAD = 0.2  # of a figure that is not marked
@@ -121,6 +122,15 @@ def end_to_end_lines(entries):
             f'{frames_mb:.1f} MB of JPEGs a video, from {videos_mb:.2f} MB of .avi.']
 
 
+def first_prediction_lines(results):
+    """RESULTS: of measure_first_prediction() in videos.py."""
+    rows = [('model', 'seconds', 'rounds: s')]
+    for name, seconds in results.items():
+        rows.append((name.replace(OURS, 'r2plus1d_predict.py'), rounded(np.median(seconds), 2), spread(seconds, 2)))
+    return ['One video by r2plus1d_predict.py, full-size model, from the start of the command to its end:', '',
+            *table(*rows)]
+
+
 # ---- all ---------------------------------------------------------------------------------------------
 
 
@@ -137,6 +147,8 @@ def markdown(results):
                 sections.append(preprocessing_lines(size, ways))
         else:
             sections.append(end_to_end_lines(part['entries']))
+            if 'first_prediction' in part:
+                sections.append(first_prediction_lines(part['first_prediction']))
     sections.append([f'**!**: the rounds differ by more than {LARGEST_SPREAD:.0%} of the median.'])
     return '\n\n'.join('\n'.join(lines) for lines in sections) + '\n'
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure the whole way from .avi files to the accuracy: mmaction2's tools, and r2plus1d_infer.py --config.
 
-The way with one video alone is measured as well: it is the start-up, which does not grow with the number of videos.
+The way with one video alone is measured as well: it is the start-up, which does not grow with the number of videos. So
+is the time that r2plus1d_predict.py takes to predict the classes of one video.
 """
 import os
 import re
@@ -17,6 +18,8 @@ from r2plus1d_outputs import SUMMARY_ENDING
 
 TOOLS = f'{ROOT}/mmaction2/tools'
 MMACTION2 = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py'
+OURS = 'r2plus1d_infer.py --config'
+
 
 def copy_videos(frames, folder, count):
     """Copy the annotations and COUNT of the test videos, evenly chosen, to FOLDER/data/ucf101. Returns how many."""
@@ -85,41 +88,69 @@ def evaluate_by_us(folder, model, precision, config):
     return time.perf_counter() - before, whole / pure
 
 
-def measure_end_to_end(frames, folder, models, precisions, counts, rounds):
+def predict_one(folder, model, precision, config):
+    """Seconds that r2plus1d_predict.py takes for one of the videos in a folder, from its start to its end."""
+    annotations = os.path.join(folder, 'data', 'ucf101', 'annotations')
+    with open(f'{annotations}/testlist01.txt') as f:
+        names = [os.path.join(folder, 'data', 'ucf101', 'videos', line.strip()) for line in f]
+    video = next(name for name in names if os.path.exists(name))
+    before = time.perf_counter()
+    run(sys.executable, f'{ROOT}/r2plus1d_predict.py', '--video', video, '--model', model, '--precision', precision,
+        '--config', config, '--classes', f'{annotations}/classInd.txt')
+    return time.perf_counter() - before
+
+
+def measure_end_to_end(frames, folder, ways, checkpoint, counts, rounds):
     """Seconds from .avi files to the accuracy, by mmaction2's tools and by ours, for each number of videos in COUNTS.
 
-    MODELS: see models.py. Returns a list, one entry a number: {"videos", "results": {way: {"seconds", "share"}},
-    "frames_seconds", "bytes": [of the .avi files, of the frames]}; see evaluate_by_mmaction2() and evaluate_by_us().
+    WAYS: of choose_ways(); CHECKPOINT: for mmaction2's tools. Returns a list, one entry a number: {"videos", "results":
+    {way: {"seconds", "share"}}, "frames_seconds", "bytes": [of the .avi files, of the frames]}; see
+    evaluate_by_mmaction2() and evaluate_by_us().
     """
     entries = []
     for count in counts:
         place = os.path.join(folder, f'videos{count}')
         shutil.rmtree(place, ignore_errors=True)  # of a run that was interrupted
-        entries.append(measure_videos(frames, place, models, precisions, count, rounds))
+        entries.append(measure_videos(frames, place, ways, checkpoint, count, rounds))
         shutil.rmtree(place)
     return entries
 
 
-def choose_ways(models, precisions):
-    """{name: (model, precision, config)} of our ways."""
+def measure_first_prediction(frames, folder, ways, rounds):
+    """{way: seconds of r2plus1d_predict.py for one video, in each round}. The round before the first is not counted."""
+    place = os.path.join(folder, 'first_prediction')
+    shutil.rmtree(place, ignore_errors=True)
+    copy_videos(frames, place, 1)
+    results = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            seconds = predict_one(place, *way)
+            if number:  # the files were read before
+                results[name].append(seconds)
+                print(f'round {number}: first prediction, {name}: {seconds:.2f} s', flush=True)
+    shutil.rmtree(place)
+    return results
+
+
+def choose_ways(models, precisions, pattern=''):
+    """{name: (model, precision, config)} of our ways whose names match a regular expression."""
     ways = {}
     for precision in precisions:
         kind = 'int8' if precision == 'int8' else 'onnx'
-        ways[f'r2plus1d_infer.py --config, {precision}'] = models[kind], precision, VIDEO_CONFIG
-        ways[f'r2plus1d_infer.py --config, {precision}, full frame'] = (
+        ways[f'{OURS}, {precision}'] = models[kind], precision, VIDEO_CONFIG
+        ways[f'{OURS}, {precision}, full frame'] = (
             models[kind + '_frame'], precision, FRAME_VIDEO_CONFIG)
-    return ways
+    return {name: way for name, way in ways.items() if re.search(pattern, name)}
 
 
-def measure_videos(frames, folder, models, precisions, count, rounds):
+def measure_videos(frames, folder, ways, checkpoint, count, rounds):
     """An entry of measure_end_to_end()."""
     videos = copy_videos(frames, folder, count)
-    ways = choose_ways(models, precisions)
     theirs = {'seconds': [], 'share': []}
     results = {MMACTION2: theirs, **{name: {'seconds': [], 'share': []} for name in ways}}
     frames_seconds = []
     for number in range(1, rounds + 1):
-        seconds, seconds_of_frames, bytes_of_frames = evaluate_by_mmaction2(folder, models['checkpoint'])
+        seconds, seconds_of_frames, bytes_of_frames = evaluate_by_mmaction2(folder, checkpoint)
         theirs['seconds'].append(seconds)
         frames_seconds.append(seconds_of_frames)
         for name, way in ways.items():

@@ -188,10 +188,8 @@ def test_enlarged_videos(dataset, quick_start, tmp_path):
 @needs_openvino
 def test_from_avi_files_to_the_accuracy(dataset, small, quick_start, monkeypatch, tmp_path):
     monkeypatch.setattr(videos, 'CONFIG', str(small.config))
-    monkeypatch.setattr(videos, 'choose_ways', lambda models, precisions: {
-        'ours': (models['onnx'], 'f32', videos.VIDEO_CONFIG)})
-    files = {'checkpoint': small.checkpoint, 'onnx': small.sim}
-    found = videos.measure_videos(str(dataset), str(tmp_path), files, ['f32'], 3, 1)
+    ways = {'ours': (small.sim, 'f32', videos.VIDEO_CONFIG)}
+    found = videos.measure_videos(str(dataset), str(tmp_path), ways, small.checkpoint, 3, 1)
     theirs, ours = found['results'].values()
     assert found['videos'] == 3
     assert theirs['seconds'][0] > found['frames_seconds'][0] > 0
@@ -200,6 +198,21 @@ def test_from_avi_files_to_the_accuracy(dataset, small, quick_start, monkeypatch
     copied = [path.stat().st_size for path in (tmp_path / 'data/ucf101/videos').rglob('*.avi')]
     assert len(copied) == 3
     assert found['bytes'][0] == sum(copied) < found['bytes'][1]
+
+
+@needs_openvino
+def test_first_prediction(dataset, small, quick_start, tmp_path):
+    ways = {f'{videos.OURS}, f32': (small.sim, 'f32', videos.CONFIG)}
+    found = videos.measure_first_prediction(str(dataset), str(tmp_path), ways, 2)
+    assert len(found[f'{videos.OURS}, f32']) == 2 and all(0 < seconds < 60 for seconds in found[f'{videos.OURS}, f32'])
+    assert '| r2plus1d_predict.py, f32 | ' in '\n'.join(tables.first_prediction_lines(found))
+
+
+def test_ways_are_chosen_by_their_names():
+    models = {name: name for name in ('onnx', 'onnx_frame', 'int8', 'int8_frame')}
+    assert len(videos.choose_ways(models, ['f32', 'bf16', 'int8'])) == 6
+    chosen = videos.choose_ways(models, ['f32', 'bf16', 'int8'], 'int8, full frame$')
+    assert chosen == {f'{videos.OURS}, int8, full frame': ('int8_frame', 'int8', videos.FRAME_VIDEO_CONFIG)}
 
 
 # ---- the command -----------------------------------------------------------------------------------
