@@ -23,6 +23,7 @@ from r2plus1d_interruptions import signals_wait
 from r2plus1d_npu import AisBench
 
 SAMPLE_RANK = 5  # views x 3 x frames x height x width
+SAMPLE_DTYPES = ('float32', 'uint8')
 LOCATION = b'location'  # ONNX's key for the name of another file
 BLOCK = 2**24  # bytes that are read at a time
 
@@ -104,9 +105,18 @@ def read_onnx_input(path):
                  for dimension in dimensions]
         raise InputError(f'{path}: its input is {" x ".join(["batch", *names])}, {expected}')
     try:
-        return shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     except (KeyError, TypeError):
         raise InputError(f'{path}: its input has no type that NumPy knows')
+    check_input_type(path, dtype)
+    return shape, dtype
+
+
+def check_input_type(model, dtype):
+    """Raise InputError unless samples are made of the DTYPE that the input of a MODEL has."""
+    if str(dtype) not in SAMPLE_DTYPES:
+        raise InputError(f'{model}: its input takes {dtype}; expected float32, or uint8 as r2plus1d_optimize.py '
+                         '--uint8_input makes it; make the model again')
 
 
 def check_memory(batch_size, sample_shape, dtype):
@@ -367,6 +377,7 @@ def make_engine(model, batch_size=None, backend='auto', precision='f32', device=
         backend = default_backend(model)
     try:
         engine = ENGINES[backend](model, precision, device)
+        check_input_type(model, engine.dtype)
         if batch_size:
             engine.prepare(batch_size)
     except InputError:

@@ -5,5 +5,7 @@
 See r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py.
 """
 _base_ = ['./r2plus1d_r18_demo.py']
-data = dict(test=dict(pipeline={{_base_.fullframe_pipeline}}))
+data = dict(
+    train=dict(pipeline={{_base_.fullframe_train_pipeline}}),
+    test=dict(pipeline={{_base_.fullframe_pipeline}}))
 frame_size = (341, 256)  # width, height

@@ -8,8 +8,10 @@ import shutil
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from conftest import ROOT, VIDEOS, call, make_video, start
+from onnx import TensorProto, helper
 from test_chain import infer, postprocess
 
 SECONDS = 50
@@ -40,6 +42,16 @@ def write_8k(path):
     for _ in range(2):
         writer.write(np.zeros((4320, 7680, 3), np.uint8))
     writer.release()
+
+
+def write_half_model(source, target):
+    """The model SOURCE with a float16 input, as converters to float16 leave it where they change the input too."""
+    model = onnx.load(source)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    for node in model.graph.node:
+        node.input[:] = ['cast' if name == '0' else name for name in node.input]
+    model.graph.node.insert(0, helper.make_node('Cast', ['0'], ['cast'], to=TensorProto.FLOAT))
+    onnx.save(model, target)
 
 
 @pytest.fixture(scope='module')
@@ -245,3 +257,16 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
 def test_times_of_subtitles():
     from r2plus1d_predictions import srt_time
     assert [srt_time(s) for s in (0, 59.9996, 3723.05)] == ['00:00:00,000', '00:01:00,000', '01:02:03,050']
+
+
+@pytest.mark.parametrize('script, options', [
+    ('r2plus1d_predict.py', ['--video', f'data/ucf101/videos/YoYo/{VIDEO}.avi']),
+    ('r2plus1d_infer.py', ['--output', 'half_out']),
+])
+def test_a_model_of_float16_input_is_refused(dataset, small, tmp_path, script, options):
+    """Its samples would be bytes in float16, without Normalize: wrong scores and no word of it."""
+    write_half_model(small.sim, tmp_path / 'half.onnx')
+    done = start(ROOT / script, '--model', tmp_path / 'half.onnx', '--config', small.config, *options, cwd=dataset,
+                 check=False)
+    assert done.returncode == 1
+    assert 'half.onnx: its input takes float16; expected float32, or uint8' in done.stderr.splitlines()[-1]
