@@ -6,7 +6,7 @@ r"""Print the most probable classes of videos: of one, of a folder, of an archiv
         --video ./data/ucf101/videos/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi
     python r2plus1d_predict.py --model r2plus1d_sim.onnx --video ./data/ucf101/videos --output predictions.jsonl
     python r2plus1d_predict.py --model r2plus1d_sim.onnx \
-        --video ./data/ucf101/videos/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi --every 2 --srt subtitles
+        --video ./data/ucf101/videos/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi --every 3 --srt subtitles
 
 Each video goes through the config's test pipeline, decoded straight from the file while the model runs. With --output,
 the same command continues what an interrupted one has left. A video that cannot be read is a row with an error. With

@@ -5,7 +5,7 @@
 It has what both ages of ais_bench call and no more: models of static shape. What the native code would read from
 memory that is not there is an error here. Messages go to file descriptor 1, as those of printf() do, and so past
 sys.stdout. STAND_IN_NO_ACLRUNTIME=1 makes the import fail as where the module is not installed; with the value
-libascendcl it fails as where set_env.sh of CANN was not sourced.
+libascendcl it fails where set_env.sh of CANN was not sourced, as the genuine one does.
 """
 import ctypes
 import enum
@@ -14,9 +14,9 @@ import os
 import stat
 import time
 
-if os.environ.get('STAND_IN_NO_ACLRUNTIME') == 'libascendcl':
+if os.environ.get('STAND_IN_NO_ACLRUNTIME') == 'libascendcl' and 'ASCEND_TOOLKIT_HOME' not in os.environ:
     raise ImportError('libascendcl.so: cannot open shared object file: No such file or directory')
-if os.environ.get('STAND_IN_NO_ACLRUNTIME'):
+if os.environ.get('STAND_IN_NO_ACLRUNTIME') not in (None, '', 'libascendcl'):
     raise ModuleNotFoundError("No module named 'aclruntime'", name='aclruntime')
 
 import aclruntime_device
