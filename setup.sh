@@ -159,7 +159,17 @@ EOF
 }
 
 # get_source DIR REQUIREMENT: unpacks and patches the source package, and gives it its name when it is complete.
+#
+# Another version of this repository may have other patches, and a patch on top of its own earlier form is not the patch.
+# So a source that set-up has unpacked holds a digest of its patches, and is made anew where that is not today's.
 get_source() {
+    local mark=$1/.r2plus1d_patches patches
+    patches=$(cat patches/"$1"/*.patch | cksum)
+    if [ -e "$mark" ] && [ "$(cat "$mark")" != "$patches" ]; then
+        say "    patches/$1 has changed: ./$1 is made anew, and the earlier one is now ./$1.old"
+        rm -rf "$1.old"
+        mv "$1" "$1.old"
+    fi
     if [ ! -e "$1" ]; then
         say "    the source of $2 into ./$1"
         logged "$1" env MMCV_WITH_OPS=1 PYTHONPATH="$work/shim${PYTHONPATH:+:$PYTHONPATH}" "$python" -m pip download \
@@ -171,6 +181,7 @@ get_source() {
             mv "$work/$1/mmaction/.mim/tools" "$work/$1/mmaction/.mim/configs" "$work/$1"
         fi
         apply_patches "$work/$1" "patches/$1"
+        printf '%s\n' "$patches" >"$work/$mark"
         mv "$work/$1" "$1"
     fi
     [ -f "$1/setup.py" ] || die "./$1 exists and is no source of ${2%==*} (it has no setup.py): move it away"

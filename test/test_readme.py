@@ -232,3 +232,13 @@ def test_commands_run_as_printed(tmp_path):
     assert 'nothing to do' not in again and (scratch / 'mmcv/mmcv').is_dir() and not list(scratch.glob('.setup.*'))
     assert again.count('applied patches/mmaction2') == 1 and patch.name in again
     assert (scratch / 'mmaction2' / 'mine').exists()
+
+    # Another version of the repository has another patch: mmcv, which set-up has unpacked itself, is made anew.
+    (scratch / 'mmcv' / 'mine').touch()
+    changed = next((scratch / 'patches' / 'mmcv').glob('0002*'))
+    changed.write_text(changed.read_text().replace('+    import numpy as np\n', '+    import numpy as np  # here\n'))
+    again = run('bash', 'setup.sh', cwd=scratch, env=env).stdout
+    assert 'patches/mmcv has changed: ./mmcv is made anew' in again and 'patches/mmaction2 has changed' not in again
+    assert (scratch / 'mmcv.old/mine').exists() and not (scratch / 'mmcv/mine').exists()
+    assert (scratch / 'mmcv/mmcv/runner/checkpoint.py').read_text().count('_allow_numpy_scalars():') == 1
+    assert git(scratch, 'status', '--short', '--untracked-files=all').split()[2:] == []
