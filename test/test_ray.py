@@ -241,6 +241,45 @@ def test_loss_of_the_driver(archive, cluster, small, rows, predict, number):
     check_same_rows(read_rows(output), rows)
 
 
+def test_a_node_that_joins_is_used(archive, cluster, rows, predict, monkeypatch, tmp_path):
+    """The only node goes on when a second one has joined, which then takes a part of the videos."""
+
+    class Patient(OneSession):
+
+        def infer(self, decoded, *samples):
+            node = ray.get_runtime_context().get_node_id()
+            (tmp_path / node).touch()
+            deadline = time.monotonic() + 60
+            while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            return super().infer(decoded, *samples)
+
+    monkeypatch.setattr(r2plus1d_ray, 'InferenceWorker', Patient)
+    monkeypatch.setattr(r2plus1d_ray, 'LOOK_SECONDS', 0.2)
+    cluster.remove_node(cluster.npu_nodes.pop())
+    joined = []
+
+    def join_cluster():
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.1)
+        # Cluster.add_node() is for the main thread alone.
+        command = [sys.executable, '-m', 'ray.scripts.scripts', 'start', f'--address={cluster.address}', '--num-cpus=1',
+                   '--resources={"NPU": 1}', '--object-store-memory=100000000', '--block']
+        joined.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    joining = threading.Thread(target=join_cluster)
+    joining.start()
+    output = archive / 'joined.jsonl'
+    done = predict(output)
+    joining.join()
+    joined[0].terminate()
+    joined[0].wait()
+    cluster.npu_nodes.append(cluster.add_node(**NODE))
+    assert done.returncode == 1 and '1 of 25 videos failed' in done.stderr, done.stderr
+    assert len(list(tmp_path.iterdir())) == 2
+    check_same_rows(read_rows(output), rows)
+
+
 # ---- what cannot begin ---------------------------------------------------------------------------------
 
 
