@@ -98,6 +98,10 @@ test_pipeline = [
 fullframe_pipeline = [
     step for step in test_pipeline if step['type'] != 'ThreeCrop'
 ]
+fullframe_train_pipeline = [
+    step for step in train_pipeline if step['type'] != 'RandomResizedCrop'
+    and step.get('scale') != (224, 224)
+]
 data = dict(
     videos_per_gpu=8,
     workers_per_gpu=2,

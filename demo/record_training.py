@@ -5,9 +5,10 @@
     python demo/record_training.py --work_dir work_dirs/demo_train --seconds 1500 --output demo/r2plus1d_r18_demo.pth
 
 writes demo/r2plus1d_r18_demo.pth (state_dict and a small meta; torch.load reads it with weights_only=True) and
-demo/r2plus1d_r18_demo.json (command, versions, seed, machine, time, curve, accuracy on the test split, in order and
-with the frames of every video shuffled). In the work folder it needs train_directions/ and train/, what the two runs of
-mmaction2's tools/train.py left, and the scores that its tools/test.py wrote: test.json and shuffled.json.
+demo/r2plus1d_r18_demo.json (command, versions, seed, machine, time, curves, accuracy on the test split: with three
+crops, with the whole frame, and with three crops while the frames of every video are shuffled). In the work folder it
+needs train_directions/, train/ and train_frame/, what the three runs of mmaction2's tools/train.py left, and the scores
+that its tools/test.py wrote: test.json, test_frame.json and shuffled.json.
 """
 import argparse
 import json
@@ -66,12 +67,13 @@ def main():
     ann_file = args.work_dir / 'data/ucf101/ucf101_val_split_1_rawframes.txt'
     seed, curve = read_curve(max((args.work_dir / 'train').glob('*.log.json')))
     _, curve_directions = read_curve(max((args.work_dir / 'train_directions').glob('*.log.json')))
-    checkpoint = torch.load(args.work_dir / 'train/latest.pth', map_location='cpu', weights_only=True)
+    _, curve_frame = read_curve(max((args.work_dir / 'train_frame').glob('*.log.json')))
+    checkpoint = torch.load(args.work_dir / 'train_frame/latest.pth', map_location='cpu', weights_only=True)
     classes = (args.work_dir / 'data/ucf101/annotations/classInd.txt').read_text().split()[1::2]
     record = {
         'command': 'bash demo/train.sh',
         'seed': seed,
-        'epochs': {'directions': len(curve_directions), 'all': len(curve)},
+        'epochs': {'directions': len(curve_directions), 'all': len(curve), 'whole_frames': len(curve_frame)},
         'parameters': sum(value.numel() for name, value in checkpoint['state_dict'].items()
                           if 'running_' not in name and 'num_batches' not in name),
         'train_seconds': args.seconds,
@@ -79,11 +81,14 @@ def main():
         'versions': {'python': platform.python_version(), 'torch': torch.__version__, 'mmcv': mmcv.__version__,
                      'mmaction2': mmaction.__version__, 'numpy': np.__version__, 'opencv': cv2.__version__},
         'test': score(args.work_dir / 'test.json', ann_file),
+        'test_whole_frame': score(args.work_dir / 'test_frame.json', ann_file),
         'test_shuffled_frames': score(args.work_dir / 'shuffled.json', ann_file),
         'curve_directions': curve_directions,
         'curve': curve,
+        'curve_whole_frames': curve_frame,
     }
-    meta = {'classes': classes, 'seed': seed, 'epoch': len(curve), 'top1_acc': record['test']['top1_acc']}
+    meta = {'classes': classes, 'seed': seed, 'epoch': len(curve) + len(curve_frame),
+            'top1_acc': record['test']['top1_acc']}
     part = args.output.with_name(f'.{args.output.name}.part')
     torch.save({'meta': meta, 'state_dict': checkpoint['state_dict']}, part)
     torch.load(part, weights_only=True)
@@ -91,7 +96,8 @@ def main():
     part.write_text(re.sub(r'\{\n +("epoch".*?)\n +\}', lambda m: '{' + re.sub(r'\n +', ' ', m[1]) + '}',
                            json.dumps(record, indent=2), flags=re.S) + '\n')  # one line an epoch
     os.replace(part, args.output.with_suffix('.json'))
-    print(json.dumps({name: record[name] for name in ('test', 'test_shuffled_frames', 'train_seconds')}))
+    names = 'test', 'test_whole_frame', 'test_shuffled_frames', 'train_seconds'
+    print(json.dumps({name: record[name] for name in names}))
 
 
 if __name__ == '__main__':

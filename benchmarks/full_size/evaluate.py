@@ -4,9 +4,10 @@
 
     bash benchmarks/full_size/evaluate.sh --videos 252
 
-writes results.json and results.md beside this file. The ways are three crops, their middle one alone and the whole
-frame as one view; f32, bf16 where the CPU has it, and int8. The scores of each way are kept in the folder scores: what
-is there is not computed again. Speed is measured in turns, so that a change of the machine's load meets all ways.
+writes results_frame.json and results_frame.md beside this file. The ways are three crops, their middle one alone and
+the whole frame as one view; f32, bf16 where the CPU has it, and int8. The scores of each way are kept in the folder
+scores: what is there is not computed again. Speed is measured in turns, so that a change of the machine's load meets
+all ways.
 """
 import argparse
 import collections
@@ -55,7 +56,7 @@ PAIRS = [
     ('full frame, f32', 'full frame, int8'),
 ]
 SPEED_ROUNDS = 7
-STAGES = ['directions', 'small', 'medium', 'full']
+STAGES = ['directions', 'small', 'medium', 'full', 'frame']
 
 # ---- scores and speed --------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ def evaluate(args):
             row.update(compare(labels, predictions[first], predictions[second]))
             pairs.append(row)
     return {
-        'command': 'bash benchmarks/full_size/train.sh; bash benchmarks/full_size/evaluate.sh',
+        'command': f'bash benchmarks/full_size/train.sh; bash benchmarks/full_size/evaluate.sh --stage {args.stage}',
         'machine': machine(),
         'date': time.strftime('%Y-%m-%d'),
         'training': read_training(args.stage),
@@ -225,7 +226,7 @@ def markdown(results):
 @script_main
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--stage', default='full', choices=STAGES, help='of train.sh, for its record (default: full)')
+    parser.add_argument('--stage', default='frame', choices=STAGES, help='of train.sh, for its record (default: frame)')
     parser.add_argument('--videos', type=positive_int, default=252, help='of the test split (default: 252)')
     parser.add_argument('--output', required=True, help='the files to write, without .json and .md')
     args = parser.parse_args()

@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the full-size model that train.sh has trained loses by one view of the whole frame, by bf16 and by int8: makes the
-# models and writes benchmarks/full_size/results.json and .md.
+# models and writes benchmarks/full_size/results_STAGE.json and .md.
 #
 #     bash benchmarks/full_size/evaluate.sh            # in work_dirs/full_size_train
 #     bash benchmarks/full_size/evaluate.sh folder     # in the folder that train.sh worked in
 #
-# --stage     whose weights are evaluated: full, or an earlier stage of train.sh
+# --stage     whose weights are evaluated: frame, or an earlier stage of train.sh, such as full
 # --videos    how many of the 252 test videos; a number that divides 252 leaves as many of each class
 # --output    the files to write, without .json and .md
 #
@@ -17,13 +17,13 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/test/shell.sh"
 folder=$root/work_dirs/full_size_train
-stage=full
+stage=frame
 videos=252
-output=$root/benchmarks/full_size/results
+output=
 parse_options ":folder stage videos output" "$@"
 . "$root/test/common.sh"
 here=$root/benchmarks/full_size
-output=$(realpath -m -- "$output")
+output=$(realpath -m -- "${output:-$here/results_$stage}")
 need_file --stage "$folder/train_$stage/latest.pth"
 cd "$folder"
 

@@ -30,6 +30,10 @@ train_pipeline = [
     dict(type='Collect', keys=['imgs', 'label'], meta_keys=[]),
     dict(type='ToTensor', keys=['imgs', 'label'])
 ]
+# For the last stage of the training, in r2plus1d_r34_made_fullframe_train.py.
+fullframe_train_pipeline = [
+    step for step in train_pipeline if step['type'] != 'RandomCrop'
+]
 data = dict(
     videos_per_gpu=16,
     workers_per_gpu=1,
