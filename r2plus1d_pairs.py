@@ -256,12 +256,13 @@ def print_report(report):
         speed = f', {rates[number]:.4g} samples/s' if rates else ''
         lines.append(f'{report[way]}: {count_views(report["views"][number])} a video, '
                      f'top-1 {report[f"top1_acc_{way}"]:.4f}{speed}')
-    lines.append(f'{len(report["differences"])} of {report["num_videos"]} videos have different answers:')
+    lines.append(f'different answers: {len(report["differences"])} of {report["num_videos"]} videos')
     for row in report['differences']:
         lines.append(f'    {short_path(row["video"])}, {row["label"]}: {row["first"]}, then {row["second"]}')
-    lines.append(f'right only in the first {report["only_first_right"]}, only in the second '
-                 f'{report["only_second_right"]}: McNemar\'s exact p-value is {report["p_value"]:.3g}')
-    lines.append(f'top-1 falls by {report["top1_drop"]:.4f}; at {CONFIDENCE:.0%} confidence at most '
+    lines.append(f'right in the first way only: {report["only_first_right"]}, in the second only: '
+                 f'{report["only_second_right"]}; McNemar\'s exact p-value is {report["p_value"]:.3g}')
+    change = 'rises' if report['top1_drop'] < 0 else 'falls'
+    lines.append(f'top-1 {change} by {abs(report["top1_drop"]):.4f}; at {CONFIDENCE:.0%} confidence at most '
                  f'{report["loss_bound"]:.4f} of all such videos are lost')
     if report['proves_nothing'] and not report['rejected']:
         lines.append(f'accepted, and proves nothing: {report["proves_nothing"]}')
