@@ -208,7 +208,7 @@ def test_commands_run_as_printed(tmp_path):
     assert agreement['passed'] and agreement['models'][-1]['model'].endswith('.om')
     assert len(list((scratch / 'predata_bts1').glob('*.bin'))) == 5
     assert list((scratch / 'work_dirs').glob('*/epoch_1.pth'))
-    assert done.stdout.count('\nsuccess\n') == 4 and 'Run testcase success!' in done.stdout
+    assert done.stdout.count('\nsuccess\n') == 5 and 'Run testcase success!' in done.stdout
     assert (scratch / 'report/index.html').is_file()
 
     assert find_alarms(done.stdout + done.stderr) == []
