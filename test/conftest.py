@@ -10,6 +10,7 @@ import importlib
 import io
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import zipfile
@@ -21,6 +22,9 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell without job control ignores Ctrl-C for what it starts in the background, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
 STAND_INS = ROOT / 'test' / 'stand_ins'
 CONFIG = ROOT / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
