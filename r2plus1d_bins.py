@@ -31,6 +31,7 @@ from r2plus1d_interruptions import naming
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
 DIGEST = re.compile(r'[0-9a-f]{32}')  # of a bin, see BinDigest
 INFO = 'info.json'
+SAMPLE_DTYPES = ('float32', 'uint8')
 PAGE = 4096  # bytes; writing past the page cache needs memory that begins at a page
 
 
@@ -155,7 +156,7 @@ def read_info(folder):
         if key in info and not is_count(info[key]):
             found = one_line(info[key], 50)
             raise InputError(f'{path}: {key} is {found}, expected a whole number of 1 or more; {remedy}')
-    if info.get('dtype', 'float32') not in ('float32', 'uint8'):
+    if info.get('dtype', 'float32') not in SAMPLE_DTYPES:
         raise InputError(f'{path}: dtype is {one_line(info["dtype"], 50)}, expected float32 or uint8; {remedy}')
     if 'shape' in info and not is_shape(info['shape']):
         found = one_line(info['shape'], 50)

@@ -18,12 +18,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from r2plus1d_bins import SAMPLE_DTYPES
 from r2plus1d_files import InputError, check_regular_file, log, one_line
 from r2plus1d_interruptions import signals_wait
 from r2plus1d_npu import AisBench
 
 SAMPLE_RANK = 5  # views x 3 x frames x height x width
-SAMPLE_DTYPES = ('float32', 'uint8')
 LOCATION = b'location'  # ONNX's key for the name of another file
 BLOCK = 2**24  # bytes that are read at a time
 

@@ -218,7 +218,6 @@ class OutputWriter:
             remove_tree(new_summary)
         log(f'outputs: {self.folder}, {self.folder}{SUMMARY_ENDING}')
 
-
     def output_names(self, name, digests):
         """The names of the outputs of the input file NAME, which have these DIGESTS, one after the other."""
         return [output_name(name, index, self.extension) for index in range(len(digests) // DIGEST_BYTES)]

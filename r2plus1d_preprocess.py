@@ -27,7 +27,7 @@ import cv2
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from r2plus1d_bins import INFO, bin_name, is_bin_folder_entry, read_info, write_bin, write_info
+from r2plus1d_bins import INFO, SAMPLE_DTYPES, bin_name, is_bin_folder_entry, read_info, write_bin, write_info
 from r2plus1d_data import Samples, config_digest, read_config
 from r2plus1d_files import (
     DEFAULT_CONFIG,
@@ -302,7 +302,7 @@ def parse_args():
                         '(data.test) are taken.')
     parser.add_argument('--bts', type=positive_int, default=1, help='The number of samples in a file.')
     parser.add_argument('--output_path', required=True, help='The folder for the files. It is made if it is missing.')
-    parser.add_argument('--dtype', choices=['float32', 'uint8'], default='float32',
+    parser.add_argument('--dtype', choices=SAMPLE_DTYPES, default='float32',
                         help='The type of the values. uint8 files are not normalized and have a quarter of the size; '
                         'they are for a model that r2plus1d_optimize.py --uint8_input has made.')
     parser.add_argument('--models', nargs='+', default=[], metavar='MODEL', help='ONNX files and .om files that the '

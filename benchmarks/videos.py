@@ -22,7 +22,10 @@ OURS = 'r2plus1d_infer.py --config'
 
 
 def copy_videos(frames, folder, count):
-    """Copy the annotations and COUNT of the test videos, evenly chosen, to FOLDER/data/ucf101. Returns how many."""
+    """Copy the annotations and COUNT of the test videos, evenly chosen, to FOLDER/data/ucf101.
+
+    Returns the paths of the copies.
+    """
     source = os.path.join(frames, 'data', 'ucf101')
     target = os.path.join(folder, 'data', 'ucf101')
     shutil.copytree(f'{source}/annotations', f'{target}/annotations')
@@ -32,7 +35,7 @@ def copy_videos(frames, folder, count):
     for name in names:
         os.makedirs(os.path.dirname(f'{target}/videos/{name}'), exist_ok=True)
         shutil.copy(f'{source}/videos/{name}', f'{target}/videos/{name}')
-    return len(names)
+    return [f'{target}/videos/{name}' for name in names]
 
 
 def size_of(folder):
@@ -88,15 +91,11 @@ def evaluate_by_us(folder, model, precision, config):
     return time.perf_counter() - before, whole / pure
 
 
-def predict_one(folder, model, precision, config):
-    """Seconds that r2plus1d_predict.py takes for one of the videos in a folder, from its start to its end."""
-    annotations = os.path.join(folder, 'data', 'ucf101', 'annotations')
-    with open(f'{annotations}/testlist01.txt') as f:
-        names = [os.path.join(folder, 'data', 'ucf101', 'videos', line.strip()) for line in f]
-    video = next(name for name in names if os.path.exists(name))
+def predict_one(video, classes, model, precision, config):
+    """Seconds that r2plus1d_predict.py takes for a video, from its start to its end. CLASSES: the class list."""
     before = time.perf_counter()
     run(sys.executable, f'{ROOT}/r2plus1d_predict.py', '--video', video, '--model', model, '--precision', precision,
-        '--config', config, '--classes', f'{annotations}/classInd.txt')
+        '--config', config, '--classes', classes)
     return time.perf_counter() - before
 
 
@@ -120,11 +119,12 @@ def measure_first_prediction(frames, folder, ways, rounds):
     """{way: seconds of r2plus1d_predict.py for one video, in each round}. The round before the first is not counted."""
     place = os.path.join(folder, 'first_prediction')
     shutil.rmtree(place, ignore_errors=True)
-    copy_videos(frames, place, 1)
+    video, = copy_videos(frames, place, 1)
+    classes = os.path.join(place, 'data', 'ucf101', 'annotations', 'classInd.txt')
     results = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            seconds = predict_one(place, *way)
+            seconds = predict_one(video, classes, *way)
             if number:  # the files were read before
                 results[name].append(seconds)
                 print(f'round {number}: first prediction, {name}: {seconds:.2f} s', flush=True)
@@ -138,14 +138,13 @@ def choose_ways(models, precisions, pattern=''):
     for precision in precisions:
         kind = 'int8' if precision == 'int8' else 'onnx'
         ways[f'{OURS}, {precision}'] = models[kind], precision, VIDEO_CONFIG
-        ways[f'{OURS}, {precision}, full frame'] = (
-            models[kind + '_frame'], precision, FRAME_VIDEO_CONFIG)
+        ways[f'{OURS}, {precision}, full frame'] = models[kind + '_frame'], precision, FRAME_VIDEO_CONFIG
     return {name: way for name, way in ways.items() if re.search(pattern, name)}
 
 
 def measure_videos(frames, folder, ways, checkpoint, count, rounds):
     """An entry of measure_end_to_end()."""
-    videos = copy_videos(frames, folder, count)
+    videos = len(copy_videos(frames, folder, count))
     theirs = {'seconds': [], 'share': []}
     results = {MMACTION2: theirs, **{name: {'seconds': [], 'share': []} for name in ways}}
     frames_seconds = []

@@ -29,7 +29,8 @@ frame_config=$root/demo/r2plus1d_r18_demo_fullframe.py
 export OMP_NUM_THREADS=1 # the loader's workers have the other cores; PyTorch's threads would wait for one another
 
 cd "$work"
-rm -rf data train train_directions train_frame rawframes.log directions.txt ./*.json # of an earlier run
+rm -rf data train train_directions train_frame rawframes.log directions.txt test.json test_frame.json \
+    shuffled.json # of an earlier run
 mkdir -p data/ucf101
 python "$root/demo/make_dataset.py" --out data/ucf101 --split test
 python "$root/demo/make_dataset.py" --out data/ucf101 --split train --clips 12
