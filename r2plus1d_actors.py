@@ -31,7 +31,6 @@ class DecodingWorker:
         from r2plus1d_data import read_config
         from r2plus1d_videos import Decoder
         os.chdir(folder)
-        cv2.setNumThreads(1)
         cfg = read_config(config)
         cfg.allow_damaged = allow_damaged
         self.decoder = Decoder(cfg, dtype)

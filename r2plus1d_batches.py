@@ -94,9 +94,7 @@ class TestVideos:
 
     def __init__(self, config, options, allowed, batch_size, engine):
         """ALLOWED: {'allow_outside': bool, 'allow_damaged': bool}, as of the flags of these names."""
-        # These imports bring mmaction2 and PyTorch, which the other two sources do without.
-        import cv2
-
+        # This import brings mmaction2 and PyTorch, which the other two sources do without.
         from r2plus1d_data import Samples, read_config
         cfg = read_config(config, options)
         cfg.merge_from_dict(allowed)
@@ -109,7 +107,6 @@ class TestVideos:
         names = [bin_name(i, [label]) for i, label in enumerate(self.samples.labels)]
         self.groups = group(names, self.batch_size)
         # Decoding leaves Python's global lock most of the time, so threads use all cores.
-        cv2.setNumThreads(0)  # OpenCV's own threads would only disturb them
         self.pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def load(self, i, batch):

@@ -19,7 +19,7 @@ import sys
 import cv2
 import numpy as np
 
-from r2plus1d_decoders import decoder_errors, jpeg_warnings
+from r2plus1d_decoders import decoder_errors, jpeg_warnings, one_thread_a_video
 from r2plus1d_files import InputError, check_regular_file, log
 
 # ---- frames on disk --------------------------------------------------------------------------------
@@ -50,6 +50,7 @@ class FrameDecode:
 
     def __init__(self, allow_damaged=False):
         self.allow_damaged = allow_damaged
+        one_thread_a_video()
         jpeg_warnings()  # begin to listen before there are threads
 
     def __call__(self, results):
@@ -172,12 +173,14 @@ class SeekDecode:
     frames before them, so this step decodes each frame from the first needed one to the last needed one once, and
     converts only the needed ones. A frame that cannot be read is an error; OpenCVDecode takes another frame for it.
 
-    Raises InputError where the decoder reports errors in these frames, in those they depend on, or in the few after
-    them that it decodes ahead. ALLOW_DAMAGED: says so, and takes what the decoder made of them.
+    Raises InputError where the decoder reports errors in these frames or in those they depend on. (One with several
+    threads, as of OpenCV before 4.7, also decodes a few frames after them, and reports their errors.) ALLOW_DAMAGED:
+    says so, and takes what the decoder made of them.
     """
 
     def __init__(self, allow_damaged=False):
         self.allow_damaged = allow_damaged
+        one_thread_a_video()
         decoder_errors()  # begin to count before there are threads
 
     def __call__(self, results):

@@ -11,8 +11,6 @@ import os
 import queue
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
-
 from r2plus1d_files import InputError
 from r2plus1d_tasks import infer_batch
 from r2plus1d_videos import Decoder
@@ -51,7 +49,6 @@ def in_order(pool, function, items, ahead):
 def decoded_batches(decoder, tasks, batch_size):
     """Lists of (task, sample, facts, fault), each with BATCH_SIZE samples; the last one may have fewer."""
     # Decoding leaves Python's global lock most of the time, so threads use all cores.
-    cv2.setNumThreads(0)  # OpenCV's own threads would only disturb them
     threads = os.cpu_count() or 1
 
     def decode(task):

@@ -20,10 +20,9 @@ import sys
 import tempfile
 import time
 
-from common import CONFIG, ROOT
+from common import CONFIG, ROOT, machine
 from tables import table
 
-from r2plus1d_engines import cpu_name
 from r2plus1d_files import InputError, positive_int, read_json, script_main, write_json, write_whole
 
 MILLION = 10**6
@@ -248,8 +247,8 @@ def markdown(results):
         if name not in results:
             continue
         part = results[name]
-        parts.append([f'## {title}', '', f'`{part["command"]}`; {part["cpu"]}, {part["cores"]} cores; load before the '
-                      f'run: {part["load"]:.1f}.'])
+        parts.append([f'## {title}', '', f'`{part["command"]}`; {part["machine"]}; load before the run: '
+                      f'{part["load"]:.1f}.'])
         found = part['results']
         if name == 'small':
             parts += [rate_lines({way: [run] for way, run in found.items()}), process_lines(found)]
@@ -280,8 +279,8 @@ def main():
     path = f'{args.output}.json'
     results = read_json(path) if os.path.exists(path) else {}
     for name in args.parts:
-        part = {'command': ' '.join(['python benchmarks/archive.py', *sys.argv[1:]]), 'cpu': cpu_name(),
-                'cores': os.cpu_count(), 'load': os.getloadavg()[0]}
+        part = {'command': ' '.join(['python benchmarks/archive.py', *sys.argv[1:]]), 'machine': machine(),
+                'load': os.getloadavg()[0]}
         with tempfile.TemporaryDirectory() as folder:
             part['results'] = json.loads(json.dumps(PARTS[name](args, folder)))
         results[name] = part

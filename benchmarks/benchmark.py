@@ -31,13 +31,12 @@ import time
 import limit
 import numpy as np
 import onnx
-from common import ROOT, run
+from common import ROOT, machine, run
 from engines import choose_rows, measure
 from gflop import count_gflop
 from models import make_models
 from tables import draw_chart, markdown
 
-from r2plus1d_engines import cpu_name
 from r2plus1d_files import InputError, positive_int, read_json, script_main, write_whole
 
 PARTS = ['inference', 'preprocessing', 'end_to_end']
@@ -136,7 +135,7 @@ def benchmark(args, folder):
         results = read_json(path) if os.path.exists(path) else {}
         about = {
             'command': ' '.join(words),
-            'machine': f'{cpu_name()}, {os.cpu_count()} cores',
+            'machine': machine(),
             'versions': versions(),
             'date': time.strftime('%Y-%m-%d'),
         }

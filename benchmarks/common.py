@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of the benchmark share: the root of the repository, its configs, and run().
+"""What the files of the benchmark share: the root of the repository, its configs, the name of the machine, and run().
 
 Importing this module puts the root on sys.path, so that the root's modules can be imported.
 """
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from r2plus1d_engines import cpu_name
 from r2plus1d_files import InputError, one_line
 
 ROOT = sys.path[0]
@@ -16,6 +17,21 @@ CONFIG = os.path.join(ROOT, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 FRAME_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py')
 VIDEO_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_video_8x8x1_180e_ucf101_rgb2.py')
 FRAME_VIDEO_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_fullframe_video_8x8x1_180e_ucf101_rgb2.py')
+# The instructions that decide about the speed of f32, bf16 and int8, by Linux's names for them.
+INSTRUCTIONS = ('avx2', 'avx512f', 'avx512_bf16', 'avx512_vnni', 'avx_vnni', 'amx_bf16', 'amx_int8')
+
+
+def machine():
+    """For example "AMD EPYC, 2 cores, with avx2": names such as "AMD EPYC" stand for CPUs of very different speed.
+
+    Linux names the instructions on x86 only; elsewhere they are left out.
+    """
+    flags = set()
+    if os.path.exists('/proc/cpuinfo'):
+        with open('/proc/cpuinfo', errors='replace') as f:
+            flags = {word for line in f if line.startswith('flags') for word in line.split()}
+    known = [name for name in INSTRUCTIONS if name in flags]
+    return f'{cpu_name()}, {os.cpu_count()} cores' + (f', with {", ".join(known)}' if known else '')
 
 
 def run(*command, cwd=None):

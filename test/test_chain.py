@@ -305,6 +305,23 @@ def test_seeking_gives_the_frames_of_mmaction2(dataset, video_config, monkeypatc
         assert samples[i][0] == expected[i][0] and samples[i][1].tobytes() == expected[i][1].tobytes()
 
 
+COUNT_THREADS = """
+import os, sys, cv2
+from r2plus1d_data import Samples, read_config
+samples = Samples(read_config(sys.argv[1]))
+before = len(os.listdir('/proc/self/task'))
+video = cv2.VideoCapture(samples.names[0])
+assert video.read()[0]
+print(len(os.listdir('/proc/self/task')) - before, 'more threads; OpenCV has', cv2.getNumThreads())
+"""
+
+
+def test_a_video_is_decoded_by_the_thread_that_asks_for_it(dataset, video_config):
+    """libav starts a thread for each core and video, unless it is told otherwise; so this needs two cores to fail."""
+    done = run(sys.executable, '-c', COUNT_THREADS, video_config, cwd=dataset, env={'PYTHONPATH': str(ROOT)})
+    assert done.stdout == '0 more threads; OpenCV has 1\n'
+
+
 def test_bins_straight_from_avi(dataset, video_config, monkeypatch):
     """The script itself, with the config that names the decoding step, leaves the bins that the pipeline makes."""
     from r2plus1d_data import Samples, read_config
