@@ -105,7 +105,7 @@ def test_preprocessing_goes_on(many, small, whole, number, victim, status, words
     sent = time.monotonic()
     found, text = first.ended()
     assert found == status, text
-    assert time.monotonic() - sent < 5  # seconds
+    assert time.monotonic() - sent < 12  # s: PyTorch waits 5 s for each worker before it ends that one by force
     if words:
         one_line_of(text, *words)
     assert not (many / 'bins').exists()
