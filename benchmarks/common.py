@@ -22,16 +22,19 @@ INSTRUCTIONS = ('avx2', 'avx512f', 'avx512_bf16', 'avx512_vnni', 'avx_vnni', 'am
 
 
 def machine():
-    """For example "AMD EPYC, 2 cores, with avx2": names such as "AMD EPYC" stand for CPUs of very different speed.
+    """For example "AMD EPYC (family 25, model 17), 2 cores, with avx2".
 
-    Linux names the instructions on x86 only; elsewhere they are left out.
+    A name such as "AMD EPYC" stands for CPUs of very different speed; family and model tell them apart. Linux gives
+    them, and the instructions, on x86 only; elsewhere they are left out.
     """
-    flags = set()
+    facts = {}
     if os.path.exists('/proc/cpuinfo'):
         with open('/proc/cpuinfo', errors='replace') as f:
-            flags = {word for line in f if line.startswith('flags') for word in line.split()}
+            facts = dict([part.strip() for part in line.split(':', 1)] for line in f if ':' in line)
+    flags = facts.get('flags', '').split()
     known = [name for name in INSTRUCTIONS if name in flags]
-    return f'{cpu_name()}, {os.cpu_count()} cores' + (f', with {", ".join(known)}' if known else '')
+    kind = f' (family {facts["cpu family"]}, model {facts["model"]})' if 'cpu family' in facts else ''
+    return f'{cpu_name()}{kind}, {os.cpu_count()} cores' + (f', with {", ".join(known)}' if known else '')
 
 
 def run(*command, cwd=None):

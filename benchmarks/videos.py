@@ -17,6 +17,7 @@ from r2plus1d_files import read_json
 from r2plus1d_outputs import SUMMARY_ENDING
 
 TOOLS = f'{ROOT}/mmaction2/tools'
+PURE_BATCHES = 20  # of the model alone: with 5 of them, one slow second of the machine made the model alone the slower
 MMACTION2 = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py'
 OURS = 'r2plus1d_infer.py --config'
 
@@ -83,7 +84,7 @@ def evaluate_by_mmaction2(folder, checkpoint):
 def evaluate_by_us(folder, model, precision, config):
     """(seconds of everything, rate of the whole inference over that of the model with nothing to read or write)."""
     options = ['--model', model, '--precision', precision]
-    pure, _ = infer(folder, *options, '--loop', '5')
+    pure, _ = infer(folder, *options, '--loop', PURE_BATCHES)
     before = time.perf_counter()
     list_videos(folder, 'videos')
     _, whole = infer(folder, *options, '--config', config)
