@@ -28,14 +28,22 @@ LOCATION = b'location'  # ONNX's key for the name of another file
 BLOCK = 2**24  # bytes that are read at a time
 
 
-def cpu_name():
-    """The CPU's name where Linux tells it (not on aarch64), else what Python knows of it."""
+def cpu_facts():
+    """{name: value} of the first core, as Linux names them in /proc/cpuinfo; {} where there is no such file."""
+    facts = {}
     if os.path.exists('/proc/cpuinfo'):
         with open('/proc/cpuinfo', errors='replace') as f:
             for line in f:
-                if line.startswith('model name'):
-                    return line.split(':', 1)[1].strip()
-    return platform.processor() or platform.machine()
+                name, colon, value = line.partition(':')
+                if colon:
+                    facts.setdefault(name.strip(), value.strip())
+    return facts
+
+
+def cpu_name():
+    """The CPU's name where Linux tells it (not on aarch64), else what Python knows of it."""
+    facts = cpu_facts()
+    return facts['model name'] if 'model name' in facts else platform.processor() or platform.machine()
 
 
 def load_onnx(path):

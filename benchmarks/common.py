@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d_engines import cpu_name
+from r2plus1d_engines import cpu_facts, cpu_name
 from r2plus1d_files import InputError, one_line
 
 ROOT = sys.path[0]
@@ -27,10 +27,7 @@ def machine():
     A name such as "AMD EPYC" stands for CPUs of very different speed; family and model tell them apart. Linux gives
     them, and the instructions, on x86 only; elsewhere they are left out.
     """
-    facts = {}
-    if os.path.exists('/proc/cpuinfo'):
-        with open('/proc/cpuinfo', errors='replace') as f:
-            facts = dict([part.strip() for part in line.split(':', 1)] for line in f if ':' in line)
+    facts = cpu_facts()
     flags = facts.get('flags', '').split()
     known = [name for name in INSTRUCTIONS if name in flags]
     kind = f' (family {facts["cpu family"]}, model {facts["model"]})' if 'cpu family' in facts else ''

@@ -48,8 +48,9 @@ def quick_start(monkeypatch):
 @pytest.mark.parametrize('name', ['results', 'results_avx2'])
 def test_tables_of_the_committed_results(name):
     results = json.loads((ROOT / f'benchmarks/{name}.json').read_text())
-    assert results['preprocessing']['sizes'] and results['end_to_end']['entries']
-    assert tables.markdown(results) == (ROOT / f'benchmarks/{name}.md').read_text()
+    committed = (ROOT / f'benchmarks/{name}.md').read_text()
+    assert len([line for line in committed.splitlines() if line.startswith('|')]) > 20
+    assert tables.markdown(results) == committed
 
 
 def test_tables_of_the_committed_archive():

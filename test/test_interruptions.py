@@ -246,7 +246,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
 
 def refused_while(first, lock, second):
     """SECOND() is refused, with the process id of FIRST, a Run, which is stopped as long. Then FIRST ends as always."""
-    # Not only there: between the making of the file and its first words, FIRST has no name in it.
+    # For a moment after it is made, the lock file is empty and does not name FIRST yet.
     wait_for(lambda: (lock.exists() and lock.read_text()) or first.has_ended())
     assert lock.exists(), first.log.read_text()
     os.killpg(first.pid, signal.SIGSTOP)
