@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the scores of crops to the accuracy of videos, and the figures of the original guide to compare with.
 
-Metrics come from mmaction2. It is imported when a metric is computed: PyTorch, which comes with it, takes seconds,
-and test/parse.py needs the guide's figures only.
+Metrics come from mmaction2, without an import of PyTorch; see mmaction2_metrics().
 """
 import argparse
+import functools
+import importlib.util
 import math
+import os
 
 import numpy as np
 
@@ -42,27 +44,44 @@ def average_crops(scores, average_clips):
     return scores.mean(axis=1)
 
 
-def accuracy(scores, labels, average_clips):
+@functools.lru_cache(None)
+def mmaction2_metrics():
+    """mmaction2's module of metrics, mmaction/core/evaluation/accuracy.py.
+
+    It is loaded as a file of its own and needs NumPy alone. An import by its name, mmaction.core.evaluation.accuracy,
+    would import the packages around it and with them PyTorch. That takes 1 to 3 seconds, more than all else that
+    r2plus1d_postprocess.py does with the outputs of some hundred videos.
+    """
+    package = importlib.util.find_spec('mmaction')
+    if package is None:
+        raise ModuleNotFoundError("No module named 'mmaction'", name='mmaction')
+    path = os.path.join(package.submodule_search_locations[0], 'core', 'evaluation', 'accuracy.py')
+    spec = importlib.util.spec_from_file_location('mmaction2_metrics', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def accuracy_of_scores(scores, labels, average_clips):
     """The accuracy JSON of scores (videos x crops x classes) and labels, as a dict; accuracies are fractions."""
-    from mmaction.core import mean_class_accuracy, top_k_accuracy
+    metrics = mmaction2_metrics()
     videos = average_crops(scores, average_clips)
-    top1, top5 = top_k_accuracy(videos, labels, (1, 5))
+    top1, top5 = metrics.top_k_accuracy(videos, labels, (1, 5))
     return {
         'top1_acc': float(top1),
         'top5_acc': float(top5),
-        'mean_class_accuracy': float(mean_class_accuracy(videos, labels)),
+        'mean_class_accuracy': float(metrics.mean_class_accuracy(videos, labels)),
         'num_videos': len(labels),
         'average_clips': average_clips,
     }
 
 
 def accuracy_of_ranks(labels, predicted, ranks, average_clips):
-    """The same as accuracy() of what is left of the scores of a video: three arrays of int64, one value a video.
+    """The same as accuracy_of_scores(), where the scores are no longer there. Three arrays of int64, one value a video.
 
     RANKS: the position of the label among the classes, 1 for the most probable one.
     """
-    from mmaction.core import confusion_matrix
-    matrix = confusion_matrix(predicted, labels).astype(float)
+    matrix = mmaction2_metrics().confusion_matrix(predicted, labels).astype(float)
     counts = matrix.sum(axis=1)
     correct = np.diag(matrix)
     accuracies = [hits / count if count else 0.0 for count, hits in zip(counts, correct)]
@@ -72,21 +91,6 @@ def accuracy_of_ranks(labels, predicted, ranks, average_clips):
         'mean_class_accuracy': float(np.mean(accuracies)),
         'num_videos': len(labels),
         'average_clips': average_clips,
-    }
-
-
-def recompute_accuracy(scores, labels, average_clips):
-    """top1_acc, top5_acc and mean_class_accuracy as accuracy() gives them, without the seconds that mmaction2 takes."""
-    videos = average_crops(scores, average_clips)
-    labels = np.array(labels)
-    ranked = np.argsort(videos, axis=1)  # of equal scores, this order is mmaction2's
-    predicted = np.argmax(videos, axis=1)
-    right = predicted == labels
-    classes = np.union1d(labels, predicted)  # one that is predicted and has no video counts as 0, as in mmaction2
-    return {
-        'top1_acc': float(np.mean(ranked[:, -1] == labels)),
-        'top5_acc': float(np.mean((ranked[:, -5:] == labels[:, None]).any(axis=1))),
-        'mean_class_accuracy': float(np.sum([right[labels == c].mean() for c in np.unique(labels)]) / len(classes)),
     }
 
 

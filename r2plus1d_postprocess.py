@@ -12,7 +12,7 @@ given, which lets videos be missing).
 import json
 
 from r2plus1d_files import InputError, make_parser, positive_int, script_main
-from r2plus1d_metrics import accuracy
+from r2plus1d_metrics import accuracy_of_scores
 from r2plus1d_outputs import check_provenance, expected_videos, find_summaries, read_run
 from r2plus1d_views import views_of_run
 
@@ -47,7 +47,8 @@ def main():
     check_provenance(summaries)
     views = views_of_run(summaries, args.crops)
     scores, labels = read_run(summaries, views, args.num_classes, num_videos, args.allow_missing)
-    print(json.dumps(dict(accuracy(scores, labels, args.average_clips), num_expected=num_videos, views=views)))
+    accuracy = accuracy_of_scores(scores, labels, args.average_clips)
+    print(json.dumps(dict(accuracy, num_expected=num_videos, views=views)))
 
 
 if __name__ == '__main__':
