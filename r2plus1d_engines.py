@@ -9,6 +9,7 @@ An engine says what it takes (sample_shape, dtype, batch_size) and what it is (d
 """
 import argparse
 import contextlib
+import copy
 import glob
 import importlib.util
 import math
@@ -161,10 +162,12 @@ class Engine:
 
     sample_shape: list of int, the shape of one sample. dtype: numpy dtype of the input. batch_size: int where the model
     has a fixed one, None where it takes any. name, version, precision, threads: what runs, see describe().
+    for_throughput: set it before prepare() where many batches wait to be computed; see side_by_side().
     """
 
     batch_size = None
     threads = None
+    for_throughput = False
 
     def __init__(self, model, precision):
         self.model = model
@@ -177,6 +180,14 @@ class Engine:
 
     def prepare(self, batch_size):
         """Get ready for batches of this size, so that the first call takes no longer than the others."""
+
+    def side_by_side(self):
+        """Engines, this one among them, that compute at the same time on the same device, each in a thread of its own.
+
+        Several, after prepare() with for_throughput, where the device then computes more batches a second. A single
+        batch takes longer that way.
+        """
+        return [self]
 
     def allocate(self, count, batch_size):
         """COUNT arrays for batches of this size."""
@@ -235,17 +246,28 @@ class OpenVINO(Engine):
         if batch_size == self.compiled_for:
             return
         self.network.reshape([batch_size, *self.sample_shape])
-        compiled = self.compile(self.core, self.network, self.precision)
-        self.threads = compiled.get_property('INFERENCE_NUM_THREADS')
-        self.outputs = compiled.outputs
-        self.request = compiled.create_infer_request()
+        hint = 'THROUGHPUT' if self.for_throughput else 'LATENCY'
+        self.compiled = self.compile(self.core, self.network, self.precision, hint)
+        self.threads = self.compiled.get_property('INFERENCE_NUM_THREADS')
+        self.outputs = self.compiled.outputs
+        self.request = self.compiled.create_infer_request()
         self.compiled_for = batch_size
 
+    def side_by_side(self):
+        """With LATENCY all cores compute one batch, and parts of it wait for the core that is last. With THROUGHPUT
+        groups of cores, which OpenVINO chooses, have a batch each.
+        """
+        count = self.compiled.get_property('OPTIMAL_NUMBER_OF_INFER_REQUESTS')
+        others = [copy.copy(self) for _ in range(count - 1)]
+        for other in others:
+            other.request = self.compiled.create_infer_request()
+        return [self, *others]
+
     @classmethod
-    def compile(cls, core, network, precision):
-        """The openvino.CompiledModel of an openvino.Model, for one batch after another."""
+    def compile(cls, core, network, precision, hint='LATENCY'):
+        """The openvino.CompiledModel of an openvino.Model. HINT: OpenVINO's PERFORMANCE_HINT."""
         return core.compile_model(network, 'CPU', {
-            'PERFORMANCE_HINT': 'LATENCY',
+            'PERFORMANCE_HINT': hint,
             'INFERENCE_PRECISION_HINT': cls.INFERENCE_PRECISION[precision],
         })
 
@@ -347,8 +369,11 @@ def make_engines(args):
     return [make_engine(args.model, None, backend, args.precision, device) for device in args.device]
 
 
-def start_engines(args):
+def start_engines(args, many_batches=False):
     """Begin make_engines(), and prepare the engines for batches of --batchsize, in a thread of its own.
+
+    MANY_BATCHES: whether there will be so many that side_by_side() pays. That is for single samples only: each of the
+    engines side by side has the memory of a batch, and with many cores there are many engines.
 
     Returns a concurrent.futures.Future, whose result() is what make_engines() returns, or raises what it raises. The
     engines load and compile the model while this thread imports mmaction2 and PyTorch.
@@ -362,6 +387,7 @@ def start_engines(args):
         for engine in engines:
             batch_size = args.batchsize or engine.batch_size or 1
             check_memory(batch_size, engine.sample_shape, engine.dtype)
+            engine.for_throughput = many_batches and batch_size == 1
             engine.prepare(batch_size)
         return engines
 

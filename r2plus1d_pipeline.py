@@ -18,9 +18,11 @@ from r2plus1d_videos import Decoder
 
 def infer_here(engines, batch_size, cfg, tasks):
     """The Outcome of each of the TASKS, in their order. Videos are decoded ahead by threads while the ENGINES run."""
-    free = queue.Queue()
     for engine in engines:
         engine.prepare(batch_size)
+    engines = [one for engine in engines for one in engine.side_by_side()]
+    free = queue.Queue()
+    for engine in engines:
         free.put((engine, engine.allocate(1, batch_size)[0]))
 
     def infer(outcomes):

@@ -49,7 +49,8 @@ from r2plus1d_views import check_same_shape, input_of_model, shape_of_config
 
 def predict(args):
     names = read_classes(args.classes)
-    engines = None if args.ray else start_engines(args)  # read_config() imports mmaction2 meanwhile
+    # read_config() imports mmaction2 meanwhile
+    engines = None if args.ray else start_engines(args, many_batches=not is_one_sample(args))
     cfg = read_config(args.config)
     cfg.allow_damaged = args.allow_damaged
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
@@ -68,6 +69,13 @@ def predict(args):
             raise InputError(tally.last_error)
         where = f'; their rows in {args.output} say why, and --retry_failed tries them again' if args.output else ''
         raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
+
+
+def is_one_sample(args):
+    """Whether --video is one video file, of which one row is wanted. It shall be there as soon as can be."""
+    if not args.video or len(args.video) > 1 or args.every:
+        return False
+    return not os.path.isdir(args.video[0]) and not args.video[0].endswith('.txt')
 
 
 def open_journal(args, cfg, num_videos):

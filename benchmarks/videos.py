@@ -1,10 +1,13 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Measure the whole way from .avi files to the accuracy: mmaction2's tools, and r2plus1d_infer.py --config.
+"""Measure the whole way from .avi files to the accuracy: mmaction2's tools, and two ways of this repository.
+
+These are r2plus1d_infer.py --config with r2plus1d_postprocess.py, and r2plus1d_predict.py, which does both at once.
 
 The way with one video alone is measured as well: it is the start-up, which does not grow with the number of videos. So
 is the time that r2plus1d_predict.py takes to predict the classes of one video.
 """
+import json
 import os
 import re
 import shutil
@@ -13,13 +16,14 @@ import time
 
 from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
 
-from r2plus1d_files import read_json
+from r2plus1d_files import InputError, read_json
 from r2plus1d_outputs import SUMMARY_ENDING
 
 TOOLS = f'{ROOT}/mmaction2/tools'
 PURE_BATCHES = 20  # of the model alone: with 5 of them, one slow second of the machine made the model alone the slower
 MMACTION2 = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py'
 OURS = 'r2plus1d_infer.py --config'
+PREDICT = 'r2plus1d_predict.py'
 
 
 def copy_videos(frames, folder, count):
@@ -92,6 +96,21 @@ def evaluate_by_us(folder, model, precision, config):
     return time.perf_counter() - before, whole / pure
 
 
+def evaluate_by_predict(folder, model, precision, config):
+    """Seconds of everything, by r2plus1d_predict.py, which prints the accuracy where the videos have labels."""
+    predictions = os.path.join(folder, 'predictions')
+    shutil.rmtree(predictions, ignore_errors=True)  # else it would only continue what is there
+    os.mkdir(predictions)
+    before = time.perf_counter()
+    list_videos(folder, 'videos')
+    done = run(sys.executable, f'{ROOT}/{PREDICT}', '--model', model, '--precision', precision, '--config', config,
+               '--output', 'predictions/rows.jsonl', cwd=folder)
+    seconds = time.perf_counter() - before
+    if 'top1_acc' not in json.loads(done.stdout or '{}'):
+        raise InputError(f'{PREDICT}: printed no accuracy')
+    return seconds
+
+
 def predict_one(video, classes, model, precision, config):
     """Seconds that r2plus1d_predict.py takes for a video, from its start to its end. CLASSES: the class list."""
     before = time.perf_counter()
@@ -105,7 +124,7 @@ def measure_end_to_end(frames, folder, ways, checkpoint, counts, rounds):
 
     WAYS: of choose_ways(); CHECKPOINT: for mmaction2's tools. Returns a list, one entry a number: {"videos", "results":
     {way: {"seconds", "share"}}, "frames_seconds", "bytes": [of the .avi files, of the frames]}; see
-    evaluate_by_mmaction2() and evaluate_by_us().
+    evaluate_by_mmaction2(), evaluate_by_us() and evaluate_by_predict(). Only evaluate_by_us() has shares.
     """
     entries = []
     for count in counts:
@@ -147,7 +166,10 @@ def measure_videos(frames, folder, ways, checkpoint, count, rounds):
     """An entry of measure_end_to_end()."""
     videos = len(copy_videos(frames, folder, count))
     theirs = {'seconds': [], 'share': []}
-    results = {MMACTION2: theirs, **{name: {'seconds': [], 'share': []} for name in ways}}
+    results = {MMACTION2: theirs}
+    for name in ways:
+        results[name] = {'seconds': [], 'share': []}
+        results[name.replace(OURS, PREDICT)] = {'seconds': [], 'share': []}
     frames_seconds = []
     for number in range(1, rounds + 1):
         seconds, seconds_of_frames, bytes_of_frames = evaluate_by_mmaction2(folder, checkpoint)
@@ -157,6 +179,7 @@ def measure_videos(frames, folder, ways, checkpoint, count, rounds):
             seconds, share = evaluate_by_us(folder, *way)
             results[name]['seconds'].append(seconds)
             results[name]['share'].append(share)
+            results[name.replace(OURS, PREDICT)]['seconds'].append(evaluate_by_predict(folder, *way))
         for name, row in results.items():
             print(f'round {number}: {videos} videos, {name}: {row["seconds"][-1]:.1f} s', flush=True)
     bytes_of_videos = size_of(os.path.join(folder, 'data', 'ucf101', 'videos'))

@@ -198,10 +198,12 @@ def test_enlarged_videos(dataset, quick_start, tmp_path):
 @needs_openvino
 def test_from_avi_files_to_the_accuracy(dataset, small, quick_start, monkeypatch, tmp_path):
     monkeypatch.setattr(videos, 'CONFIG', str(small.config))
-    ways = {'ours': (small.sim, 'f32', videos.VIDEO_CONFIG)}
+    ways = {f'{videos.OURS}, f32': (small.sim, 'f32', videos.VIDEO_CONFIG)}
     found = videos.measure_videos(str(dataset), str(tmp_path), ways, small.checkpoint, 3, 1)
-    theirs, ours = found['results'].values()
+    theirs, ours, predicted = found['results'].values()
+    assert list(found['results'])[1:] == [f'{videos.OURS}, f32', f'{videos.PREDICT}, f32']
     assert found['videos'] == 3
+    assert predicted['seconds'][0] > 0 and not predicted['share']
     assert theirs['seconds'][0] > found['frames_seconds'][0] > 0
     # Decoding takes time that pure inference does not: about 0.6 with the small model, and a busy machine blurs it.
     assert ours['seconds'][0] > 0 and 0.05 < ours['share'][0] < 2

@@ -3,14 +3,16 @@
 """r2plus1d_predict.py on many videos and on long ones: rows, errors, continuing, subtitles."""
 import csv
 import json
+import os
 import re
 import shutil
+import sys
 
 import cv2
 import numpy as np
 import onnx
 import pytest
-from conftest import ROOT, VIDEOS, call, make_video, start
+from conftest import ROOT, VIDEOS, call, make_video, run, start
 from onnx import TensorProto, helper
 from test_chain import infer, postprocess
 
@@ -150,6 +152,63 @@ def test_several_videos_are_printed(small, folder):
                     cwd=folder).stdout.splitlines()
     assert [lines[0], lines[2]] == videos and re.fullmatch(r'0\.\d{4} .+', lines[1])
     assert json.loads(lines[4])['num_videos'] == 2
+
+
+# ---- engines side by side --------------------------------------------------------------------------------
+
+# In a process of its own: pytest's has PyTorch's threads, and forks.
+SIDE_BY_SIDE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from r2plus1d_engines import OpenVINO
+alone = OpenVINO(sys.argv[1], 'f32', 0)
+alone.prepare(1)
+assert alone.side_by_side() == [alone]
+first = OpenVINO(sys.argv[1], 'f32', 0)
+first.for_throughput = True
+first.prepare(1)
+engines = first.side_by_side()
+batches = np.random.default_rng(0).standard_normal([3 * len(engines), 1, *first.sample_shape], np.float32)
+with ThreadPoolExecutor(len(engines)) as pool:  # a thread for each engine
+    found = list(pool.map(lambda engine, own: [engine(batch)[0].copy() for batch in own],
+                          engines, np.split(batches, len(engines))))
+for batch, scores in zip(batches, np.concatenate(found)):
+    np.testing.assert_allclose(scores[None], alone(batch)[0].reshape(1, *scores.shape), rtol=1e-4, atol=1e-5)
+print(len(engines))
+"""
+
+
+def test_engines_side_by_side(small):
+    """Each computes its own batches, and all of them what one engine alone computes."""
+    pytest.importorskip('openvino')
+    count = int(run(sys.executable, '-c', SIDE_BY_SIDE, small.sim, cwd=ROOT).stdout)
+    assert count == 1 if os.cpu_count() == 1 else 1 < count <= os.cpu_count()
+
+
+@pytest.mark.parametrize('options, expected', [
+    (['--video', 'clip.avi'], False),
+    (['--video', 'clip.avi', '--every', '2'], True),
+    (['--video', 'clip.avi', 'other.avi'], True),
+    (['--video', 'clips'], True),
+    (['--video', 'clips.txt'], True),
+    ([], True),  # the test split of the config
+    (['--batchsize', '2'], False),  # the memory of each engine grows with the batch
+])
+def test_engines_are_side_by_side_for_many_single_samples(small, options, expected, tmp_path, monkeypatch):
+    """One video alone has all cores."""
+    import r2plus1d_predict
+    from r2plus1d_engines import Engine, start_engines
+    (tmp_path / 'clips').mkdir()
+    for name in ('clip.avi', 'other.avi', 'clips.txt', 'classInd.txt'):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.argv', ['r2plus1d_predict.py', '--model', str(small.sim), '--classes', 'classInd.txt',
+                                     '--backend', 'onnxruntime', *options])
+    monkeypatch.setattr('r2plus1d_engines.make_engines', lambda args: [Engine(args.model, 'f32')])
+    args = r2plus1d_predict.parse_args()
+    engine, = start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()
+    assert engine.for_throughput is expected
 
 
 # ---- continuing ----------------------------------------------------------------------------------------
