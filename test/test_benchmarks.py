@@ -45,7 +45,7 @@ def quick_start(monkeypatch):
 # ---- tables ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('name', ['results', 'results_avx2'])
+@pytest.mark.parametrize('name', ['results', 'results_vnni', 'results_avx2'])
 def test_tables_of_the_committed_results(name):
     results = json.loads((ROOT / f'benchmarks/{name}.json').read_text())
     committed = (ROOT / f'benchmarks/{name}.md').read_text()
