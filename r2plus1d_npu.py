@@ -152,6 +152,10 @@ class AisBench:
             raise InputError(f'{self.model}: was converted for batch size {self.batch_size}, '
                              f'and {batch_size} is asked for')
 
+    def side_by_side(self):
+        """Itself alone: the session computes one batch after another."""
+        return [self]
+
     def allocate(self, count, batch_size):
         """COUNT arrays for batches, in the shared memory: a batch in one of them reaches the session without a copy."""
         shape = [batch_size, *self.sample_shape]
