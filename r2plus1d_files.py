@@ -7,7 +7,7 @@
         content = read_json(path)
 
 The hand-overs between the steps stand in modules of their own: r2plus1d_bins.py, r2plus1d_outputs.py and
-r2plus1d_results.py. None of these four knows mmaction2, PyTorch or an inference engine.
+r2plus1d_results.py. None of these four imports PyTorch or an inference engine.
 """
 import argparse
 import atexit

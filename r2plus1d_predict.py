@@ -41,7 +41,7 @@ from r2plus1d_files import (
 from r2plus1d_journal import FORMATS, Journal, Printer
 from r2plus1d_pipeline import infer_here
 from r2plus1d_predictions import Tally, error_row, make_row, require_pyarrow, write_srt
-from r2plus1d_videos import find_videos, tasks_of, videos_of_test_split
+from r2plus1d_videos import find_videos, names_one_video, tasks_of, videos_of_test_split
 from r2plus1d_views import check_same_shape, input_of_model, shape_of_config
 
 # ---- from videos to rows -------------------------------------------------------------------------------
@@ -73,9 +73,7 @@ def predict(args):
 
 def is_one_sample(args):
     """Whether --video is one video file, of which one row is wanted. It shall be there as soon as can be."""
-    if not args.video or len(args.video) > 1 or args.every:
-        return False
-    return not os.path.isdir(args.video[0]) and not args.video[0].endswith('.txt')
+    return len(args.video or ()) == 1 and not args.every and names_one_video(args.video[0])
 
 
 def open_journal(args, cfg, num_videos):

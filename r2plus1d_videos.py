@@ -34,20 +34,25 @@ def find_videos(paths, names):
     """[Video] of PATHS: video files, folders and text lists. Each video is there once. NAMES: of the classes."""
     videos = {}
     for path in paths:
-        if os.path.isdir(path):
-            found = [Video(file) for file in videos_in_folder(path)]
-        elif path.endswith('.txt'):
-            found = read_video_list(path, names)
-        else:
+        if names_one_video(path):
             mode = os.stat(path).st_mode
             if not stat.S_ISREG(mode):
                 check_regular_file(path)  # it says what it is instead
             found = [Video(path)]
+        elif os.path.isdir(path):
+            found = [Video(file) for file in videos_in_folder(path)]
+        else:
+            found = read_video_list(path, names)
         for video in found:
             known = videos.setdefault(video.path, video)
             if known.label != video.label:
                 raise InputError(f'{path}: {video.path} is there twice, with different labels')
     return list(videos.values())
+
+
+def names_one_video(path):
+    """Whether a path of find_videos() is that of a video, not of a folder or a list."""
+    return not os.path.isdir(path) and not path.endswith('.txt')
 
 
 def videos_in_folder(folder):

@@ -7,6 +7,7 @@ These are r2plus1d_infer.py --config with r2plus1d_postprocess.py, and r2plus1d_
 The way with one video alone is measured as well: it is the start-up, which does not grow with the number of videos. So
 is the time that r2plus1d_predict.py takes to predict the classes of one video.
 """
+import collections
 import json
 import os
 import re
@@ -165,15 +166,11 @@ def choose_ways(models, precisions, pattern=''):
 def measure_videos(frames, folder, ways, checkpoint, count, rounds):
     """An entry of measure_end_to_end()."""
     videos = len(copy_videos(frames, folder, count))
-    theirs = {'seconds': [], 'share': []}
-    results = {MMACTION2: theirs}
-    for name in ways:
-        results[name] = {'seconds': [], 'share': []}
-        results[name.replace(OURS, PREDICT)] = {'seconds': [], 'share': []}
+    results = collections.defaultdict(lambda: {'seconds': [], 'share': []})
     frames_seconds = []
     for number in range(1, rounds + 1):
         seconds, seconds_of_frames, bytes_of_frames = evaluate_by_mmaction2(folder, checkpoint)
-        theirs['seconds'].append(seconds)
+        results[MMACTION2]['seconds'].append(seconds)
         frames_seconds.append(seconds_of_frames)
         for name, way in ways.items():
             seconds, share = evaluate_by_us(folder, *way)
