@@ -10,10 +10,10 @@ r"""Print the most probable classes of videos: of one, of a folder, of an archiv
 
 Each video goes through the config's test pipeline, decoded straight from the file while the model runs. With --output,
 the same command continues what an interrupted one has left. A video that cannot be read is a row with an error. With
---ray, a cluster does the work; see r2plus1d_ray.py.
+--ray, a cluster does the work; see r2plus1d/cluster.py.
 """
 # isort: off
-import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import argparse
 import hashlib
@@ -23,10 +23,10 @@ import os
 
 from tqdm import tqdm
 
-from r2plus1d_classes import class_name, read_classes
-from r2plus1d_data import read_config
-from r2plus1d_engines import add_engine_options, start_engines
-from r2plus1d_files import (
+from r2plus1d.classes import class_name, read_classes
+from r2plus1d.data import read_config
+from r2plus1d.engines import add_engine_options, start_engines
+from r2plus1d.files import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     InputError,
@@ -38,11 +38,11 @@ from r2plus1d_files import (
     require_files,
     script_main,
 )
-from r2plus1d_journal import FORMATS, Journal, Printer
-from r2plus1d_pipeline import infer_here
-from r2plus1d_predictions import Tally, error_row, make_row, require_pyarrow, write_srt
-from r2plus1d_videos import find_videos, names_one_video, tasks_of, videos_of_test_split
-from r2plus1d_views import check_same_shape, input_of_model, shape_of_config
+from r2plus1d.journal import FORMATS, Journal, Printer
+from r2plus1d.pipeline import infer_here
+from r2plus1d.predictions import Tally, error_row, make_row, require_pyarrow, write_srt
+from r2plus1d.videos import find_videos, names_one_video, tasks_of, videos_of_test_split
+from r2plus1d.views import check_same_shape, input_of_model, shape_of_config
 
 # ---- from videos to rows -------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ def infer_missing(args, cfg, names, videos, engines, journal, tally):
         check_same_shape(args.config, given, args.model, expected)
     tasks = (task for video in videos for task in tasks_of(video, args.every, args.allow_damaged))
     if args.ray:
-        from r2plus1d_ray import infer_on_ray
+        from r2plus1d.cluster import infer_on_ray
         outcomes = infer_on_ray(args, cfg, tasks)
     else:
         outcomes = infer_here(engines, args.batchsize or engines[0].batch_size or 1, cfg, tasks)

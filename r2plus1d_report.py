@@ -10,7 +10,7 @@ Classes and clips are those of the first batch size. The page is one file and op
 r2plus1d_report.html (the structure and all words, in both languages), .css and .js.
 """
 # isort: off
-import r2plus1d_interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import argparse
 import base64
@@ -23,12 +23,10 @@ import sys
 import jinja2
 from markupsafe import Markup
 
-import r2plus1d_figures as figures
-import r2plus1d_mistakes as mistakes
-from r2plus1d_classes import check_names_of_videos, class_name, read_classes
-from r2plus1d_data import Clips, read_config
-from r2plus1d_environment import describe_environment
-from r2plus1d_files import (
+from r2plus1d.classes import check_names_of_videos, class_name, read_classes
+from r2plus1d.data import Clips, read_config
+from r2plus1d.environment import describe_environment
+from r2plus1d.files import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     InputError,
@@ -38,7 +36,8 @@ from r2plus1d_files import (
     script_main,
     write_whole,
 )
-from r2plus1d_metrics import (
+from r2plus1d.interruptions import FOLDER
+from r2plus1d.metrics import (
     GUIDE_ACCURACY,
     GUIDE_CHIPS,
     GUIDE_RATES,
@@ -47,8 +46,8 @@ from r2plus1d_metrics import (
     reference_value,
     tolerance_value,
 )
-from r2plus1d_results import parse_batch_sizes, read_comparison
-from r2plus1d_runs import (
+from r2plus1d.report import figures, mistakes
+from r2plus1d.report.runs import (
     describe_accuracy,
     describe_speed,
     find_batch_sizes,
@@ -57,9 +56,10 @@ from r2plus1d_runs import (
     read_extra,
     read_runs,
 )
-from r2plus1d_views import views_of_run
+from r2plus1d.results import parse_batch_sizes, read_comparison
+from r2plus1d.views import views_of_run
 
-PARTS = os.path.splitext(os.path.abspath(__file__))[0]  # without .html, .css, .js
+PARTS = os.path.join(FOLDER, 'r2plus1d', 'report', 'page')  # without .html, .css, .js
 CLIP_BYTES = 1_700_000  # of all clips; base64 makes 2.3 MB of them, which leaves 0.7 MB of 3 for the rest
 LANGUAGES = ('en', 'zh')
 

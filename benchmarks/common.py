@@ -9,14 +9,14 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d_engines import cpu_facts, cpu_name
-from r2plus1d_files import InputError, one_line
+from r2plus1d.engines import cpu_facts, cpu_name
+from r2plus1d.files import InputError, one_line
 
 ROOT = sys.path[0]
 CONFIG = os.path.join(ROOT, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
-FRAME_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py')
-VIDEO_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_video_8x8x1_180e_ucf101_rgb2.py')
-FRAME_VIDEO_CONFIG = os.path.join(ROOT, 'r2plus1d_r34_fullframe_video_8x8x1_180e_ucf101_rgb2.py')
+FRAME_CONFIG = os.path.join(ROOT, 'configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py')
+VIDEO_CONFIG = os.path.join(ROOT, 'configs/r2plus1d_r34_video_8x8x1_180e_ucf101_rgb2.py')
+FRAME_VIDEO_CONFIG = os.path.join(ROOT, 'configs/r2plus1d_r34_fullframe_video_8x8x1_180e_ucf101_rgb2.py')
 # The instructions that decide about the speed of f32, bf16 and int8, by Linux's names for them.
 INSTRUCTIONS = ('avx2', 'avx512f', 'avx512_bf16', 'avx512_vnni', 'avx_vnni', 'amx_bf16', 'amx_int8')
 

@@ -20,7 +20,7 @@ import time
 import numpy as np
 from common import CONFIG, ROOT, run
 
-from r2plus1d_engines import OpenVINO, make_engine
+from r2plus1d.engines import OpenVINO, make_engine
 
 STARTED = time.perf_counter()
 # Of a sample: views, RGB, frames, height, width. The frame is that of a 320 x 240 video, resized to a height of 256.

@@ -17,8 +17,8 @@ import time
 
 from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
 
-from r2plus1d_files import InputError, read_json
-from r2plus1d_outputs import SUMMARY_ENDING
+from r2plus1d.files import InputError, read_json
+from r2plus1d.outputs import SUMMARY_ENDING
 
 TOOLS = f'{ROOT}/mmaction2/tools'
 PURE_BATCHES = 20  # of the model alone: with 5 of them, one slow second of the machine made the model alone the slower

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's model with the whole frame as one view.
 
-See r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py.
+See configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py.
 """
 _base_ = ['./r2plus1d_r18_demo.py']
 data = dict(

@@ -149,7 +149,7 @@ accuracy() {
     rm -r predata_bts1 # 4.8 GB
 }
 
-# The data set is too small to prove a smaller drop than 0.012; see r2plus1d_pairs.py.
+# The data set is too small to prove a smaller drop than 0.012; see r2plus1d/pairs.py.
 fullframe() {
     python "$root/r2plus1d_infer.py" --model fullframe/r2plus1d_sim.onnx --config "$fullframe_config" --batchsize 1 \
         --output fullframe_out --outfmt TXT
@@ -180,7 +180,7 @@ say "each step's output is in a log, such as $work/dataset.log"
 count=0
 steps=9
 environment=$(describe_environment | sha256sum)
-code="r2plus1d_*.py demo/r2plus1d_r18_demo*.* test/pth2om.sh test/eval_acc_perf.sh test/parse.py
+code="r2plus1d_*.py r2plus1d/*.py r2plus1d/report/*.py demo/r2plus1d_r18_demo*.* test/pth2om.sh test/eval_acc_perf.sh test/parse.py
     test/sample_shape.py test/common.sh test/shell.sh test/cann.sh test/om_notes.sh test/amct.sh"
 begin_beside 5 full_models "full-size R(2+1)D-34, random weights: checkpoint -> ONNX, beside the steps above" "" \
     "$code demo/random_weights.py" full_models full_models
@@ -201,7 +201,7 @@ once fullframe "small R(2+1)D-18, the whole frame: infer, compare with three cro
     "fullframe_out fullframe.json" fullframe
 once full_size "full-size R(2+1)D-34: speed with three crops and with the whole frame" full_models "$code" full_size \
     full_size
-once report "write the report" "accuracy full_size" "$code r2plus1d_report.*" report \
+once report "write the report" "accuracy full_size" "$code r2plus1d/report/page.*" report \
     python "$root/r2plus1d_report.py" --config "$config" --reference 0.95 --tolerance 0 \
     --classes data/ucf101/annotations/classInd.txt --dataset "12 made motions" \
     --extra "R(2+1)D-34, three crops, random weights=full_size/three_crops" \

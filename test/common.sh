@@ -34,8 +34,8 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 import onnx
-from r2plus1d_engines import check_memory, read_onnx_input
-from r2plus1d_files import InputError
+from r2plus1d.engines import check_memory, read_onnx_input
+from r2plus1d.files import InputError
 
 try:
     shape, dtype = read_onnx_input(sys.argv[2])
@@ -140,7 +140,7 @@ use_cann() {
 
 # Prints which of the Python packages that run an .om are missing, and why.
 missing_packages() {
-    (cd "$root" && python -c 'import r2plus1d_npu; print(" and ".join(r2plus1d_npu.missing_packages()))')
+    (cd "$root" && python -c 'import r2plus1d.npu; print(" and ".join(r2plus1d.npu.missing_packages()))')
 }
 
 # The environment that setup.sh made, unless another one is active.

@@ -6,7 +6,7 @@
 # damaged picture or video, where a new one refuses it, and the scripts have to refuse both alike.
 #
 #     bash test/other_opencv.sh
-#     bash test/other_opencv.sh --opencv 4.12.0.88 --numpy 2.2.6 --tests "test/test_damage.py test/test_chain.py"
+#     bash test/other_opencv.sh --opencv 4.12.0.88 --numpy 2.2.6 --tests "test/unit/test_damage.py test/unit/test_chain.py"
 #
 # --opencv, --numpy    versions on the package index; they are put into a temporary folder, ahead of the environment's
 #                      packages (about 70 MB of download), and the environment stays as it is
@@ -15,7 +15,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 opencv=4.5.5.64
 numpy=1.26.4
-tests=test/test_damage.py
+tests=test/unit/test_damage.py
 parse_options "opencv numpy tests" "$@"
 cd "$root"
 

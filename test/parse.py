@@ -13,10 +13,10 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d_files import make_parser, script_main  # it comes first, so that a missing NumPy is one line
+from r2plus1d.files import make_parser, script_main  # it comes first, so that a missing NumPy is one line
 
 # isort: split
-from r2plus1d_metrics import (
+from r2plus1d.metrics import (
     GUIDE_CHIPS,
     GUIDE_RATES,
     GUIDE_VIDEOS,
@@ -27,8 +27,8 @@ from r2plus1d_metrics import (
     reference_value,
     tolerance_value,
 )
-from r2plus1d_results import check_against_outputs, parse_batch_sizes, read_performance, read_result, result_path
-from r2plus1d_views import count_views, views_of_run
+from r2plus1d.results import check_against_outputs, parse_batch_sizes, read_performance, read_result, result_path
+from r2plus1d.views import count_views, views_of_run
 
 
 def print_table(head, rows):
@@ -51,7 +51,7 @@ def print_accuracy(accuracies):
 
 
 def print_performance(performances, views, beside_guide):
-    """PERFORMANCES: those of r2plus1d_results.py, by batch size. VIEWS: how many the model takes, as text.
+    """PERFORMANCES: those of r2plus1d/results.py, by batch size. VIEWS: how many the model takes, as text.
 
     BESIDE_GUIDE: print the original guide's speeds, too, with which only a run on all of its videos compares.
     """

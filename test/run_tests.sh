@@ -6,7 +6,7 @@
 #
 #     bash test/run_tests.sh
 #     bash test/run_tests.sh -k readme -x                  # the tests of that name; to the first that fails
-#     bash test/run_tests.sh test/test_demo.py -- --lf     # a file of tests; what follows -- are options of pytest
+#     bash test/run_tests.sh test/unit/test_demo.py -- --lf     # a file of tests; what follows -- are options of pytest
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -34,7 +34,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#files[@]} -gt 0 ] || files=(test)
+[ ${#files[@]} -gt 0 ] || files=(test/unit)
 
 bash setup.sh
 . test/common.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Print the shape of a sample that a config makes or a model takes: views, RGB, frames, height and width.
 
-    python test/sample_shape.py r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py    # 1 3 8 256 341
+    python test/sample_shape.py configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py    # 1 3 8 256 341
     python test/sample_shape.py r2plus1d_sim.onnx
 """
 import argparse
@@ -10,14 +10,14 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d_files import InputError, require_files, script_main
-from r2plus1d_views import input_of_model, shape_of_config
+from r2plus1d.files import InputError, require_files, script_main
+from r2plus1d.views import input_of_model, shape_of_config
 
 
 def find_shape(path):
     """The shape, a list. Raises InputError where the file does not tell it."""
     if path.endswith('.py'):
-        from r2plus1d_data import read_config
+        from r2plus1d.data import read_config
         shape = shape_of_config(read_config(path))
         reason = 'its test pipeline crops nothing, and it has no frame_size (width, height)'
     else:

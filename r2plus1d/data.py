@@ -1,0 +1,229 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""From a config of mmaction2 to samples: reading configs, videos and lists, running the test pipeline.
+
+    cfg = read_config('r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
+    label, sample = Samples(cfg)[0]                        # first video of the test split
+    _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
+
+mmaction2 reads the lists, samples the frames and runs the pipelines. What stands here are the joints and a fast path
+for the end of the pipeline. mmaction2 and PyTorch are imported by the functions that need them: the import takes more
+than a second, in which another thread can load the model (start_engines() of r2plus1d/engines.py).
+
+Decoding is in r2plus1d/frames.py.
+"""
+import argparse
+import hashlib
+import json
+
+import cv2
+import numpy as np
+
+from r2plus1d.bins import empty_at_page
+from r2plus1d.files import InputError, one_line
+from r2plus1d.frames import check_video_file, steps_for_video_files, strict_steps
+from r2plus1d.lists import check_list
+from r2plus1d.views import THREE_CROPS, describe_shape, shape_of_config
+
+
+def read_config(path, options=()):
+    """The mmcv.Config in a file, changed by OPTIONS: texts like data.test.ann_file=list.txt, of --cfg-options.
+
+    Raises InputError unless it is a config with a test pipeline.
+    """
+    import mmcv
+    try:
+        cfg = mmcv.Config.fromfile(path)
+        cfg.merge_from_dict(parse_options(options or ()))
+        steps = cfg.data.test.pipeline
+    except Exception as e:  # a config is Python code: it can raise anything
+        raise InputError(f'{path}: not a config with data.test: {type(e).__name__}: {one_line(e)}')
+    if not steps:
+        raise InputError(f'{path}: its data.test has no pipeline')
+    return cfg
+
+
+def parse_options(texts):
+    """{'data.test.ann_file': 'list.txt'} of ['data.test.ann_file=list.txt'], by the rules of mmcv.DictAction."""
+    import mmcv
+    namespace = argparse.Namespace()
+    mmcv.DictAction([], dest='options')(None, namespace, texts)
+    return namespace.options
+
+
+def config_digest(cfg):
+    """SHA-256, in hexadecimal digits, of what a config says of the test data: list, folder and pipeline."""
+    return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
+
+
+# ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
+
+
+def listed_videos(cfg, data, steps):
+    """mmaction2's dataset of the list that DATA names (cfg.data.test or like it), with the pipeline STEPS."""
+    from mmaction.datasets import build_dataset
+    check_list(cfg, data)
+    steps = strict_steps(steps, cfg.get('allow_damaged', False))
+    try:
+        return build_dataset(dict(data, pipeline=steps), dict(test_mode=True))
+    except Exception as e:  # mmaction2 checks little
+        raise InputError(f'{cfg.filename}: its data set cannot be read: {type(e).__name__}: {one_line(e)}')
+
+
+class VideoFiles:
+    """Video files with the part of the interface of mmaction2's datasets that this module uses. They have no labels."""
+
+    ann_file = None
+
+    def __init__(self, paths, steps, allow_damaged=False):
+        from mmaction.datasets.pipelines import Compose
+        self.video_infos = [dict(filename=path, label=-1, start_index=0, modality='RGB') for path in paths]
+        self.pipeline = Compose(strict_steps(steps_for_video_files(steps), allow_damaged))
+        for path in paths:
+            check_video_file(path, allow_damaged)
+
+    def __getitem__(self, index):
+        return self.pipeline(dict(self.video_infos[index]))
+
+
+class Videos:
+    """What Samples and Clips have in common: a dataset of mmaction2 or VideoFiles, with names and labels."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+        infos = dataset.video_infos
+        self.list_file = dataset.ann_file
+        self.names = [info.get('frame_dir') or info['filename'] for info in infos]
+        self.labels = [int(info['label']) for info in infos]
+
+    def __len__(self):
+        return len(self.names)
+
+    def run_pipeline(self, index):
+        """The results dict of the pipeline for one video. Raises InputError, which names the video."""
+        try:
+            return self.dataset[index]
+        except InputError:  # it names a frame
+            raise
+        except Exception as e:
+            raise InputError(f'{self.names[index]}: no clip can be made of this video: {one_line(e)}')
+
+
+class Clips(Videos):
+    """The test videos of a config as far as the decoder, for whoever wants to see the frames.
+
+    An item is (frame numbers, frames): the frames of one clip as RGB arrays of height x width x 3, uint8.
+    """
+
+    def __init__(self, cfg):
+        steps = cfg.data.test.pipeline
+        decoders = [i for i, step in enumerate(steps) if step['type'].endswith('Decode')]
+        if not decoders:
+            raise InputError(f'{cfg.filename}: its data.test cannot be read: its pipeline has no decoder')
+        super().__init__(listed_videos(cfg, cfg.data.test, steps[:decoders[-1] + 1]))
+
+    def __getitem__(self, index):
+        clip = self.run_pipeline(index)
+        frames = [np.asarray(image) for image in clip['imgs'][:clip['clip_len']]]
+        return clip['frame_inds'].tolist()[:len(frames)], frames
+
+
+class Samples(Videos):
+    """The test videos of a config, as its test pipeline makes them.
+
+    An item is (label, array of crops x 3 x frames x height x width). With dtype float32 the array is byte for byte
+    what the pipeline gives. With uint8 it is what the pipeline has before Normalize, in the same layout, for a model
+    that normalizes (r2plus1d_optimize.py --uint8_input).
+
+    The steps of the pipeline up to the crops are run as they are. Normalize and FormatShape take longer than decoding
+    does; one table look-up from byte to float32, straight into the result, does the work of both. The table is what
+    mmcv.imnormalize makes of the 256 values. A pipeline with another end is run as it is.
+
+    All samples have one shape: that of the config's frame_size where there is one, else that of the first sample which
+    was taken. Raises InputError.
+    """
+
+    FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
+
+    def __init__(self, cfg, dtype='float32', dataset=None):
+        """DATASET: other videos than the config's test split; see of_training_split() and of_files()."""
+        steps = cfg.data.test.pipeline
+        super().__init__(listed_videos(cfg, cfg.data.test, steps) if dataset is None else dataset)
+        self.dtype = np.dtype(dtype)
+        self.config = cfg.filename
+        self.shape = shape_of_config(cfg) if cfg.get('frame_size') else None
+        self.tables = None
+        if self.has_fast_end(steps):
+            self.dataset.pipeline.transforms = self.dataset.pipeline.transforms[:-len(self.FAST_END)]
+            self.tables = self.make_tables(steps[-4]['mean'], steps[-4]['std'])
+        elif dtype == 'uint8':
+            found = ', '.join(step['type'] for step in steps[-4:])
+            raise InputError(f'{cfg.filename}: --dtype uint8 needs a test pipeline that ends with Normalize, '
+                             f'FormatShape (NCTHW), Collect, ToTensor; this one ends with {found}')
+
+    @classmethod
+    def of_training_split(cls, cfg, dtype='float32'):
+        """The videos of the config's data.train, through the test pipeline."""
+        train = cfg.data.get('train')
+        while train and 'dataset' in train:  # RepeatDataset
+            train = train.dataset
+        if not train or not train.get('ann_file'):
+            raise InputError(f'{cfg.filename}: has no data.train with an ann_file to calibrate on')
+        return cls(cfg, dtype, listed_videos(cfg, train, cfg.data.test.pipeline))
+
+    @classmethod
+    def of_files(cls, cfg, paths, dtype='float32'):
+        """Video files, through the test pipeline, decoded straight from the files. The labels are -1."""
+        return cls(cfg, dtype, VideoFiles(paths, cfg.data.test.pipeline, cfg.get('allow_damaged', False)))
+
+    @classmethod
+    def has_fast_end(cls, steps):
+        if [step['type'] for step in steps[-4:]] != cls.FAST_END:
+            return False
+        normalize, format_shape = steps[-4:-2]
+        return format_shape['input_format'] == 'NCTHW' and not normalize.get('to_bgr')
+
+    def make_tables(self, mean, std):
+        """Three arrays, one a channel: the value in the sample for each value of a byte."""
+        values = np.repeat(np.arange(256, dtype=self.dtype)[:, None, None], 3, axis=2)
+        if self.dtype == np.float32:
+            import mmcv
+            mmcv.imnormalize_(values, np.array(mean, np.float32), np.array(std, np.float32), to_rgb=False)
+        return [np.ascontiguousarray(values[:, :, channel].T) for channel in range(3)]
+
+    def __getitem__(self, index):
+        results = self.run_pipeline(index)
+        label = int(results.get('label', self.labels[index]))
+        sample = self.to_array(results, self.names[index])
+        if self.shape is None:
+            self.shape = list(sample.shape)
+        return label, sample
+
+    def to_array(self, results, name):
+        """The sample of what the pipeline gives for the video NAME."""
+        if self.tables is None:
+            sample = np.ascontiguousarray(results['imgs'], self.dtype)
+            self.check_shape(name, sample.shape, results)
+            return sample
+        images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
+        frames = results['clip_len']
+        height, width = images[0].shape[:2]
+        shape = (len(images) // frames, 3, frames, height, width)
+        self.check_shape(name, shape, results)
+        sample = empty_at_page(shape, self.dtype)
+        for i, image in enumerate(images):
+            planes = sample[i // frames, :, i % frames]
+            for plane, channel, table in zip(planes, cv2.split(image), self.tables):
+                cv2.LUT(channel, table, plane)
+        return sample
+
+    def check_shape(self, name, shape, results):
+        """Raise InputError unless the sample of the video NAME has the SHAPE of all. RESULTS: of its pipeline."""
+        if self.shape and list(shape) != self.shape:
+            size = ''
+            if 'original_shape' in results:
+                height, width = results['original_shape']
+                size = f' is {width} x {height} and'
+            raise InputError(f'{name}:{size} gives {describe_shape(shape)}, where {self.config} takes '
+                             f'{describe_shape(self.shape)}; for videos of any shape there are three crops: '
+                             f'{THREE_CROPS}, with a model for them')

@@ -1,0 +1,60 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""On what a run ran: the machine, the versions of the packages, the commit of this repository.
+
+    summary['environment'] = describe_environment()
+
+r2plus1d_infer.py notes it in the summary of a run, and r2plus1d_report.py shows it. The standard library is enough for
+all of it, so that this module starts nothing and imports quickly.
+"""
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+
+# What decides about scores and speed, by the names that pip knows.
+PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-headless', 'opencv-python', 'onnx',
+            'onnxruntime', 'onnxruntime-cann', 'openvino', 'aclruntime', 'ais-bench')
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def describe_environment():
+    """A dict of what JSON can hold. A value is None where the machine does not tell it.
+
+    cores: those that this process may use. memory: bytes of the machine. peak_memory: the most bytes that this process
+    has held so far. commit: of this repository, with "+" where its files were changed since.
+    """
+    return {
+        'system': f'{platform.system()} {platform.release()} {platform.machine()}',
+        'cores': len(os.sched_getaffinity(0)),
+        'memory': os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'),
+        'peak_memory': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in KiB
+        'python': platform.python_version(),
+        'packages': package_versions(),
+        'commit': repository_commit(),
+    }
+
+
+def package_versions():
+    """{name: version} of those of the PACKAGES that are installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def repository_commit():
+    """The first digits of the commit, and "+" after changes; None where this is no clone or there is no git."""
+    command = ['git', '-C', ROOT, 'describe', '--always', '--dirty=+', '--abbrev=10', '--exclude=*']
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True,
+                              timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    # A copy without .git may lie inside a clone of something else, whose commit says nothing about these files.
+    is_clone = os.path.exists(os.path.join(ROOT, '.git'))
+    return done.stdout.strip() if is_clone and done.returncode == 0 else None

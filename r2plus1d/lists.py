@@ -1,0 +1,144 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The list of videos, mmaction2's text form, checked line by line before any work begins.
+
+    RawframeDataset: <folder of frames> <number of frames> <label>        VideoDataset: <video file> <label>
+
+mmaction2 splits each line at white space and believes what it finds. A wrong list costs hours and gives an accuracy
+that means nothing, so all its faults are reported at once, with their line numbers. Where UCF-101's official lists lie
+in the folder annotations/ beside the list, as the README puts them, the list is compared with them.
+"""
+import os
+import re
+
+from r2plus1d.classes import read_classes
+from r2plus1d.files import InputError, explain_missing, log
+
+FIELDS = {
+    'RawframeDataset': '<folder> <number of frames> <label>',
+    'VideoDataset': '<video> <label>',
+}
+FEWEST_FRAMES = 2  # a video of one frame has no motion: its list is damaged
+MOST_FAULTS = 10  # that are told of one list
+NUMBER = re.compile(r'[0-9]{1,9}')  # not str.isdigit(), which takes digits of all scripts
+
+
+def check_list(cfg, data):
+    """Raise InputError where the list of DATA (cfg.data.test or like it) is missing or has faults.
+
+    cfg.allow_outside: paths outside the data root are taken. Lists that are not of the two text forms are left to
+    mmaction2.
+    """
+    path = data.get('ann_file')
+    known_form = data.get('type') in FIELDS and not data.get('with_offset') and not data.get('multi_class')
+    if path and not os.path.exists(path):
+        remedy = explain_missing(path) or '; the README says how to make it, under "Prepare the data set"'
+        raise InputError(f'{path}: no such file{remedy} (it is the list of videos of {cfg.filename})')
+    if not path or not known_form or path.endswith('.json') or not os.path.isfile(path):
+        return
+    lines = read_lines(path)
+    num_classes = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
+    official = OfficialLists(path)
+    faults = []
+    seen = {}
+    for number, line in enumerate(lines, 1):
+        fault = check_line(line, data['type'], num_classes, cfg.get('allow_outside', False))
+        if fault is None:
+            name = line.split()[0]
+            fault = f'the same video as line {seen[name]}' if name in seen else official.fault(line)
+            seen.setdefault(name, number)
+        if fault:
+            faults.append(f'line {number}: {fault}')
+    if faults:
+        more = f'; and {len(faults) - MOST_FAULTS} more' if len(faults) > MOST_FAULTS else ''
+        raise InputError(f'{path}: {"; ".join(faults[:MOST_FAULTS])}{more}')
+    official.warn_of_missing(seen)
+
+
+def read_lines(path):
+    """The lines of a list. Raises InputError where it is not plain UTF-8 text."""
+    with open(path, 'rb') as f:
+        content = f.read()
+    if content.startswith((b'\xef\xbb\xbf', b'\xff\xfe', b'\xfe\xff')):
+        raise InputError(f'{path}: begins with a byte-order mark; save it as UTF-8 without one')
+    try:
+        text = content.decode('utf-8')
+    except UnicodeDecodeError as e:
+        raise InputError(f'{path}: byte {e.start} is not UTF-8; save it as UTF-8')
+    if '\0' in text:
+        raise InputError(f'{path}: holds zero bytes; make it again with build_file_list.py')
+    lines = text.split('\n')
+    if lines[-1] == '':
+        lines.pop()
+    return lines
+
+
+def check_line(line, kind, num_classes, allow_outside):
+    """What is wrong with a line, as text; None if nothing is."""
+    fields = line.split()
+    count = len(FIELDS[kind].split('> <'))
+    if not fields:
+        return 'is blank'
+    if line.lstrip().startswith('#'):
+        return 'is a comment; mmaction2 knows none'
+    if len(fields) != count:
+        return f'has {len(fields)} fields, expected {count}: {FIELDS[kind]}, without spaces in a name'
+    name, *numbers = fields
+    for text in numbers:
+        if not NUMBER.fullmatch(text):
+            return f'"{text[:20]}" is not a number'
+    if kind == 'RawframeDataset' and int(numbers[0]) < FEWEST_FRAMES:
+        return f'{numbers[0]} frames, expected {FEWEST_FRAMES} or more'
+    if num_classes and int(numbers[-1]) >= num_classes:
+        return f'label {numbers[-1]}, and the model has {num_classes} classes, from 0 on'
+    if not allow_outside and (os.path.isabs(name) or '..' in name.split('/')):
+        return f'"{name[:60]}" lies outside the data folder; --allow_outside takes it'
+    return None
+
+
+class OfficialLists:
+    """UCF-101's own lists, in the folder annotations/ beside a list; nothing is compared where they are not there."""
+
+    def __init__(self, path):
+        self.path = path
+        self.folder = os.path.join(os.path.dirname(path), 'annotations')
+        self.labels = {}  # by class
+        classes = os.path.join(self.folder, 'classInd.txt')
+        if os.path.lexists(classes):
+            self.labels = {name: label for label, name in enumerate(read_classes(classes))}
+        self.videos = None
+        match = re.search(r'_(train|val|test)_split_([123])_', os.path.basename(path))
+        if match:
+            self.name = f'{"train" if match[1] == "train" else "test"}list0{match[2]}.txt'
+            videos = {os.path.splitext(line.split()[0])[0] for line in self.read(self.name) if line.strip()}
+            self.videos = videos or None
+
+    def read(self, name):
+        path = os.path.join(self.folder, name)
+        if not os.path.isfile(path):
+            return []
+        with open(path, encoding='utf-8', errors='replace') as f:
+            return f.read().splitlines()
+
+    @staticmethod
+    def video_of(name):
+        """ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01 of a path in a list, with or without .avi."""
+        return name[:-len('.avi')] if name.endswith('.avi') else name
+
+    def fault(self, line):
+        """What of a good line contradicts the official lists, as text; None if nothing does."""
+        name, *_, label = line.split()
+        expected = self.labels.get(name.split('/')[0])
+        if expected is not None and int(label) != expected:
+            return f'label {label}, and {self.folder}/classInd.txt gives {name.split("/")[0]} the label {expected}'
+        if self.videos and self.video_of(name) not in self.videos:
+            return f'{name} is not in the official {self.name}'
+        return None
+
+    def warn_of_missing(self, names):
+        """Say how many videos of the official list are not among the NAMES."""
+        if self.videos:
+            missing = len(self.videos - {self.video_of(name) for name in names})
+            if missing:
+                log(f'{self.path}: has {len(names)} of the {len(self.videos)} videos of {self.folder}/{self.name}; '
+                    'an accuracy is that of these videos')

@@ -1,0 +1,255 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The engine for an .om model on an Ascend NPU: ais_bench's InferSession, in a process of its own.
+
+    engine = AisBench('r2plus1d_bs1.om', precision=None, device=0)
+    outputs = engine(batch)
+
+The interface of InferSession that is used here is the same in ais_bench of 2023 and of 2025: InferSession(device_id,
+model_path), get_inputs(), infer(feeds). aclruntime, below it, holds Python's global lock while the NPU computes. So the
+session lives in a process of its own; the process that uses the engine decodes videos in the meantime. Batches pass
+through memory that both processes share.
+"""
+import contextlib
+import functools
+import getpass
+import mmap
+import multiprocessing
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+
+from r2plus1d.files import InputError, one_line
+from r2plus1d.interruptions import end_with_parent
+
+# aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
+ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}
+
+
+@functools.lru_cache(maxsize=None)  # it is asked for each device
+def missing_packages():
+    """Which of the Python packages that run an .om cannot be imported: a list of names with the reason of each.
+
+    Each import is tried in a process of its own, because aclruntime loads the libraries of CANN.
+    """
+    missing = []
+    for name in ('ais_bench', 'aclruntime'):
+        done = subprocess.run([sys.executable, '-c', f'import {name}'], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, universal_newlines=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ['no message'])[-1]
+            if 'libascendcl' in reason:
+                reason = 'libascendcl.so is not found: source the set_env.sh of CANN'
+            missing.append(f'{name} ({reason})')
+    return missing
+
+
+# ---- what ais_bench refuses -------------------------------------------------------------------------
+#
+# Since February 2024 ais_bench looks at the model, the input folder, its files and the output folder before it opens
+# them (ais_bench/infer/common/path_security_check.py). It judges the absolute path.
+
+ALLOWED_CHARACTERS = re.compile(r'[A-Za-z0-9_/.-]*')
+MOST_FILES = 100000
+
+
+def help_text():
+    """What ais_bench prints for --help."""
+    done = subprocess.run([sys.executable, '-m', 'ais_bench', '--help'], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True)
+    return done.stdout
+
+
+def divides_input():
+    """Whether this ais_bench has --divide_input, which came in early 2024, as the check of paths did."""
+    return 'divide_input' in help_text()
+
+
+def check_paths(model, folder=None, output=None):
+    """Raise InputError, with the remedy, where ais_bench would refuse the model, a folder, or a file to be read.
+
+    It looks at all that is in the input folder, info.json too. Root is exempt from none of it.
+    """
+    paths = [model]
+    if folder:
+        entries = os.listdir(folder)
+        paths += [folder, *(os.path.join(folder, name) for name in entries)]
+    problems = [path_problem(path, 0o022, 'go-w') for path in paths]
+    if output and os.path.exists(output):
+        problems.append(path_problem(output, 0o027, '750'))
+    if len(paths) > MOST_FILES:
+        problems.append(f'{folder}: {len(paths)} files, and ais_bench takes {MOST_FILES}; give them a larger --bts')
+    problems = [problem for problem in problems if problem]
+    if problems and divides_input():  # an older ais_bench does not look
+        raise InputError(problems[0])
+
+
+def path_problem(path, forbidden, remedy):
+    """Why ais_bench would refuse this path and what to do, as one line of text; None where it would not.
+
+    FORBIDDEN: the bits of its mode that may not be set. REMEDY: the argument of chmod that takes them away.
+    """
+    absolute = os.path.abspath(path)
+    if not ALLOWED_CHARACTERS.fullmatch(absolute):
+        return (f'{absolute}: ais_bench takes only letters of English, digits and _ - / . in a path; '
+                'move the work to another folder')
+    if os.path.islink(absolute):
+        return f'{path}: is a link, which ais_bench refuses; give {os.path.realpath(absolute)} instead'
+    status = os.stat(absolute)
+    if status.st_uid != os.geteuid() and status.st_gid not in os.getgroups():
+        return (f'{path}: belongs to another user and group, which ais_bench refuses; '
+                f'copy it, or as root: chown {getpass.getuser()} {shlex.quote(path)}')
+    if status.st_mode & forbidden:
+        return (f'{path}: its mode is {status.st_mode & 0o777:o}, which ais_bench refuses; '
+                f'chmod {remedy} {shlex.quote(path)}')
+    if not os.access(absolute, os.R_OK):
+        return f'{path}: may not be read by {getpass.getuser()}; chmod u+r it, and u+x the folders above it'
+    return None
+
+
+# ---- the engine -------------------------------------------------------------------------------------
+
+
+class AisBench:
+    """An .om on one NPU. The interface is that of r2plus1d.engines.Engine; the batch size is that of the model."""
+
+    name = 'ais_bench InferSession'
+
+    def __init__(self, model, precision, device):
+        missing = missing_packages()
+        if missing:
+            raise InputError(f'{model} needs {" and ".join(missing)}; install the wheels of ais_bench and aclruntime '
+                             'into this environment, or run the ONNX model')
+        check_paths(model)
+        self.model = model
+        self.precision = 'as converted'
+        self.device = device
+        self.memory = os.memfd_create('r2plus1d_batch')
+        fork = multiprocessing.get_context('fork')  # the memory and the open file descriptor are inherited
+        self.connection, other = fork.Pipe()
+        self.process = fork.Process(target=serve, daemon=True,
+                                    args=(other, self.memory, model, device, os.getpid()))
+        self.process.start()
+        other.close()
+        weakref.finalize(self, end_process, self.connection, self.process)
+        self.version, shape, code = self.receive()
+        if code not in ACL_DTYPES:
+            raise InputError(f'{model}: its input has the data type {code} of acl_base.h, '
+                             f'expected one of {sorted(ACL_DTYPES)}')
+        self.dtype = np.dtype(ACL_DTYPES[code])
+        self.batch_size = shape[0]
+        self.sample_shape = list(shape[1:])
+        self.offsets = {}
+
+    def prepare(self, batch_size):
+        if batch_size != self.batch_size:
+            raise InputError(f'{self.model}: was converted for batch size {self.batch_size}, '
+                             f'and {batch_size} is asked for')
+
+    def side_by_side(self):
+        """Itself alone: the session computes one batch after another."""
+        return [self]
+
+    def allocate(self, count, batch_size):
+        """COUNT arrays for batches, in the shared memory: a batch in one of them reaches the session without a copy."""
+        shape = [batch_size, *self.sample_shape]
+        size = int(np.prod(shape)) * self.dtype.itemsize
+        step = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        os.ftruncate(self.memory, max(count * step, os.fstat(self.memory).st_size))  # it never shrinks
+        arrays = [shared_array(self.memory, i * step, shape, self.dtype) for i in range(count)]
+        self.offsets = {array.ctypes.data: i * step for i, array in enumerate(arrays)}
+        return arrays
+
+    def __call__(self, batch):
+        """Outputs of a batch, a list of float32 arrays. An array that allocate() has not given is copied."""
+        if batch.ctypes.data not in self.offsets:
+            own, = self.allocate(1, len(batch))
+            np.copyto(own, batch, casting='no')
+            batch = own
+        with contextlib.suppress(ConnectionError):  # the process has ended: receive() says so
+            self.connection.send(self.offsets[batch.ctypes.data])
+        return self.receive()
+
+    def receive(self):
+        """What the process sends. Raises InputError where it sends an exception or has ended."""
+        try:
+            answer = self.connection.recv()
+        except (EOFError, ConnectionError):
+            self.process.join(10)
+            raise InputError(f'{self.model}: the process that runs it on NPU {self.device} has ended '
+                             f'(status {self.process.exitcode}); its messages are above')
+        if isinstance(answer, str):
+            raise InputError(f'{self.model}: NPU {self.device}: {answer}')
+        return answer
+
+    def describe(self):
+        """What runs, for the summary of a run."""
+        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': f'NPU {self.device}',
+                'threads': None}
+
+
+def end_process(connection, process):
+    """Let the process of a device end by itself, so that it gives the device's memory back."""
+    with contextlib.suppress(OSError):  # it has ended already
+        connection.send(None)
+    process.join(10)
+
+
+def shared_array(memory, offset, shape, dtype):
+    """The array that lies OFFSET bytes (a multiple of the page size) behind the begin of a memory file."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.frombuffer(mmap.mmap(memory, size, offset=offset), dtype).reshape(shape)
+
+
+def serve(connection, memory, model, device, asking_process):
+    """What the process does: open the session, say what it takes, then answer each request with the outputs.
+
+    An answer that is a text is the message of an error. A request is the offset of a batch in MEMORY, or None for the
+    end. The process ends with ASKING_PROCESS, too, even in the middle of a batch.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; this one ends after it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which multiprocessing ends it; the script's handler is inherited
+    end_with_parent(asking_process)
+    os.dup2(2, 1)  # aclruntime prints its messages to standard output, which is for the results of the script
+    session = None
+    try:
+        session, description = open_session(model, device)
+        connection.send(description)
+        _, shape, code = description
+        batches = {}  # by offset: mapping the memory anew for each batch would cost a tenth of a batch's time
+        while True:
+            offset = connection.recv()
+            if offset is None:
+                break
+            if offset not in batches:
+                batches[offset] = shared_array(memory, offset, shape, ACL_DTYPES[code])
+            connection.send([np.array(output, np.float32) for output in session.infer([batches[offset]])])
+    except (EOFError, ConnectionError):
+        pass  # the process that asks has ended
+    except Exception as e:  # InferSession raises RuntimeError, often without a word
+        connection.send(f'ais_bench fails: {type(e).__name__}: {one_line(e) or "see its messages above"}')
+    finally:
+        if hasattr(session, 'free_resource'):  # ais_bench of 2023 does not have it
+            session.free_resource()
+
+
+def open_session(model, device):
+    """(InferSession, (version, shape of a batch, aclDataType))."""
+    import importlib.metadata
+
+    from ais_bench.infer.interface import InferSession
+    session = InferSession(device, model)
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise InputError(f'{model}: has {len(inputs)} inputs, expected one')
+    try:
+        version = importlib.metadata.version('ais_bench')
+    except importlib.metadata.PackageNotFoundError:
+        version = 'of unknown version'
+    return session, (version, list(inputs[0].shape), int(inputs[0].datatype))

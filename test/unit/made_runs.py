@@ -1,0 +1,98 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""Small runs as test/eval_acc_perf.sh leaves them, made without a model: what the tests of the report look at."""
+import json
+import pathlib
+
+import cv2
+import numpy as np
+from conftest import CONFIG, call
+
+from r2plus1d.outputs import save_output
+
+NAMES = ['ApplyEyeMakeup', '化眼妆', '<script>alert(1)</script>', 'A & "B" $x$ $y', 'IceDancing', '乐队行进']
+ENGINE_ARGS = ['r2plus1d_infer.py', '--model', './some <b> model.onnx', '--precision', 'bf16', '--outfmt', 'TXT']
+ENGINE = {'name': 'OpenVINO', 'version': '2031.4.0', 'precision': 'bf16', 'cpu': 'Some CPU <of> the run, 9.1 GHz',
+          'threads': 7}
+ENVIRONMENT = {'system': 'Linux 9', 'cores': 14, 'memory': 2**35, 'peak_memory': 2**31, 'python': '3.99.1',
+               'packages': {'torch': '9.8.7', 'numpy': '6.5.4'}, 'commit': '0123456789+'}
+
+
+def summary(path, bs, times, files=None):
+    """Write the summary of a run at batch size BS, as r2plus1d_infer.py leaves it; TIMES: ms of each batch."""
+    mean = float(np.mean(times))
+    figures = {'min': min(times), 'max': max(times), 'mean': mean, 'median': float(np.median(times)),
+               'percentile(99%)': float(np.percentile(times, 99)), 'count': len(times)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({
+        'filesinfo': files or {}, 'args': ENGINE_ARGS, 'throughput': 1000 * bs / mean, 'npu_compute_time_list': times,
+        'NPU_compute_time': figures, 'pid': 1, 'engine': ENGINE, 'batchsize': bs,
+        'environment': ENVIRONMENT, 'model_sha256': 'ab' * 32}))
+
+
+class Run:
+    """What test/eval_acc_perf.sh leaves: scores of videos x 3 x outputs, batch sizes 1 and 16."""
+
+    extension = 'txt'  # of the outputs
+    batch_sizes = (1, 16)
+
+    def __init__(self, folder, names, labels, scores, average_clips='score'):
+        self.folder, self.names, self.labels, self.scores = folder, names, np.array(labels), scores.astype(np.float32)
+        weights = np.exp(scores) / np.exp(scores).sum(2, keepdims=True) if average_clips == 'prob' else scores
+        self.average = weights.mean(1)
+        self.predicted = self.average.argmax(1)
+        folder.mkdir()
+        (folder / 'classInd.txt').write_bytes(''.join(f'{i} {n}\r\n' for i, n in enumerate(names, 1)).encode())
+        self.videos = [f'c{label}/v_c{label}_g01_c{i:02d}' for i, label in enumerate(labels)]
+        for i, video in enumerate(self.videos):
+            self.make_frames(folder / 'frames' / video, i)
+        (folder / 'list.txt').write_text(''.join(f'{v} 20 {label}\n' for v, label in zip(self.videos, labels)))
+        (folder / 'config.py').write_text(f"_base_ = ['{CONFIG}']\ndata = dict(test=dict(\n"
+                                          f"    ann_file='{folder}/list.txt', data_prefix='{folder}/frames'))\n")
+        better = (self.average > self.average[np.arange(len(labels)), labels][:, None]).sum(1)
+        classes = [(better[self.labels == c] == 0).mean() for c in set(labels)]
+        counted = {*labels, *self.predicted.tolist()}  # as mmaction2 counts the classes
+        self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
+                             mean_class_accuracy=float(np.sum(classes) / len(counted)), num_videos=len(labels),
+                             average_clips=average_clips)
+        rng = np.random.default_rng(0)
+        for bs in self.batch_sizes:
+            (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))
+            out = folder / f'predata_bts1_bs{bs}_out' / '2026_03_04-05_06_07'
+            out.mkdir(parents=True)
+            files = {}
+            for i, label in enumerate(labels):
+                name = f'bin{i}-{i}_{label}_0.{self.extension}'
+                save_output(str(out / name), self.scores[i])
+                files[str(i)] = {'infiles': [f'predata_bts1/bin{i}-{i}_{label}.bin'], 'outfiles': [f'elsewhere/{name}']}
+            self.times = rng.uniform(900, 1100, len(labels)).tolist()
+            summary(out.parent / (out.name + '_summary.json'), bs, self.times, files)
+
+    def make_frames(self, path, i):
+        """20 frames, each of one grey: its number."""
+        path.mkdir(parents=True)
+        for number in range(1, 21):
+            cv2.imwrite(str(path / f'img_{number:05d}.jpg'), np.full((48, 64, 3), 12 * number, np.uint8))
+
+    def arguments(self, *more):
+        return [f'--work_dir={self.folder}', f'--config={self.folder}/config.py',
+                f'--classes={self.folder}/classInd.txt', *more]
+
+    def report(self, *more):
+        """The page, which is written to the last of the arguments where that is an --output."""
+        call('r2plus1d_report', *self.arguments(*more))
+        option, _, output = more[-1].partition('=') if more else ('', '', '')
+        page = pathlib.Path(output) if option == '--output' else self.folder / 'report' / 'index.html'
+        return page.read_text(encoding='utf-8')
+
+
+def make_run(folder, wrong=True, outputs=8, average_clips='score'):
+    """24 videos of 5 of the 6 classes; one is given a class without a name, some another one's."""
+    rng = np.random.default_rng(1)
+    labels = [0, 1, 2, 3, 5] * 5
+    scores = rng.normal(0, 1, (25, 3, outputs))
+    scores[np.arange(25), :, labels] += 8
+    if wrong:
+        for video, taken_for, by in ((3, 1, 12), (8, 1, 11), (11, 2, 9), (24, 7, 10)):
+            scores[video, :, taken_for] += by
+    return Run(folder, NAMES, labels, scores, average_clips)

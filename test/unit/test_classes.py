@@ -1,0 +1,147 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""Class lists: a list that is cut off or was altered is refused, with the file and the line.
+
+A row of CLASSES is the content of a list of three classes, and words of the message; None where the list is good. The
+lists of BESIDE lie in the folder of UCF-101's own lists, which know the classes.
+"""
+import random
+
+import pytest
+from conftest import REAL, annotations, call
+
+from r2plus1d.classes import check_names_of_videos, read_classes
+from r2plus1d.files import InputError
+
+A, B, C = 'ApplyEyeMakeup', 'Basketball', 'YoYo'
+GOOD = f'1 {A}\n2 {B}\n3 {C}\n'
+CLASSES = {
+    'good': (GOOD, None),
+    'good, as Windows writes it': (GOOD.replace('\n', '\r\n'), None),
+    'good, without an end of its last line': (GOOD[:-1], None),
+    'good, with a byte-order mark': (b'\xef\xbb\xbf' + GOOD.encode(), None),
+    'good, with spaces': (GOOD.replace(' ', '\t  ').replace('\n', '  \n'), None),
+    'good, names of several words': ('1 jumping rope\n2 打篮球\n3 it\'s "so" & <b>\n', None),
+    'good, blank lines': (GOOD + '\n\n', None),
+    'no numbers': (f'{A}\n{B}\n{C}\n', f'line 1 is "{A}", expected "1 <class name>"'),
+    'numbers from 0 on': (f'0 {A}\n1 {B}\n', 'line 1 is "0 ApplyEyeMakeup", expected "1 <class name>"'),
+    'a line lost': (f'1 {A}\n3 {C}\n', 'line 2 is "3 YoYo", expected "2 <class name>"'),
+    'a line lost, a blank one in its place': (f'1 {A}\n\n3 {C}\n', 'line 3 is "3 YoYo", expected "2 <class name>"'),
+    'a line twice': (f'1 {A}\n2 {B}\n2 {B}\n', 'line 3 is "2 Basketball"'),
+    'a name twice': (f'1 {A}\n2 {B}\n3 {A}\n', f'line 3: "{A}" is the name of line 1, too'),
+    'no name': (f'1 {A}\n2\n3 {C}\n', 'line 2 is "2"'),
+    'a name of spaces': (f'1 {A}\n2   \n3 {C}\n', 'line 2 is "2"'),
+    'digits of another script': (f'１ {A}\n', 'line 1'),
+    'a number of many digits': (f'{"1" * 5000} {A}\n', 'line 1'),
+    'a comment': (f'# classes\n{GOOD}', 'line 1'),
+    'a control character': (f'1 {A}\n2 Basket\x07ball\n', 'line 2'),
+    'another control character': (f'1 {A}\n2 Basket\x85ball\n', 'line 2'),
+    'half a character': (f'1 {A}\n'.encode() + b'2 Basket\xe4\n', 'byte 25 is not UTF-8'),
+    'UTF-16': (GOOD.encode('utf-16'), 'not UTF-8'),
+    'zeros': (GOOD.encode() + bytes(40), 'line 4'),
+    'binary': (bytes(range(256)), 'not UTF-8'),
+    'random bytes that are text': (bytes(range(1, 128)), 'line 1'),
+    'empty': (b'', 'is empty'),
+    'blank': ('\n\n', 'no class'),
+}
+# The same, beside UCF-101's own lists.
+BESIDE = {
+    'good': (GOOD, None),
+    'cut off between two lines': (f'1 {A}\n2 {B}\n', 'has no line "3 YoYo", which trainlist01.txt expects'),
+    'cut off in a name': (GOOD[:-3], 'line 3 is "3 Yo", and in trainlist01.txt class 3 is YoYo'),
+    'two names swapped': (f'1 {B}\n2 {A}\n3 {C}\n', f'line 1 is "1 {B}", and in trainlist01.txt class 1 is {A}'),
+    'a letter altered': (GOOD.replace('Yo', 'yo', 1), 'line 3 is "3 yoYo"'),
+    'a class too many': (GOOD + '4 Another\n', None),
+}
+
+
+def error_of(path):
+    try:
+        read_classes(str(path))
+    except InputError as e:
+        assert str(e).startswith(f'{path}: ') and '\n' not in str(e) and len(str(e)) < 300 + len(str(path))
+        return str(e)
+    return None
+
+
+def check(path, content, words):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    error = error_of(path)
+    assert error is None if words is None else error and words in error, error
+
+
+@pytest.mark.parametrize('kind', CLASSES)
+def test_classes(tmp_path, kind):
+    check(tmp_path / 'classInd.txt', *CLASSES[kind])
+
+
+@pytest.mark.parametrize('kind', BESIDE)
+def test_classes_beside_the_official_lists(tmp_path, kind):
+    for name, text in annotations().items():
+        (tmp_path / name).write_text(text)
+    check(tmp_path / 'classInd.txt', *BESIDE[kind])
+
+
+def test_names(tmp_path):
+    (tmp_path / 'c.txt').write_bytes(' 1 jumping  rope \r\n2\t打篮球'.encode())
+    assert read_classes(str(tmp_path / 'c.txt')) == ['jumping rope', '打篮球']
+
+
+def test_what_is_no_file(tmp_path):
+    assert 'a folder' in error_of(tmp_path)
+    assert 'no such file' in error_of(tmp_path / 'no')
+
+
+@pytest.mark.skipif(not (REAL / 'annotations').is_dir(), reason='no official lists at UCF101_REAL')
+def test_each_change_of_the_official_list_is_noticed(tmp_path):
+    """Beside UCF-101's lists: any cut and any other letter; only what does not change a class is taken."""
+    for path in (REAL / 'annotations').iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    path = tmp_path / 'classInd.txt'
+    whole = path.read_bytes()
+    names = read_classes(str(path))
+    assert len(names) == 101
+    changes = random.Random(0)
+    for _ in range(100):
+        position = changes.randrange(len(whole))
+        for content in (whole[:position], whole[:position] + b'q' + whole[position + 1:],
+                        whole[:position] + whole[position + 1:]):
+            path.write_bytes(content)
+            assert error_of(path) or read_classes(str(path)) == names
+
+
+# the class folders and labels of videos, and words of the message about GOOD
+VIDEOS = {
+    'all fit': ({A: 0, B: 1, C: 2}, None),
+    'some videos only': ({C: 2}, None),
+    'another way of writing': ({'apply_eye_makeup': 0, B: 1}, None),
+    'another data set': ({'abseiling': 0, 'yoga': 1}, None),
+    'a class at another place': ({A: 0, B: 2}, 'line 2 is "2 Basketball", and the videos of Basketball have label 2'),
+    'one name altered': ({A: 0, 'Basket': 1, C: 2}, 'line 2 is "2 Basketball", and the videos of label 1 lie in'),
+    'too few names': ({A: 0, B: 1, C: 2, 'Another': 3}, '3 classes, and the videos of Another have label 3'),
+}
+
+
+@pytest.mark.parametrize('kind', VIDEOS)
+def test_classes_and_the_folders_of_videos(tmp_path, kind):
+    labels, words = VIDEOS[kind]
+    videos = [(f'data/rawframes/{folder}/v_{i}', label) for i, (folder, label) in enumerate(labels.items())]
+    path = tmp_path / 'classes.txt'
+    path.write_text(GOOD)
+    if words is None:
+        check_names_of_videos(path, read_classes(path), videos)
+    else:
+        with pytest.raises(InputError, match=f'^{path}: {words}'):
+            check_names_of_videos(path, read_classes(path), videos)
+
+
+def test_preprocess_refuses_a_damaged_class_list(dataset, small, tmp_path):
+    """It compares the list of videos with the official class list, so that has to be a good one."""
+    (tmp_path / 'data/ucf101/annotations').mkdir(parents=True)
+    for name, text in annotations().items():
+        (tmp_path / 'data/ucf101/annotations' / name).write_text(text)
+    (tmp_path / 'data/ucf101/annotations/classInd.txt').write_text(GOOD[:20])
+    name = 'ucf101_val_split_1_rawframes.txt'
+    (tmp_path / 'data/ucf101' / name).write_bytes((dataset / 'data/ucf101' / name).read_bytes())
+    done = call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', cwd=tmp_path, check=False)
+    assert done.returncode == 1 and 'annotations/classInd.txt: ' in done.stderr.splitlines()[-1]

@@ -1,0 +1,325 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The way through an NPU, on stand-ins: the engine; ais_bench of both ages, one device and two, an ordinary user."""
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import onnx
+import pytest
+from conftest import ROOT, STAND_INS, checked, run
+from test_compare import change_head
+
+sys.path.append(str(STAND_INS))
+from cann import make_cann, make_python
+
+SECONDS = 90
+AGES = ['2023', '2025']
+
+
+@pytest.fixture(scope='module')
+def om(small):
+    """An .om of the stand-in of ATC, which only that of aclruntime can run: batch sizes 1 and 2."""
+    paths = {}
+    for batch_size in (1, 2):
+        path = small.folder / f'm_bs{batch_size}.om'
+        path.write_text(json.dumps({'onnx': str(small.sim), 'shape': [batch_size, 3, 3, 8, 256, 256]}))
+        path.chmod(0o640)
+        paths[batch_size] = path
+    return paths
+
+
+def environment(age='2025', **more):
+    return dict(PYTHONPATH=str(STAND_INS), PATH=f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}', STAND_IN_AIS_BENCH=age,
+                **more)
+
+
+def infer(*options, env, **run_options):
+    return run(sys.executable, ROOT / 'r2plus1d_infer.py', *options, env=env, **run_options)
+
+
+def postprocess(path):
+    return run(sys.executable, ROOT / 'r2plus1d_postprocess.py', '--result_path', path).stdout
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# ---- the engine --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def expected(small, bins, tmp_path_factory):
+    """The outputs of the ONNX file that the stand-in computes with, by the same engine, and their accuracy."""
+    folder = tmp_path_factory.mktemp('expected')
+    infer('--model', small.sim, '--input', bins, '--backend', 'onnxruntime', '--outfmt', 'TXT', '--output', folder,
+          '--output_dirname', 'run', env={})
+    return files(folder / 'run'), postprocess(folder)
+
+
+@pytest.mark.parametrize('age', AGES)
+@pytest.mark.parametrize('source', ['--input', '--config'])
+def test_an_om_gives_what_its_onnx_file_gives(dataset, small, bins, om, expected, tmp_path, age, source):
+    """Five videos at batch size 2: the last batch is filled up. On one device and on two."""
+    options = [source, bins if source == '--input' else small.config, '--outfmt', 'TXT', '--output_dirname', 'run']
+    for device in ('0', '0,1'):
+        done = infer('--model', om[2], *options, '--device', device, '--output', tmp_path / device,
+                     env=environment(age), cwd=dataset)
+        assert files(tmp_path / device / 'run') == expected[0]
+        assert postprocess(tmp_path / device) == expected[1]
+        summary = json.loads((tmp_path / device / 'run_summary.json').read_text())
+        assert summary['batchsize'] == 2 and summary['NPU_compute_time']['count'] == 3
+        assert list(summary['filesinfo']) == [str(i) for i in range(5)]
+        assert summary['engine']['name'] == 'ais_bench InferSession' and summary['engine']['cpu'] == 'NPU 0'
+        assert done.stderr.count('ais_bench InferSession') == len(device.split(','))
+    assert summary['batches_by_device'] == {'device0': 2, 'device1': 1}
+    times = summary['npu_compute_time_list']
+    assert summary['throughput'] == pytest.approx(2000 / np.mean(times[:2]) + 2000 / np.mean(times[2:]))
+
+
+def test_pure_inference_of_an_om(om):
+    done = infer('--model', om[2], '--loop', 3, env=environment())
+    assert 'batchsize(2)' in done.stderr and 'count = 3' in done.stderr
+
+
+def test_prediction_with_an_om(dataset, small, om, tmp_path):
+    """At batch size 2 the video is there twice; the probabilities are those of the ONNX file."""
+    (tmp_path / 'classes.txt').write_text('1 A\n2 B\n')
+    video = next(dataset.glob('data/ucf101/videos/YoYo/*.avi'))
+    outputs = []
+    for model, env in ((small.sim, {}), (om[1], environment()), (om[2], environment())):
+        outputs.append(run(sys.executable, ROOT / 'r2plus1d_predict.py', '--model', model, '--video', video, '--config',
+                           small.config, '--classes', tmp_path / 'classes.txt', env=env).stdout)
+    assert outputs[0] == outputs[1] == outputs[2] and len(outputs[0].splitlines()) == 6
+
+
+@pytest.mark.parametrize('options, env, words', [
+    (['--batchsize', 4], {}, 'was converted for batch size 2, and 4 is asked for'),
+    (['--device', '7'], {}, 'NPU 7'),
+    ([], {'STAND_IN_NO_ACLRUNTIME': '1'}, 'aclruntime (ModuleNotFoundError'),
+    ([], {'STAND_IN_NO_ACLRUNTIME': 'libascendcl'}, 'source the set_env.sh'),
+])
+def test_errors_of_the_engine_are_one_line(om, bins, tmp_path, options, env, words):
+    done = infer('--model', om[2], '--input', bins, '--output', tmp_path / 'out', *options, env=environment(**env),
+                 check=False)
+    assert done.returncode == 1 and words in done.stderr.splitlines()[-1], done.stderr
+    assert 'Traceback' not in done.stderr and not list(tmp_path.glob('out/*'))
+
+
+def test_a_device_that_has_died_before_it_is_asked():
+    """Sending to it fails then: the message is that of a device that dies while it works."""
+    class Closed:
+        def send(self, _):
+            raise BrokenPipeError(32, 'Broken pipe')
+
+        def recv(self):
+            raise EOFError
+
+    from r2plus1d.files import InputError
+    from r2plus1d.npu import AisBench
+    engine = object.__new__(AisBench)
+    batch = np.zeros(1, np.float32)
+    engine.connection, engine.offsets, engine.model, engine.device = Closed(), {batch.ctypes.data: 0}, 'm.om', 0
+    engine.process = subprocess.Popen(['true'])
+    engine.process.join, engine.process.exitcode = engine.process.wait, -9
+    with pytest.raises(InputError, match='m.om: .* has ended'):
+        engine(batch)
+
+
+def test_a_device_that_dies_is_noticed(om, bins, tmp_path):
+    """The process of the device is killed in the middle: one line, nothing left, no process goes on."""
+    command = [sys.executable, ROOT / 'r2plus1d_infer.py', '--model', om[1], '--input', bins, '--loop', '1000',
+               '--output', tmp_path / 'out']
+    env = dict(os.environ, **environment(STAND_IN_LATENCY_MS='20', STAND_IN_NO_COMPUTE='1'))
+    with subprocess.Popen([str(word) for word in command], env=env, text=True, stderr=subprocess.PIPE) as process:
+        deadline = time.time() + 60
+        children = []
+        while not children and time.time() < deadline:
+            time.sleep(0.2)
+            listed = pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+            commands = {int(pid): pathlib.Path(f'/proc/{pid}/cmdline').read_bytes() for pid in listed}
+            children = [pid for pid, command in commands.items() if b'r2plus1d_infer' in command]
+        time.sleep(2)  # until it infers
+        for pid in children:
+            os.kill(pid, 9)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and 'has ended' in errors.splitlines()[-1] and 'Traceback' not in errors
+    assert not list(tmp_path.glob('out/*'))
+
+
+def test_decoding_overlaps_the_device(dataset, small, om, tmp_path):
+    """The process of the device holds Python's lock while it computes, as the real one does; decoding goes on."""
+    rates = []
+    for options in (['--loop', 20], ['--config', small.config]):
+        infer('--model', om[1], *options, '--output', tmp_path, '--output_dirname', f'run{len(rates)}',
+              env=environment(STAND_IN_LATENCY_MS='150', STAND_IN_NO_COMPUTE='1'), cwd=dataset)
+        summary = json.loads((tmp_path / f'run{len(rates)}_summary.json').read_text())
+        rates.append(summary['throughput'])
+    assert rates[1] == pytest.approx(rates[0], rel=0.2)
+
+
+def test_comparison_with_an_om(dataset, small, om, tmp_path):
+    """A good .om passes; one that was made from another checkpoint is found, and the step is the conversion."""
+    model = onnx.load(small.sim)
+    change_head(model)
+    onnx.save(model, tmp_path / 'other.onnx')
+    other = {'onnx': str(tmp_path / 'other.onnx'), 'shape': [1, 3, 3, 8, 256, 256]}
+    (tmp_path / 'other.om').write_text(json.dumps(other))
+    (tmp_path / 'other.om').chmod(0o640)
+    command = [sys.executable, ROOT / 'r2plus1d_compare.py', '--config', small.config, '--checkpoint', small.checkpoint,
+               '--videos', 2, '--models']
+    good = run(*command, om[1], om[2], small.sim, env=environment(), cwd=dataset)
+    assert [row['step'] for row in json.loads(good.stdout)['models']] == ['export', 'conversion', 'conversion']
+    bad = run(*command, tmp_path / 'other.om', small.sim, env=environment(), cwd=dataset, check=False)
+    report = json.loads(bad.stdout)
+    assert bad.returncode == 1 and [row['passed'] for row in report['models']] == [True, False]
+    assert report['first_difference']['step'] == 'conversion'
+    assert 'another checkpoint' in report['first_difference']['looks_like']
+    assert 'conversion' in bad.stderr.splitlines()[-1]
+
+
+# ---- ais_bench, by test/eval_acc_perf.sh ---------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def user():
+    """The words before a command that let an ordinary user run it. There are none where this process is not root's.
+
+    The user may read what root may: the Python of these tests and the models may lie in a folder of root.
+    """
+    if os.geteuid():
+        return []
+    account = pwd.getpwnam('nobody')
+    return ['setpriv', f'--reuid={account.pw_uid}', f'--regid={account.pw_gid}', '--clear-groups',
+            '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+
+
+@pytest.fixture
+def work(small, om, dataset, user):
+    """A folder of that user with the models and the data set. (Those of pytest are for root only.)"""
+    with tempfile.TemporaryDirectory() as parent:
+        os.chmod(parent, 0o755)
+        yield make_work(pathlib.Path(parent, 'work'), small, om, dataset, user)
+
+
+def make_work(folder, small, om, dataset, user):
+    shutil.copytree(dataset / 'data', folder / 'data')
+    for batch_size, path in om.items():
+        shutil.copy(path, folder / f'r2plus1d_bs{batch_size}.om')
+    shutil.copy(small.config, folder / 'config.py')
+    if user:
+        account = pwd.getpwnam('nobody')
+        for path in [folder, *folder.rglob('*')]:
+            os.chown(path, account.pw_uid, account.pw_gid)
+    return folder
+
+
+def evaluate(work, user, *options, age='2025', check=True, umask='0002', **more):
+    """test/eval_acc_perf.sh as that user, with that umask."""
+    command = ['bash', '-c', f'umask {umask}; exec "$@"', 'eval', 'bash', str(ROOT / 'test/eval_acc_perf.sh'),
+               '--config', 'config.py', '--batch_sizes', '1 2', '--reference', '0', *map(str, options)]
+    env = dict(os.environ, HOME=str(work), PYTHONWARNINGS='ignore', MPLCONFIGDIR=str(work), **environment(age, **more))
+    done = subprocess.run([*user, *command], cwd=work, env=env, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    return checked(done, check)
+
+
+@pytest.mark.parametrize('age', AGES)
+def test_evaluation_as_an_ordinary_user(work, user, expected, age):
+    """One device, two devices, without bins: success, and the same accuracy, byte for byte."""
+    for options, sizes in (([], '1 2'), (['--device', '0,1'], '2'), (['--direct'], '2'),
+                           (['--direct', '--device', '0,1'], '1')):
+        done = evaluate(work, user, *options, '--batch_sizes', sizes, age=age)
+        assert done.stdout.splitlines()[-1] == 'success'
+        for batch_size in sizes.split():
+            assert (work / f'result_bs{batch_size}.json').read_text() == expected[1]
+        if '0,1' in options:
+            assert 'device0: ' in done.stdout and 'device1: ' in done.stdout
+        assert f'on NPU {"0,1" if "0,1" in options else "0"}, batch size {sizes[-1]}' in done.stdout
+
+
+@pytest.mark.parametrize('form', ['no_median', 'other_percentile'])
+def test_other_forms_of_the_summary(work, user, form):
+    done = evaluate(work, user, STAND_IN_SUMMARY=form)
+    assert done.stdout.splitlines()[-1] == 'success' and 'nan' not in done.stdout
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda work: (work / 'r2plus1d_bs1.om').chmod(0o664), 'chmod go-w ./r2plus1d_bs1.om'),
+    (lambda work: os.rename(work / 'r2plus1d_bs1.om', work / 'x.om') or os.symlink('x.om', work / 'r2plus1d_bs1.om'),
+     'is a link'),
+    (lambda work: os.chown(work / 'r2plus1d_bs1.om', 12345, 12345), 'belongs to another user'),
+])
+def test_what_ais_bench_would_refuse_is_said_before(work, user, change, words):
+    if os.geteuid() and 'chown' in words:
+        pytest.skip('only root can give a file away')
+    change(work)
+    if 'belongs' in words:
+        (work / 'r2plus1d_bs1.om').chmod(0o644)
+    done = evaluate(work, user, check=False)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == 'fail!'
+    assert words in done.stderr and 'r2plus1d_bs1.om' in done.stderr, done.stderr
+    evaluate(work, user, '--batch_sizes', '2')
+
+
+@pytest.mark.parametrize('age, devices, words', [
+    ('2023', '0,1,2,3', 'cannot divide 5 files among 4 devices'),  # 2, 2, 1 and none
+    ('2025', '0,1,2,3', None),
+    ('2025', '0,1,2,3,4,5', 'cannot divide 5 files among 6 devices'),
+])
+def test_more_devices_than_files(work, user, age, devices, words):
+    done = evaluate(work, user, '--device', devices, '--batch_sizes', 1, age=age, check=False, STAND_IN_DEVICES='8')
+    if words:
+        assert done.returncode == 1 and words in done.stderr and done.stderr.splitlines()[-1] == 'fail!'
+    else:
+        assert done.returncode == 0 and done.stdout.count('batch size 1, device') == 4, done.stderr
+
+
+def test_a_folder_with_other_characters(work, user):
+    other = work.parent / 'my work'
+    work.rename(other)
+    done = evaluate(other, user, check=False)
+    assert done.returncode == 1 and 'move the work to another folder' in done.stderr
+    assert evaluate(other, user, age='2023').stdout.splitlines()[-1] == 'success'  # which looks at nothing
+
+
+def test_without_aclruntime_the_onnx_file_is_run(work, user, small):
+    assert evaluate(work, user, check=False, STAND_IN_NO_ACLRUNTIME='1').stderr.splitlines()[-1] == 'fail!'
+    shutil.copy(small.sim, work)
+    done = evaluate(work, user, STAND_IN_NO_ACLRUNTIME='1')
+    assert 'needs aclruntime (' in done.stdout and 'without an NPU' in done.stdout
+
+
+# ---- test/offline_inference_testcase.sh --------------------------------------------------------------
+
+
+@pytest.mark.parametrize('npu', [True, False])
+def test_the_offline_testcase(small, dataset, tmp_path, npu):
+    """On an NPU server of stand-ins, and on a machine without any: it ends in success, with figures."""
+    env = environment()
+    if npu:
+        make_cann(tmp_path / 'root')
+        python = make_python(tmp_path / 'python')
+        env.update(CANN_SYSTEM_ROOT=str(tmp_path / 'root'), PATH=f'{sys.prefix}/bin:{python}:{env["PATH"]}')
+    else:
+        env = dict(STAND_IN_NO_ACLRUNTIME='1')
+    done = run('bash', ROOT / 'test/offline_inference_testcase.sh', '--config', small.config, '--checkpoint',
+               small.checkpoint, '--work_dir', tmp_path / 'work', '--videos', 2, '--loop', 3, cwd=dataset, env=env)
+    assert done.stdout.splitlines()[-1] == 'Run testcase success!'
+    rows = json.loads((tmp_path / 'work/compare.json').read_text())['models']
+    assert [row['step'] for row in rows] == ['export', 'simplification', 'conversion'][:3 if npu else 2]
+    assert 'throughput 1000*batchsize' in done.stdout + done.stderr
+
+
+def test_the_offline_testcase_fails(small, dataset, tmp_path):
+    done = run('bash', ROOT / 'test/offline_inference_testcase.sh', '--config', small.config, '--checkpoint',
+               small.config, '--work_dir', tmp_path / 'work', cwd=dataset, check=False)
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == 'Run testcase failed!'

@@ -1,0 +1,296 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""r2plus1d_predict.py --ray: on two nodes of one machine with a pretended NPU each, and what dies there.
+
+    ROUNDS=20 python -m pytest test/unit/test_ray.py -k loss       # 20 rounds of each loss; one without ROUNDS
+"""
+import fcntl
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import ROOT, STAND_INS, VIDEOS, call, run
+from test_predict import check_same_rows, read_rows
+
+ray = pytest.importorskip('ray', reason='Ray is optional')
+from ray import cloudpickle  # noqa: E402
+from ray.cluster_utils import Cluster  # noqa: E402
+
+import r2plus1d.cluster  # noqa: E402
+
+SECONDS = 75
+ROUNDS = range(int(os.environ.get('ROUNDS', 1)))
+COUNT = 24
+NODE = {'num_cpus': 1, 'resources': {'NPU': 1}, 'object_store_memory': 10**8}
+
+
+@pytest.fixture(scope='module')
+def archive(dataset, small, tmp_path_factory):
+    """A folder with COUNT videos, one that is damaged, .om models of batch sizes 1 and 4, and options of predict."""
+    folder = tmp_path_factory.mktemp('archive')
+    videos = sorted(dataset.glob('data/ucf101/videos/*/*.avi'))
+    assert len(videos) == len(VIDEOS)
+    (folder / 'clips').mkdir()
+    for i in range(COUNT):
+        shutil.copy(videos[i % len(videos)], folder / f'clips/{i:02}.avi')
+    (folder / 'clips/bad.avi').write_text('no video')
+    (folder / 'classes.txt').write_text('1 ApplyEyeMakeup\n2 Basketball\n3 YoYo\n')
+    for batch_size in (1, 4):
+        path = folder / f'm_bs{batch_size}.om'
+        path.write_text(json.dumps({'onnx': str(small.sim), 'shape': [batch_size, 3, 3, 8, 256, 256]}))
+        path.chmod(0o640)
+    return folder
+
+
+def options(small, model, output):
+    return ['--model', model, '--config', small.config, '--classes', 'classes.txt', '--video', 'clips', '--output',
+            output]
+
+
+@pytest.fixture(scope='module')
+def rows(archive, small):
+    """The rows of a run without Ray, by the engine with which the stand-in of the NPU computes."""
+    run(sys.executable, ROOT / 'r2plus1d_predict.py', *options(small, small.sim, 'plain.jsonl'), '--backend',
+        'onnxruntime', cwd=archive, check=False)
+    rows = read_rows(archive / 'plain.jsonl')
+    assert len(rows) == COUNT + 1
+    return rows
+
+
+@pytest.fixture(scope='module')
+def cluster():
+    """A head without devices and two nodes with a pretended NPU each."""
+    environment = {'PYTHONPATH': os.pathsep.join([str(STAND_INS), str(ROOT)]),
+                   'PATH': f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}',
+                   'STAND_IN_LATENCY_MS': '60', 'RAY_USAGE_STATS_ENABLED': '0', 'OMP_NUM_THREADS': '1'}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 0, 'object_store_memory': 10**8})
+        cluster.npu_nodes = [cluster.add_node(**NODE), cluster.add_node(**NODE)]
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+class OneSession(r2plus1d.cluster.InferenceWorker):
+    """Fails where another process has a session on this device of this node. It sees one device, number 0."""
+
+    def __init__(self, folder, *arguments):
+        device = os.environ['ASCEND_RT_VISIBLE_DEVICES']
+        assert device.isdecimal()
+        self.lock = open(os.path.join(folder, f'device-{ray.get_runtime_context().get_node_id()}-{device}'), 'w')
+        for _ in range(50):  # the process of a session ends a moment after that of its actor
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.1)
+        else:
+            raise RuntimeError(f'NPU {device} has a session already')
+        super().__init__(folder, *arguments)
+
+
+@pytest.fixture
+def predict(archive, cluster, small, monkeypatch):
+    """A function that predicts on the cluster, with this process as the driver."""
+    monkeypatch.setattr(r2plus1d.cluster, 'InferenceWorker', OneSession)
+
+    def predict(output, model='m_bs1.om'):
+        return call('r2plus1d_predict', *options(small, model, output), '--ray', cluster.address, cwd=archive,
+                    check=False)
+
+    return predict
+
+
+def count_rows(path):
+    return path.read_bytes().count(b'\n') if path.exists() else 0
+
+
+def wait_for_rows(path, count):
+    deadline = time.monotonic() + 120
+    while count_rows(path) < count:
+        assert time.monotonic() < deadline, 'no rows'
+        time.sleep(0.01)
+
+
+# ---- the same rows -------------------------------------------------------------------------------------
+
+
+def test_two_nodes_give_the_same_rows(archive, rows, predict, monkeypatch):
+    """At batch size 4: 25 videos, one of them damaged. It says what it waits for while the actors start."""
+    monkeypatch.setattr(r2plus1d.cluster, 'STALL_SECONDS', 0.2)
+    done = predict('two_nodes.jsonl', 'm_bs4.om')
+    assert done.returncode == 1 and '1 of 25 videos failed' in done.stderr, done.stderr
+    assert 'no progress for 0.2 s; waiting for: 0 jobs of 2 inference actors, 2 of which have not' in done.stderr
+    check_same_rows(read_rows(archive / 'two_nodes.jsonl'), rows)
+    assert len(list(archive.glob('device-*'))) == 2  # both have worked
+
+
+def test_local_gives_the_same_rows(archive, small, rows):
+    """Ray on this machine, without an NPU."""
+    done = run(sys.executable, ROOT / 'r2plus1d_predict.py', *options(small, small.sim, 'local.jsonl'), '--backend',
+               'onnxruntime', '--batchsize', 4, '--ray', 'local', cwd=archive, check=False)
+    assert done.returncode == 1 and '1 of 25 videos failed' in done.stderr, done.stderr
+    check_same_rows(read_rows(archive / 'local.jsonl'), rows)
+
+
+# ---- losses --------------------------------------------------------------------------------------------
+
+
+def happens_once(folder, name):
+    """Whether this is the first time of NAME, for all processes."""
+    try:
+        os.close(os.open(os.path.join(folder, f'once-{name}'), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def check_losses(found, rows, fatal, word):
+    """All rows are as undisturbed, but for the video FATAL, on which every actor is lost."""
+    error = found.pop(fatal)['error']
+    assert fatal in error and 'failed 3 times' in error and word in error
+    check_same_rows(found, {key: row for key, row in rows.items() if key != fatal})
+
+
+@pytest.mark.parametrize('number', ROUNDS)
+@pytest.mark.parametrize('way', ['raises', 'is_killed'])
+def test_loss_of_actors(archive, rows, predict, monkeypatch, tmp_path, number, way):
+    """Some videos end the actor that decodes them, or the one that infers them, once; one video does it each time."""
+    good = sorted(key for key, row in rows.items() if 'error' not in row)
+    in_decoder, in_model, fatal = random.Random(number).sample(good, 3)
+
+    def end(path):
+        if way == 'is_killed':
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise RuntimeError(f'a fault of the test in {path}')
+
+    class Decoding(r2plus1d.cluster.DecodingWorker):
+
+        def decode(self, task):
+            path = task.video.path
+            if path == fatal or path == in_decoder and happens_once(tmp_path, 'decoder'):
+                end(path)
+            return super().decode(task)
+
+    class Inference(OneSession):
+
+        def infer(self, decoded, *samples):
+            for task, _ in decoded:
+                if task.video.path == in_model and happens_once(tmp_path, 'model'):
+                    end(in_model)
+            return super().infer(decoded, *samples)
+
+    monkeypatch.setattr(r2plus1d.cluster, 'DecodingWorker', Decoding)
+    monkeypatch.setattr(r2plus1d.cluster, 'InferenceWorker', Inference)
+    monkeypatch.setattr(r2plus1d.cluster, 'LOOK_SECONDS', 0.2)
+    monkeypatch.setattr(r2plus1d.cluster, 'MOST_TRIES', 3)
+    output = archive / f'{way}{number}.jsonl'
+    done = predict(output)
+    assert done.returncode == 1 and '2 of 25 videos failed' in done.stderr, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {'once-decoder', 'once-model'}
+    check_losses(read_rows(output), rows, fatal, 'a fault of the test' if way == 'raises' else '')
+
+
+@pytest.mark.parametrize('number', ROUNDS)
+def test_loss_of_a_node(archive, cluster, rows, predict, number):
+    """One of two nodes dies at a third of the work."""
+    output = archive / f'node{number}.jsonl'
+    rows_at_loss = []
+
+    def kill_node():
+        wait_for_rows(output, (COUNT + 1) // 3)
+        rows_at_loss.append(count_rows(output))
+        cluster.remove_node(cluster.npu_nodes.pop(number % 2), allow_graceful=False)
+
+    killer = threading.Thread(target=kill_node)
+    killer.start()
+    done = predict(output)
+    killer.join()
+    cluster.npu_nodes.append(cluster.add_node(**NODE))
+    assert rows_at_loss[0] < COUNT and done.returncode == 1, done.stderr
+    check_same_rows(read_rows(output), rows)
+
+
+@pytest.mark.parametrize('number', ROUNDS)
+def test_loss_of_the_driver(archive, cluster, small, rows, predict, number):
+    """It is killed after a few rows; the same command continues."""
+    output = archive / f'driver{number}.jsonl'
+    command = [sys.executable, ROOT / 'r2plus1d_predict.py', *options(small, 'm_bs1.om', output), '--ray',
+               cluster.address]
+    with subprocess.Popen(list(map(str, command)), cwd=archive, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as driver:
+        wait_for_rows(output, 1 + number % (COUNT // 2))
+        driver.kill()
+    before = output.read_bytes()
+    before = before[:before.rindex(b'\n') + 1]
+    assert count_rows(output) < COUNT
+    done = predict(output)
+    assert done.returncode == 1 and 'videos are done' in done.stderr
+    assert output.read_bytes().startswith(before)
+    check_same_rows(read_rows(output), rows)
+
+
+def test_a_node_that_joins_is_used(archive, cluster, rows, predict, monkeypatch, tmp_path):
+    """The only node goes on when a second one has joined, which then takes a part of the videos."""
+
+    class Patient(OneSession):
+
+        def infer(self, decoded, *samples):
+            node = ray.get_runtime_context().get_node_id()
+            (tmp_path / node).touch()
+            deadline = time.monotonic() + 60
+            while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            return super().infer(decoded, *samples)
+
+    monkeypatch.setattr(r2plus1d.cluster, 'InferenceWorker', Patient)
+    monkeypatch.setattr(r2plus1d.cluster, 'LOOK_SECONDS', 0.2)
+    cluster.remove_node(cluster.npu_nodes.pop())
+    joined = []
+
+    def join_cluster():
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.1)
+        # Cluster.add_node() is for the main thread alone.
+        command = [sys.executable, '-m', 'ray.scripts.scripts', 'start', f'--address={cluster.address}', '--num-cpus=1',
+                   '--resources={"NPU": 1}', '--object-store-memory=100000000', '--block']
+        joined.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    joining = threading.Thread(target=join_cluster)
+    joining.start()
+    output = archive / 'joined.jsonl'
+    done = predict(output)
+    joining.join()
+    joined[0].terminate()
+    joined[0].wait()
+    cluster.npu_nodes.append(cluster.add_node(**NODE))
+    assert done.returncode == 1 and '1 of 25 videos failed' in done.stderr, done.stderr
+    assert len(list(tmp_path.iterdir())) == 2
+    check_same_rows(read_rows(output), rows)
+
+
+# ---- what cannot begin ---------------------------------------------------------------------------------
+
+
+def test_faults_are_one_line(archive, cluster, small, predict, monkeypatch):
+    for model, words in (('broken.om', 'broken.om'), (small.sim, 'has no GPU')):
+        (archive / 'broken.om').write_text('{}')
+        (archive / 'broken.om').chmod(0o640)
+        if model == small.sim:
+            monkeypatch.setattr(r2plus1d.cluster, 'device_kind', lambda args: 'GPU')
+        done = predict('none.jsonl', model)
+        assert done.returncode == 1 and words in done.stderr.splitlines()[-1] and not done.stdout, done.stderr
+    monkeypatch.setattr(r2plus1d.cluster, 'ray', None)
+    done = predict('none.jsonl')
+    assert done.returncode == 1 and 'pip install "ray[data]"' in done.stderr.splitlines()[-1]

@@ -1,0 +1,245 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of the READMEs are run as printed, in order, in a scratch copy with a small data set.
+
+Only the model is made smaller there, by the config. wget and unrar are stand-ins (test/stand_ins) that check their
+arguments, and the machine is an NPU server of stand-ins: CANN 8.0 where its installer puts it, the Python that it was
+installed for, npu-smi, AMCT, aclruntime, and the ais_bench of today.
+"""
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import site
+import subprocess
+import sys
+import tarfile
+import textwrap
+
+from conftest import ROOT, STAND_INS, make_videos, run, save_random_checkpoint, write_annotation_zip
+
+sys.path.append(str(STAND_INS))
+from cann import make_cann, make_python
+
+from r2plus1d.files import example_lines
+
+SECONDS = 80
+
+PYTHON_SCRIPTS = [path for path in [*ROOT.glob('r2plus1d_*.py'), ROOT / 'test/parse.py', ROOT / 'test/run_ais_bench.py']
+                  if 'make_parser(__doc__)' in path.read_text(encoding='utf-8')]
+K400 = 'r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'
+ELSEWHERE = {'bash demo/run.sh', 'bash test/run_tests.sh'}  # test_demo.py; this
+
+
+def blocks(name):
+    text = (ROOT / name).read_text(encoding='utf-8')
+    return [textwrap.dedent(b).strip() for b in re.findall(r'^ *```bash\n(.*?)^ *```', text, re.M | re.S)]
+
+
+def shape(name):
+    """The structure of a README: levels of headings, sizes of tables, languages of code blocks."""
+    text = (ROOT / name).read_text(encoding='utf-8')
+    return re.findall(r'^#+(?= )|^ *\|(?=[^\n]*\|$)|^ *```\w*|^ *(?:-|\d\.)(?= )', text, re.M)
+
+
+def test_both_languages_have_the_same_commands():
+    assert blocks('README.md') == blocks('README.en.md')
+    assert len(blocks('README.md')) > 10
+
+
+def test_both_languages_have_the_same_parts():
+    assert shape('README.md') == shape('README.en.md')
+
+
+def test_options_in_the_text_exist():
+    """An option that a README names exists in a script here or in a program that it documents."""
+    foreign = {'--framework', '--model', '--output', '--input_format', '--input_shape', '--log', '--soc_version',
+               '--test-input-shape', '--input-shape', '--dynamic-input-shape', '--verify', '--validate', '--seed',
+               '--cfg-options', '--level', '--ext', '--task', '--format', '--shuffle', '--use-opencv', '--shape',
+               '--output-file'}
+    scripts = [*ROOT.glob('*.py'), *ROOT.glob('test/*.sh'), *ROOT.glob('demo/*')]
+    code = ' '.join(f.read_text(encoding='utf-8') for f in scripts if f.suffix in ('.py', '.sh'))
+    names = set(re.findall(r'(?<![\w-])--[a-z][\w-]+', (ROOT / 'README.en.md').read_text(encoding='utf-8')))
+    unknown = {n for n in names - foreign if n not in code and not re.search(rf'\b{n[2:]}\b', code)}
+    assert not unknown
+
+
+def examples(script):
+    """The commands in the docstring of a Python script, which its --help ends with."""
+    lines = example_lines(ast.get_docstring(ast.parse(script.read_text(encoding='utf-8'))))
+    commands = ' '.join(' '.join(lines).replace('\\', ' ').split())
+    return [f'python {command}'.strip() for command in commands.split('python ')[1:]]
+
+
+def readme_commands():
+    """Each line of the blocks of commands."""
+    return [line for block in blocks('README.md') for line in block.split('\n')]
+
+
+def test_help_ends_with_examples():
+    done = run(sys.executable, ROOT / 'r2plus1d_postprocess.py', '--help')
+    for command in examples(ROOT / 'r2plus1d_postprocess.py'):
+        assert command in done.stdout.partition('examples:')[2]
+    for script in PYTHON_SCRIPTS:
+        assert len(examples(script)) >= 2, script
+
+
+def test_every_source_file_has_a_licence_header():
+    for path in list_files():
+        source = path.suffix in ('.py', '.sh', '.html') or path.read_bytes().startswith(b'#!')
+        if source and path.stat().st_size and 'patches' not in path.parts:
+            assert 'SPDX-License-Identifier: Apache-2.0' in path.read_text('utf-8')[:300], path
+
+
+def list_files():
+    """All files of the repository as git has it, with changes that are not committed."""
+    names = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, check=True,
+                           stdout=subprocess.PIPE, text=True).stdout.split('\n')
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+def make_scratch(folder):
+    """A copy of the repository as git has it, with changes that are not committed, and a .venv that sees the
+    packages of this one, so that setup.sh has only mmcv and mmaction2 left to install."""
+    for path in list_files():
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    run(sys.executable, '-m', 'venv', '--without-pip', folder / '.venv')
+    packages = next((folder / '.venv').glob('lib/python*/site-packages'))
+    (packages / 'outer.pth').write_text('\n'.join(site.getsitepackages()) + '\n')
+
+
+def git(folder, *arguments):
+    identity = '-c', 'user.name=tests', '-c', 'user.email=tests@localhost'
+    return run('git', *identity, *arguments, cwd=folder).stdout
+
+
+def npu_server(folder):
+    """Environment changes: a new shell on an NPU server, without an active venv. NumPy 2 is not for its CANN, whose
+    libraries are found only after its set_env.sh."""
+    programs = folder / 'programs'
+    programs.mkdir(parents=True)
+    for name in ('npu-smi', 'amct_onnx', 'wget', 'unrar'):
+        (programs / name).symlink_to(STAND_INS / name)
+    make_cann(folder / 'root', version='8.0.0')
+    python = make_python(folder / 'python', numpy='1.24.4')
+    # Of the system's Python, without the folder of the venv in which these tests run.
+    path = [entry for entry in os.environ['PATH'].split(os.pathsep) if entry != f'{sys.prefix}/bin']
+    return {'PATH': os.pathsep.join(map(str, [programs, python, *path])), 'PYTHONPATH': str(STAND_INS),
+            'VIRTUAL_ENV': '', 'CONDA_PREFIX': '', 'CANN_SYSTEM_ROOT': str(folder / 'root'), 'HOME': str(folder),
+            'STAND_IN_CANN_NUMPY': '<2', 'STAND_IN_NO_ACLRUNTIME': 'libascendcl'}
+
+
+# Not alarms: mmcv's description of the machine, with a compiler's flags; a line of code below a warning; what atc.sh
+# says of CANN's Python, whose stand-in is this machine's, with or without the shared library that CANN needs.
+HARMLESS = re.compile(r'Build settings|^ *warnings\.warn\(|warning: ATC of ')
+
+
+def find_alarms(text):
+    """The lines that a user could take for a fault."""
+    alarm = re.compile(r'warning|deprecat|traceback|should install|\b0 videos', re.I)
+    return [line for line in text.splitlines() if alarm.search(line) and not HARMLESS.search(line)]
+
+
+def test_commands_run_as_printed(tmp_path):
+    scratch, files = tmp_path / 'r2plus1d', tmp_path / 'files'
+    scratch.mkdir()
+    files.mkdir()
+    make_scratch(scratch)
+
+    # A smaller model and one epoch of training; everything else is as it is.
+    config = scratch / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
+    text = config.read_text()
+    for old, new in (('depth=34', 'depth=18, base_channels=8, conv1_stride_s=4'), ('in_channels=512', 'in_channels=64'),
+                     ('total_epochs = 40', 'total_epochs = 1'), ('videos_per_gpu=8', 'videos_per_gpu=2'),
+                     ('interval=5', 'interval=1')):
+        assert old in text
+        text = text.replace(old, new)
+    config.write_text(text)
+    git(scratch, 'init', '-q')
+    git(scratch, 'add', '--all')
+    git(scratch, 'commit', '-q', '-m', 'what a clone has')
+
+    make_videos(tmp_path / 'UCF-101')
+    with tarfile.open(files / 'UCF101.rar', 'w') as f:
+        f.add(tmp_path / 'UCF-101', 'UCF-101')
+    write_annotation_zip(files / 'UCF101TrainTestSplits-RecognitionTask.zip')
+    save_random_checkpoint(config, files / K400)
+    shutil.copy(files / K400, files / 'best_top1_acc_epoch_35.pth')
+
+    commands = [b for b in blocks('README.md') if b not in ELSEWHERE]
+    # CANN's set_env.sh, where its installer puts it, below another root.
+    stand_in = ('source() { if [ "$1" = /usr/local/Ascend/ascend-toolkit/set_env.sh ]; '
+                'then builtin source "$CANN_SYSTEM_ROOT$1"; else builtin source "$@"; fi; }')
+    # The examples of --help that are not among them.
+    commands += sorted({command for script in PYTHON_SCRIPTS for command in examples(script)} - set(readme_commands()))
+    commands = [f'echo "+ {i}, second $SECONDS"\n{block}' for i, block in enumerate(commands)]
+    script = '\n'.join(['unset PYTHONWARNINGS', stand_in, 'set -euo pipefail', *commands])
+    # The verdict on random weights is no: its reference is replaced.
+    assert script.count('--reference 0.8892') == 3
+    script = script.replace('--reference 0.8892', '--reference 0')
+    assert script.count('--int8 --output') == 1  # nor does int8 keep the top-1 of random weights
+    script = script.replace('--int8 --output', '--int8 --max_drop 1 --allow_unproven --output')
+    assert script.count('.py --runs') == 2  # nor do five videos prove anything
+    script = script.replace('.py --runs', '.py --max_drop 1 --allow_unproven --runs')
+    assert script.count('--loop 100') == 1  # which takes a while on a CPU
+    script = script.replace('--loop 100', '--loop 2')
+    assert script.count('head -n 32') == 1 and 'calibration_samples' not in script  # there are 3 training videos
+    script = script.replace('--calibration_bins', '--calibration_samples 3 --calibration_bins')
+    server = npu_server(tmp_path / 'server')
+    done = run('bash', '-c', f'umask 0002\n{script}', cwd=scratch, check=False,
+               env=dict(server, STAND_IN_FILES=str(files)))
+    (tmp_path / 'log').write_text(done.stdout + done.stderr)
+    assert done.returncode == 0, f'{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
+
+    for bs in (1, 16):
+        assert json.loads((scratch / f'r2plus1d_bs{bs}.om').read_text())['shape'] == [bs, 3, 3, 8, 256, 256]
+    assert 'for Ascend310P3' in done.stdout  # the name from npu-smi
+    results = {bs: json.loads((scratch / f'result_bs{bs}.json').read_text()) for bs in (1, 16)}
+    assert results[1] == results[16] and results[1]['num_videos'] == 5
+    assert 'inference of ./r2plus1d_bs16.om on NPU 0' in done.stdout
+    for path, count in (('result_om_int8.json', 5), ('compare.json', None), ('r2plus1d_int8_bs16.om', None)):
+        assert (scratch / path).is_file() and (not count or json.loads((scratch / path).read_text())['num_videos'] == 5)
+    assert json.loads((scratch / 'fullframe.json').read_text())['views'] == [3, 1]
+    agreement = json.loads((scratch / 'compare.json').read_text())
+    assert agreement['passed'] and agreement['models'][-1]['model'].endswith('.om')
+    assert len(list((scratch / 'predata_bts1').glob('*.bin'))) == 5
+    assert list((scratch / 'work_dirs').glob('*/epoch_1.pth'))
+    assert done.stdout.count('\nsuccess\n') == 5 and 'Run testcase success!' in done.stdout
+    assert (scratch / 'report/index.html').is_file()
+
+    assert find_alarms(done.stdout + done.stderr) == []
+    # Everything that the commands have made is ignored by git.
+    assert git(scratch, 'status', '--short', '--untracked-files=all') == ''
+
+    # Set-up: done is done; what is missing is made again.
+    env = server
+    assert 'nothing to do' in run('bash', 'setup.sh', cwd=scratch, env=env).stdout
+    # A source that the user put in the place of ours: kept, patched once, by the run after one that is killed.
+    (scratch / 'mmaction2' / 'mine').touch()
+    patch = next((scratch / 'patches' / 'mmaction2').glob('0003*'))
+    run('git', 'apply', '-R', patch, cwd=scratch / 'mmaction2', env={'GIT_CEILING_DIRECTORIES': str(scratch)})
+    with subprocess.Popen(['bash', 'setup.sh'], cwd=scratch, env={**os.environ, **env}, text=True,
+                          stdout=subprocess.PIPE, start_new_session=True) as killed:
+        assert 'installing packages' in killed.stdout.readline()
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert list(scratch.glob('.setup.*'))
+    shutil.rmtree(scratch / 'mmcv')
+    again = run('bash', 'setup.sh', cwd=scratch, env=env).stdout
+    assert 'nothing to do' not in again and (scratch / 'mmcv/mmcv').is_dir() and not list(scratch.glob('.setup.*'))
+    assert again.count('applied patches/mmaction2') == 1 and patch.name in again
+    assert (scratch / 'mmaction2' / 'mine').exists()
+
+    # Another version of the repository has another patch: mmcv, which set-up has unpacked itself, is made anew.
+    (scratch / 'mmcv' / 'mine').touch()
+    changed = next((scratch / 'patches' / 'mmcv').glob('0002*'))
+    changed.write_text(changed.read_text().replace('+    import numpy as np\n', '+    import numpy as np  # here\n'))
+    again = run('bash', 'setup.sh', cwd=scratch, env=env).stdout
+    assert 'patches/mmcv has changed: ./mmcv is made anew' in again and 'patches/mmaction2 has changed' not in again
+    assert (scratch / 'mmcv.old/mine').exists() and not (scratch / 'mmcv/mine').exists()
+    assert (scratch / 'mmcv/mmcv/runner/checkpoint.py').read_text().count('_allow_numpy_scalars():') == 1
+    changes = git(scratch, 'status', '--short', '--untracked-files=all')
+    assert changes.split() == ['M', str(changed.relative_to(scratch))]

@@ -1,0 +1,418 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""r2plus1d_report.py on small runs that are made here: its figures against a count of our own."""
+import base64
+import html
+import io
+import itertools
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from conftest import CONFIG, ROOT, call, start
+from made_runs import ENVIRONMENT, NAMES, Run, make_run, summary
+from PIL import Image
+
+from r2plus1d.engines import cpu_name
+from r2plus1d.metrics import mcnemar_p_value, wilson_interval
+
+SECONDS = 20
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """(run, page) with mistakes and a second source of speed, made by the command."""
+    run = make_run(tmp_path_factory.mktemp('report') / 'run')
+    for bs, times in ((1, [2000.0, 2500.0] * 60), (4, [8000.0])):
+        summary(run.folder / 'full' / f'bs{bs}' / '2026_03_04-06_00_00_summary.json', bs, times)
+    done = start(ROOT / 'r2plus1d_report.py', *run.arguments(f'--extra=全 <i>full</i>={run.folder}/full'))
+    assert 'Warning' not in done.stderr, done.stderr
+    return run, (run.folder / 'report' / 'index.html').read_text(encoding='utf-8')
+
+
+def text_of(page):
+    """The words of a page, without those of its style sheet and scripts."""
+    body = re.sub(r'<(style|script)\b.*?</\1>', '', page, flags=re.S)
+    return ' '.join(html.unescape(re.sub(r'<[^>]*>', ' ', body)).split())
+
+
+def data_of(page):
+    """The data that the page hands on."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+
+
+def cells_of(page, heading):
+    """The rows of the first table below a heading, as lists of texts."""
+    table = re.search(r'<table.*?</table>', page[page.index(f'>{heading}'):], re.S)[0]
+    rows = re.findall(r'<tr.*?</tr>', table, re.S)
+    return [[text_of(cell) for cell in re.findall(r'<t[hd].*?</t[hd]>', row, re.S)] for row in rows]
+
+
+def section(page, name):
+    return text_of(re.search(rf'<section id="{name}">.*?</section>', page, re.S)[0])
+
+
+# ---- statistics --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('right, total', [(8, 10), (0, 4), (4, 4), (3364, 3783)])
+def test_wilson_interval(right, total):
+    """The bounds are the shares p that are z standard deviations of a binomial share from the one that was seen."""
+    share, z = right / total, 1.959964
+    roots = sorted(np.roots([1 + z * z / total, -(2 * share + z * z / total), share * share]).real)
+    assert wilson_interval(right, total) == pytest.approx(roots, abs=1e-9)
+    if (right, total) == (8, 10):  # what R prints for prop.test(8, 10, correct=FALSE)
+        assert wilson_interval(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=2e-7)
+
+
+@pytest.mark.parametrize('first, second', [(0, 0), (1, 0), (5, 1), (3, 3), (2, 7)])
+def test_sign_test(first, second):
+    """Against all outcomes of as many tosses of a coin."""
+    total = first + second
+    heads = [sum(tosses) for tosses in itertools.product((0, 1), repeat=total)]
+    as_uneven = [count for count in heads if abs(2 * count - total) >= abs(first - second)]
+    assert mcnemar_p_value(first, second) == pytest.approx(len(as_uneven) / len(heads))
+
+
+# ---- the figures of the page ---------------------------------------------------------------------------
+
+
+def test_accuracy_and_verdict(made, tmp_path):
+    run, page = made
+    accuracy = run.accuracy
+    right = int(np.sum(run.predicted == run.labels))
+    assert 0 < right < 25
+    low, high = wilson_interval(right, 25)
+    shown = f'{100 * right / 25:.2f}%'
+    interval = f'{100 * low:.1f}–{100 * high:.1f}%'
+    rows = cells_of(page, 'Accuracy</h2>')
+    assert [row[:2] + row[3:] for row in rows[1:]] == [
+        [bs, f'{shown} ({interval})', f'{100 * accuracy["mean_class_accuracy"]:.2f}%', '25'] for bs in ('1', '16')]
+    text = text_of(page)
+    assert f'Top-1 {shown} 95% CI {interval} {right} of 25 videos' in text
+    assert f'Failed Top-1 {shown} is below the required 87.92% (reference 88.92% less a tolerance of 1.00%).' in text
+    call('r2plus1d_report', *run.arguments(
+        '--reference=.85', '--tolerance=.02', '--examples=0', '--batch_sizes=1', f'--output={tmp_path}/new/page.html'))
+    text = text_of((tmp_path / 'new' / 'page.html').read_text(encoding='utf-8'))
+    assert 'Passed Top-1 84.00% reaches the required 83.00% (reference 85.00% less a tolerance of 2.00%).' in text
+    assert 'The 95% confidence interval holds values on both sides of it' in text
+
+
+def test_title(made):
+    """The title says model, weights, data set, engine and version, precision, machine."""
+    run, page = made
+    title = html.unescape(re.search('<title>(.*?)</title>', page, re.S)[1])
+    for fact in ('R(2+1)D-34', 'weights of some <b> model.onnx', 'list.txt', 'OpenVINO 2031.4.0', 'bf16',
+                 'Some CPU <of> the run, 9.1 GHz', 'top-1 84.00%'):
+        assert fact in title
+
+
+def test_classes_and_confusions(made):
+    run, page = made
+    from mmaction.core.evaluation import confusion_matrix
+
+    matrix = confusion_matrix(run.predicted, run.labels)  # of the classes that occur: 0, 1, 2, 3, 5, 7
+    occurring = [0, 1, 2, 3, 5]
+    assert sorted(set(run.predicted) | set(run.labels)) == [*occurring, 7]
+    classes = {row[1]: row for row in cells_of(page, 'Classes</h2>')[1:]}
+    pairs = [row[:3] for row in cells_of(page, 'Confusions</h2>')[1:]]
+    expected_pairs = []
+    for row, c in enumerate(occurring):
+        share = matrix[row, row] / matrix[row].sum()
+        assert classes[NAMES[c]][:5] == [str(c + 1), NAMES[c], str(matrix[row, row]), str(matrix[row].sum()),
+                                         f'{100 * share:.1f}%']
+        for column, name in enumerate([*(NAMES[other] for other in occurring), 'a class not in the list']):
+            if row != column and matrix[row, column]:
+                expected_pairs.append([NAMES[c], name, f'{matrix[row, column]} of 5'])
+    assert sorted(pairs) == sorted(expected_pairs) and len(pairs) >= 3
+    counts = [int(pair[2].split()[0]) for pair in pairs]
+    assert counts == sorted(counts, reverse=True)
+    assert '1 classes of the list have no test video' in section(page, 'classes')
+    assert 'class 8, not in the list' in section(page, 'clips')
+
+
+def test_speed(made):
+    """Three digits, and the 99th percentile of 100 batches or more only."""
+    run, page = made
+    mean = np.mean(run.times)
+    own = cells_of(page, 'This run')
+    assert [row[0] for row in own[1:]] == ['1', '16'] and [row[5] for row in own[1:]] == ['25', '25']
+    assert own[2][1] == f'{16000 / mean:.1f}'
+    assert own[2][3] == f'{float(format(np.median(run.times), ".3g")):.0f}' and own[1][4] == own[2][4] == '–'
+    extra = cells_of(page, '全 &lt;i&gt;full&lt;/i&gt;<small>')
+    assert [row[:2] + row[3:6] for row in extra[1:]] == [['1', '0.444', '2250', '2500', '120'],
+                                                         ['4', '0.500', '8000', '–', '1']]
+    assert 'P99 is given from 100 batches on' in page
+
+
+@pytest.mark.parametrize('value, text', [(0.7101, '0.710'), (63.08, '63.1'), (4586.7, '4590'), (999.6, '1000'),
+                                         (0.9996, '1.00'), (0.00123456, '0.00123'), (84.0091, '84.0'), (0, '0')])
+def test_three_digits(value, text):
+    from r2plus1d_report import three_digits
+    assert three_digits(value) == text
+
+
+def test_clips(made):
+    run, page = made
+    wrong = np.flatnonzero(run.predicted != run.labels)
+    right = np.flatnonzero(run.predicted == run.labels)
+    e = np.exp(run.average - run.average.max(1, keepdims=True))
+    probability = e / e.sum(1, keepdims=True)
+    order = sorted(wrong, key=lambda i: -probability[i].max()) + sorted(right, key=lambda i: probability[i].max())[:8]
+    cards = re.findall(r'<article.*?</article>', page, re.S)
+    assert [re.search('aria-label="(.*?)"', card)[1] for card in cards] == [run.videos[i].split('/')[1] for i in order]
+    for card, i in zip(cards, order):
+        top = np.argsort(-probability[i])[:5]
+        names = [NAMES[c] if c < 6 else f'class {c + 1}, not in the list' for c in top]
+        assert ' '.join(f'{n} {100 * probability[i, c]:.1f}%' for n, c in zip(names, top)) in text_of(card)
+        assert f'in truth: {NAMES[run.labels[i]]} ' in text_of(card) or i in right
+    # The frames are those that mmaction2's whole pipeline takes, and the pictures are of these frames.
+    import mmcv
+    from mmaction.datasets import build_dataset
+
+    cfg = mmcv.Config.fromfile(str(run.folder / 'config.py'))
+    cfg.data.test.pipeline[-2]['keys'] = ['imgs', 'label', 'frame_inds']
+    expected = build_dataset(cfg.data.test, dict(test_mode=True))[int(order[0])]['frame_inds'].tolist()
+    for card in cards:
+        data, alt = re.search(r'<img src="data:image/webp;base64,([^"]*)".*?alt="(.*?)"', card).groups()
+        image = np.asarray(Image.open(io.BytesIO(base64.b64decode(data, validate=True))))
+        assert [int(number) for number in re.findall(r'\d+(?=[ ,])', alt)] == expected
+        for number, frame in zip(expected, np.hsplit(image, 8)):
+            assert abs(np.mean(frame) - 12 * number) < 3
+
+
+def test_self_contained(made):
+    run, page = made
+    assert "default-src 'none'" in page
+    addresses = re.findall(r'(?:src|href)="(.*?)"', page)
+    assert addresses and all(address.startswith(('data:image/webp;base64,', '#')) for address in addresses)
+    markup = re.sub(r'base64,[^"]*', '', page)
+    for outside in ('http:', 'https:', 'url(', '<link', '@import', 'fetch(', '<b> model', '<i>full', 'alert(1)</'):
+        assert outside not in markup
+    assert [p.name for p in (run.folder / 'report').iterdir()] == ['index.html']
+
+
+def test_data(made):
+    run, page = made
+    data = data_of(page)
+    assert data['names'] == NAMES and len(data['videos']) == 25
+    for row, path, label, predicted in zip(data['videos'], run.videos, run.labels, run.predicted):
+        assert row[:3] == [path.split('/')[1], label, predicted]
+    assert sum(map(sum, data['confusions'])) == 25
+    assert data['facts']['environment'] == ENVIRONMENT and data['accuracy']['16']['top1_acc'] == 0.84
+
+
+def test_what_was_run(made):
+    run, page = made
+    text = section(page, 'run')
+    for fact in ('Model file ./some <b> model.onnx', 'OpenVINO 2031.4.0, bf16, 7 threads',
+                 'Some CPU <of> the run, 9.1 GHz', 'Date 2026-03-04 05:06',
+                 f'25 videos of {run.folder}/list.txt', '14 cores, 32.0 GiB memory',
+                 'inference used up to 2.0 GiB', 'Python 3.99.1, torch 9.8.7', 'Commit 0123456789+'):
+        assert fact in text
+    assert cpu_name() not in text and 'the machine that wrote this page' not in text
+
+
+def test_what_was_run_by_ais_bench(pristine, tmp_path):
+    """ais_bench's summaries name neither an engine nor a CPU nor the batch size."""
+    folder, arguments = copy_run(pristine, tmp_path, without='frames')
+    for path in folder.glob('predata_bts1_bs*_out/*_summary.json'):
+        content = json.loads(path.read_text())
+        del content['engine'], content['batchsize'], content['environment'], content['model_sha256']
+        path.write_text(json.dumps(dict(content, args=['ais_bench', '-m', 'r2plus1d_bs1.om'])))
+    call('r2plus1d_report', *arguments, '--examples=0')
+    page = (folder / 'report' / 'index.html').read_text(encoding='utf-8')
+    text = section(page, 'run')
+    assert 'Model file r2plus1d_bs1.om' in text and 'Engine ais_bench, precision not noted, on NPU' in text
+    assert f'Machine {cpu_name()}, ' in text and 'the machine that wrote this page' in text
+    assert cells_of(page, 'This run')[2][1] == f'{16000 / np.mean(pristine.times):.1f}'
+
+
+def test_no_mistakes_and_prob(tmp_path):
+    run = make_run(tmp_path / 'run', wrong=False, outputs=6, average_clips='prob')
+    page = run.report('--batch_sizes=16', '--examples=2', f'--output={tmp_path}/run/report/index.html')
+    least = sorted(range(25), key=lambda i: run.average[i].max())[:2]
+    assert 'No class was taken for another' in section(page, 'confusions')
+    assert re.findall(r'<article class="card right" aria-label="(.*?)"', page) == [
+        run.videos[i].split('/')[1] for i in least]
+    assert f'{100 * run.average[least[0]].max():.1f}%' in text_of(page)
+    assert 'averaged by prob' in section(page, 'accuracy')
+
+
+# ---- languages, the guide, two runs ----------------------------------------------------------------------
+
+
+def test_languages(pristine, tmp_path, monkeypatch):
+    def report(*more):
+        return pristine.report('--examples=0', *more, f'--output={tmp_path}/index.html')
+
+    for name in ('LC_ALL', 'LC_MESSAGES', 'LANG'):
+        monkeypatch.delenv(name, raising=False)
+    english = report()
+    monkeypatch.setenv('LANG', 'zh_CN.UTF-8')
+    chinese = report()
+    assert '<html lang="en">' in english and '<html lang="zh-CN">' in chinese
+    assert '<html lang="en">' in report('--language=en')
+    texts = [text_of(page) for page in (english, chinese)]
+    for name in NAMES:
+        texts = [text.replace(name, '') for text in texts]
+    assert not re.search('[\u4e00-\u9fff]', texts[0])
+    assert not re.search('([a-z]+ ){4}', texts[1])  # a sentence that was forgotten
+
+
+def test_the_guides_figures_are_for_the_guides_run():
+    from r2plus1d.report.runs import is_guides_run
+
+    import mmcv
+    guides = mmcv.Config.fromfile(str(CONFIG))
+    facts = {'num_classes': 101, 'num_videos': 3783}
+    assert is_guides_run(guides, facts)
+    assert not is_guides_run(guides, dict(facts, num_videos=3734))
+    assert not is_guides_run(guides, dict(facts, num_classes=12))
+    for change_of in ({'model.backbone.depth': 18}, {'model.backbone.base_channels': 8},
+                      {'data.test.pipeline.3.crop_size': 224}, {'data.test.pipeline.3.type': 'CenterCrop'}):
+        other = mmcv.Config.fromfile(str(CONFIG))
+        other.merge_from_dict(change_of)
+        assert not is_guides_run(other, facts), change_of
+    assert not is_guides_run(mmcv.Config.fromfile(str(ROOT / 'demo/r2plus1d_r18_demo.py')), facts)
+
+
+def test_two_runs(pristine, tmp_path):
+    """Another run of the same videos: with other mistakes, and as fast."""
+    other = make_run(tmp_path / 'other', wrong=False)
+    for path in other.folder.glob('*/*_summary.json'):  # of a version that did not note its environment
+        content = json.loads(path.read_text())
+        del content['environment']
+        path.write_text(json.dumps(content))
+    page = pristine.report('--examples=0', f'--compare={other.folder}', f'--output={tmp_path}/index.html')
+    here, there = (run.predicted == run.labels for run in (pristine, other))
+    counts = [int(np.sum(pair)) for pair in (here & there, here & ~there, ~here & there, ~here & ~there)]
+    assert counts[2] == 4
+    text = section(page, 'compare')
+    for count, words in zip(counts, ('both right', 'only this run right', 'only the other run right', 'both wrong')):
+        assert f' {count} {words}' in text
+    assert f'a probability of {mcnemar_p_value(counts[1], counts[2]):.2g} ' in text and 'may be chance' in text
+    rows = {row[0]: row[1:] for row in cells_of(page, 'Two runs side by side</h2>')[1:]}
+    assert rows['top-1'][2] == f'{100 * (here.mean() - there.mean()):+.2f} points'
+    assert rows['folder'][:2] == [str(pristine.folder), str(other.folder)]
+    assert rows['videos/s, batch size 16'][2] == '1.00×' and rows['commit'][:2] == ['0123456789+', '–']
+    assert len(data_of(page)['other']['videos']['videos']) == counts[1] + counts[2]
+
+
+def test_two_runs_of_other_videos(pristine, tmp_path):
+    rng = np.random.default_rng(2)
+    other = Run(tmp_path / 'other', NAMES, [0, 1, 2], rng.normal(0, 1, (3, 3, 8)))
+    page = pristine.report('--examples=0', f'--compare={other.folder}', f'--output={tmp_path}/index.html')
+    text = section(page, 'compare')
+    assert 'cannot be compared one by one' in text and 'is of 3' in text
+
+
+# ---- errors ----------------------------------------------------------------------------------------------
+
+
+def change(name, old, new):
+    def apply(folder):
+        path = folder / name
+        text = path.read_text(encoding='utf-8')
+        assert old in text
+        path.write_text(text.replace(old, new), encoding='utf-8')
+    return apply
+
+
+def shorten_list(folder):
+    path = folder / 'list.txt'
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(''.join(lines[:-1]))
+
+
+ERRORS = {
+    'no result': (lambda f: (f / 'result_bs16.json').unlink(), [], 1, 'result_bs16.json'),
+    'no outputs': (lambda f: shutil.rmtree(f / 'predata_bts1_bs1_out'), [], 1, 'predata_bts1_bs1_out'),
+    'other result': (change('result_bs1.json', '"num_videos": 25', '"num_videos": 24'), [], 1, 'result_bs1.json'),
+    'old result': (change('result_bs1.json', 'average_clips', 'average'), [], 1, 'has no average_clips'),
+    'other list': (change('list.txt', 'c02 20 2', 'c02 20 3'), [], 1, 'list.txt'),
+    'shorter list': (shorten_list, [], 1, 'list.txt: lists 24 videos'),
+    'class index': (change('classInd.txt', '2 化', '7 化'), [], 1, 'line 2 is "7 化眼妆"'),
+    'encoding': (lambda f: (f / 'classInd.txt').write_bytes('1 化眼妆'.encode('gbk')), [], 1, 'not UTF-8'),
+    'few classes': (lambda f: (f / 'classInd.txt').write_text('1 a\n2 b\n'), [], 1, '2 classes'),
+    'no frames': (lambda f: shutil.rmtree(f / 'frames'), [], 1, '--examples 0'),
+    'bad config': (lambda f: (f / 'config.py').write_text('data = 1'), [], 1, 'config.py: not a config with data.test'),
+    'no summary': (None, ['--extra=full={}/frames'], 1, 'no *_summary.json'),
+    'bad summary': (lambda f: (f / 'frames' / 'x_summary.json').write_text('{}'), ['--extra=full={}/frames'], 1,
+                    'x_summary.json'),
+    'extra': (None, ['--extra=full'], 2, 'NAME=DIR'),
+    'batch sizes': (None, ['--batch_sizes=1,16'], 2, '1,16'),
+    'examples': (None, ['--examples=-1'], 2, '--examples -1'),
+    'crops': (None, ['--crops=0'], 2, '--crops'),
+    'compare': (None, ['--compare={}/none'], 2, 'no such folder'),
+    'nothing to compare': (None, ['--compare={}/frames'], 1, 'no result_bs<N>.json'),
+    'language': (None, ['--language=fr'], 2, '--language'),
+    'no config': (None, ['--config=none.py'], 2, 'none.py'),
+    'no classes': (None, ['--classes=none.txt'], 2, 'none.txt'),
+}
+
+
+@pytest.fixture(scope='module')
+def pristine(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp('errors') / 'run')
+
+
+def copy_run(run, tmp_path, without=''):
+    """(folder of a copy of a run, arguments for its report), without the files of that name."""
+    folder = tmp_path / 'run'
+    shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(without))
+    change('config.py', str(run.folder), str(folder))(folder)
+    return folder, [argument.replace(str(run.folder), str(folder)) for argument in run.arguments()]
+
+
+@pytest.mark.parametrize('case', ERRORS)
+def test_errors(case, pristine, tmp_path):
+    damage, more, status, words = ERRORS[case]
+    folder, arguments = copy_run(pristine, tmp_path)
+    if damage:
+        damage(folder)
+    done = call('r2plus1d_report', *arguments, *(argument.format(folder) for argument in more), check=False)
+    assert done.returncode == status and words in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 or status == 2, done.stderr
+    assert not (folder / 'report').exists()
+
+
+def test_without_frames(pristine, tmp_path):
+    """--examples 0 does what the error message about missing frames says."""
+    folder, arguments = copy_run(pristine, tmp_path, without='frames')
+    call('r2plus1d_report', *arguments, '--examples=0')
+    assert '<section id="clips">' not in (folder / 'report' / 'index.html').read_text(encoding='utf-8')
+
+
+def test_agreement(pristine, tmp_path):
+    """What r2plus1d_compare.py printed is on the page, where it is beside the results."""
+    folder, arguments = copy_run(pristine, tmp_path, without='frames')
+
+    def page():
+        call('r2plus1d_report', *arguments, '--examples=0')
+        return text_of((folder / 'report' / 'index.html').read_text(encoding='utf-8'))
+
+    assert 'Agreement with PyTorch' not in page()
+    row = {'model': 'a <b>.onnx', 'step': 'export', 'precision': 'f32', 'max_abs_difference': 1.5e-5,
+           'max_rel_difference': 6e-7, 'bound': 1e-4, 'cosine': 0.999999, 'top1_agreement': 1.0, 'top5_agreement': 0.98,
+           'passed': True}
+    bins = {'model': 'bins', 'step': 'preprocessing', 'precision': 'float32', 'max_abs_difference': 0.0, 'bound': 0.09,
+            'passed': True}
+    report = {'models': [bins, row], 'num_videos': 20, 'num_test_videos': 252, 'passed': True, 'first_difference': None,
+              'checkpoint': 'checkpoints/best.pth'}
+    (folder / 'compare.json').write_text(json.dumps(report))
+    assert 'a <b>.onnx export f32 1.5e-05 6.0e-07 1e-04 1.00000 100.0% 98.0% passed' in page()
+    assert 'bins preprocessing float32 0.0e+00 – 9e-02' in page() and 'as near to PyTorch as' in page()
+    assert 'Weights not noted' in page()
+    row['model'] = './some <b> model.onnx'  # that of the run
+    (folder / 'compare.json').write_text(json.dumps(report))
+    assert 'Weights best.pth' in page()
+    row['model'] = 'a <b>.onnx'
+    report.update(passed=False, first_difference={'step': 'export', 'model': 'a <b>.onnx', 'looks_like': 'BGR for RGB'})
+    (folder / 'compare.json').write_text(json.dumps(report))
+    assert 'At the step “export” a model differs more than its precision allows: a <b>.onnx; BGR for RGB.' in page()
+    assert 'Agreement with PyTorch: failed, 2 models on 20 videos' in page()
+    (folder / 'compare.json').write_text('[]')
+    done = call('r2plus1d_report', *arguments, check=False)
+    assert done.returncode == 1 and 'compare.json: not what' in done.stderr

@@ -1,0 +1,50 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""What is imported when. PyTorch and mmaction2 take more than a second, which nobody should wait for without need."""
+import importlib.util
+import sys
+
+import pytest
+from conftest import ROOT, run
+
+import r2plus1d.engines
+
+SECONDS = 10
+SLOW = {'torch', 'mmcv', 'mmaction', 'onnx', 'onnxruntime', 'openvino'}
+
+
+def modules_after(code):
+    """The names of the modules that a new Python has after CODE."""
+    done = run(sys.executable, '-c', f'{code}\nimport sys\nprint(*sys.modules)', cwd=ROOT)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize('script', ['r2plus1d_infer', 'r2plus1d_predict', 'r2plus1d_postprocess'])
+def test_scripts_start_without_slow_packages(script):
+    assert not modules_after(f'import {script}') & SLOW
+
+
+@pytest.mark.skipif(not importlib.util.find_spec('openvino'), reason='needs OpenVINO')
+def test_a_model_is_loaded_without_other_packages(small):
+    modules = modules_after(f'import r2plus1d.engines; r2plus1d.engines.make_engine({str(small.sim)!r}, 1)')
+    assert 'openvino' in modules
+    assert not modules & (SLOW - {'openvino'})
+
+
+def test_mmaction2_finds_our_steps_by_custom_imports():
+    """As its tools do it: mmaction2 comes first, then the module that the config names."""
+    code = ('import mmaction.datasets, r2plus1d.data\n'
+            'print(*mmaction.datasets.PIPELINES.module_dict, file=sys.stderr)')
+    done = run(sys.executable, '-c', 'import sys\n' + code, cwd=ROOT)
+    assert {'FrameDecode', 'SeekDecode', 'CheckVideoFile'} <= set(done.stderr.split())
+
+
+@pytest.mark.parametrize('position', [0, 5, 60, 61, 64, 100])
+def test_other_files_are_found_wherever_they_are_named(monkeypatch, tmp_path, position):
+    monkeypatch.setattr(r2plus1d.engines, 'BLOCK', 64)
+    path = tmp_path / 'model.onnx'
+    content = bytes(position) + r2plus1d.engines.LOCATION + bytes(100)
+    path.write_bytes(content)
+    assert r2plus1d.engines.names_other_files(str(path))
+    path.write_bytes(content.replace(b'loc', b'log'))
+    assert not r2plus1d.engines.names_other_files(str(path))
