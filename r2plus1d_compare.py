@@ -15,10 +15,10 @@ appears, and what the difference looks like: crops in another order, BGR for RGB
 --runs compares the accuracy of two runs on the same videos; two --models with two files of --config are compared each
 with its own config. The report has both accuracies, the videos with different answers and the p-value of McNemar's
 test. The exit status is 1 where top-1 falls by more than --max_drop, or where the videos prove nothing; the rules are
-in r2plus1d/pairs.py.
+in r2plus1d/agreement.py.
 """
 # isort: off
-import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import json
 import os
@@ -27,12 +27,20 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from r2plus1d.batches import infer_sample, score_videos
-from r2plus1d.bins import check_values, list_inputs, read_bin_name, read_info, read_input
+from r2plus1d.agreement import (
+    add_gate_options,
+    check_gate_options,
+    compare_accuracies,
+    explain_bin,
+    explain_normalization,
+    explain_scores,
+)
+from r2plus1d.bins import check_same_shape, check_values, list_inputs, read_bin_name, read_info, read_input
 from r2plus1d.data import Clips, Samples, read_config
-from r2plus1d.differences import explain_bin, explain_normalization, explain_scores
 from r2plus1d.engines import PyTorch, load_onnx, make_engine
-from r2plus1d.files import (
+from r2plus1d.inference import infer_sample, score_videos
+from r2plus1d.metrics import choose_videos, compare_scores, top1_accuracy
+from r2plus1d.run import (
     DEFAULT_CONFIG,
     InputError,
     log,
@@ -40,11 +48,8 @@ from r2plus1d.files import (
     positive_int,
     require_files,
     script_main,
+    signals_wait,
 )
-from r2plus1d.interruptions import signals_wait
-from r2plus1d.metrics import choose_videos, compare_scores, top1_accuracy
-from r2plus1d.pairs import add_gate_options, check_gate_options, compare_accuracies
-from r2plus1d.views import check_same_shape
 
 # The largest max_rel_difference that a kind of model may have (see compare_scores() for what that is). f32 has the same
 # sums in another order, and the same bound as pytorch2onnx.py --verify. fp16 and bf16 have 11 and 8 bits of precision:

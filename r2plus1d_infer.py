@@ -14,7 +14,7 @@ Flags, grouping of files into batches, padding of the last batch, names and form
 follow ais_bench, so that what reads them cannot tell the two apart. --backend, --precision and --config are our own.
 """
 # isort: off
-import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import sys
 import time
@@ -23,10 +23,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import numpy as np
 from tqdm import tqdm
 
-from r2plus1d.batches import Files, PureInference, TestVideos, prefetch
 from r2plus1d.engines import add_engine_options, check_memory, is_out_of_memory, make_engines, start_engines
-from r2plus1d.files import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
+from r2plus1d.inference import Files, PureInference, TestVideos, prefetch
 from r2plus1d.outputs import OutputWriter, make_summary, note_provenance
+from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
 
 
 def make_source(args, engine):

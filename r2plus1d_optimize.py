@@ -10,11 +10,11 @@ and the model takes the bins of r2plus1d_preprocess.py --dtype uint8. Plain oper
 --int8: post-training quantization by NNCF (python -m pip install nncf), calibrated on the training videos of the
 config; one file with QuantizeLinear and DequantizeLinear, which OpenVINO and ONNX Runtime run. It is then evaluated
 beside the model that it was made from, on the test videos, and kept only if top-1 fell by --max_drop at most and the
-videos prove something (see r2plus1d/pairs.py).
+videos prove something (see r2plus1d/agreement.py).
 What was done is noted in the model's metadata_props and printed as JSON on standard output.
 """
 # isort: off
-import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import contextlib
 import importlib.util
@@ -27,10 +27,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
 from tqdm import tqdm
 
-from r2plus1d.batches import score_videos
+from r2plus1d.agreement import add_gate_options, check_enough, check_gate_options, judge_pair, predicted_classes
+from r2plus1d.bins import check_same_shape
 from r2plus1d.data import Samples, read_config
 from r2plus1d.engines import make_engine, read_onnx_input
-from r2plus1d.files import (
+from r2plus1d.inference import score_videos
+from r2plus1d.metrics import choose_videos, compare_scores
+from r2plus1d.run import (
     DEFAULT_CONFIG,
     InputError,
     log,
@@ -40,9 +43,6 @@ from r2plus1d.files import (
     require_files,
     script_main,
 )
-from r2plus1d.metrics import choose_videos, compare_scores
-from r2plus1d.pairs import add_gate_options, check_enough, check_gate_options, judge_pair, predicted_classes
-from r2plus1d.views import check_same_shape
 
 NORMALIZE = ['/normalize/Cast', '/normalize/Sub', '/normalize/Mul']  # names of the nodes that --uint8_input adds
 OPSET_OF_INT8 = 13  # the first in which QuantizeLinear has a scale for each channel

@@ -11,10 +11,9 @@ given, which lets videos be missing).
 """
 import json
 
-from r2plus1d.files import InputError, make_parser, positive_int, script_main
 from r2plus1d.metrics import accuracy_of_scores
-from r2plus1d.outputs import check_provenance, expected_videos, find_summaries, read_run
-from r2plus1d.views import views_of_run
+from r2plus1d.outputs import check_provenance, expected_videos, find_summaries, read_run, views_of_run
+from r2plus1d.run import InputError, make_parser, positive_int, script_main
 
 
 def parse_args():

@@ -13,7 +13,7 @@ the same command continues what an interrupted one has left. A video that cannot
 --ray, a cluster does the work; see r2plus1d/cluster.py.
 """
 # isort: off
-import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import argparse
 import hashlib
@@ -23,26 +23,25 @@ import os
 
 from tqdm import tqdm
 
+from r2plus1d.bins import check_same_shape
 from r2plus1d.classes import class_name, read_classes
-from r2plus1d.data import read_config
-from r2plus1d.engines import add_engine_options, start_engines
-from r2plus1d.files import (
+from r2plus1d.data import read_config, shape_of_config
+from r2plus1d.engines import add_engine_options, input_of_model, start_engines
+from r2plus1d.inference import infer_here
+from r2plus1d.rows import FORMATS, Journal, Printer, Tally, error_row, make_row, require_pyarrow, write_srt
+from r2plus1d.run import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     InputError,
     explain_missing,
-    file_digest,
     log,
     make_parser,
     positive_int,
     require_files,
     script_main,
 )
-from r2plus1d.journal import FORMATS, Journal, Printer
-from r2plus1d.pipeline import infer_here
-from r2plus1d.predictions import Tally, error_row, make_row, require_pyarrow, write_srt
+from r2plus1d.store import file_digest
 from r2plus1d.videos import find_videos, names_one_video, tasks_of, videos_of_test_split
-from r2plus1d.views import check_same_shape, input_of_model, shape_of_config
 
 # ---- from videos to rows -------------------------------------------------------------------------------
 

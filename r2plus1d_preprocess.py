@@ -20,28 +20,37 @@ import shutil
 import warnings
 
 # It comes first, so that Ctrl-C while the next ones are imported is one line.
-from r2plus1d.interruptions import Interrupted, describe_os_error, let_children_end, naming, start_worker
+from r2plus1d.run import Interrupted, describe_os_error, let_children_end, start_worker
+from r2plus1d.store import naming
 
 # isort: split
 import cv2
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from r2plus1d.bins import INFO, SAMPLE_DTYPES, bin_name, is_bin_folder_entry, read_info, write_bin, write_info
+from r2plus1d.bins import (
+    INFO,
+    SAMPLE_DTYPES,
+    bin_name,
+    check_same_shape,
+    is_bin_folder_entry,
+    read_info,
+    write_bin,
+    write_info,
+)
 from r2plus1d.data import Samples, config_digest, read_config
-from r2plus1d.files import (
-    DEFAULT_CONFIG,
-    InputError,
+from r2plus1d.engines import input_of_model
+from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
+from r2plus1d.store import (
+    OLD_ENDING,
+    PART_ENDING,
     file_digest,
-    log,
-    make_parser,
-    positive_int,
-    require_files,
-    script_main,
+    locked,
+    remove_folder,
+    remove_tree,
+    replace_folder,
     write_all,
 )
-from r2plus1d.folders import OLD_ENDING, PART_ENDING, locked, remove_folder, remove_tree, replace_folder
-from r2plus1d.views import check_same_shape, input_of_model
 
 # PyTorch warns of more workers than cores. Those of this script wait for the disk, so two a core are faster than one.
 warnings.filterwarnings('ignore', message='This DataLoader will create')

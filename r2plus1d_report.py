@@ -10,7 +10,7 @@ Classes and clips are those of the first batch size. The page is one file and op
 r2plus1d_report.html (the structure and all words, in both languages), .css and .js.
 """
 # isort: off
-import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
 import argparse
 import base64
@@ -24,19 +24,8 @@ import jinja2
 from markupsafe import Markup
 
 from r2plus1d.classes import check_names_of_videos, class_name, read_classes
-from r2plus1d.data import Clips, read_config
+from r2plus1d.data import Clips, read_config, shape_of_config
 from r2plus1d.environment import describe_environment
-from r2plus1d.files import (
-    DEFAULT_CLASSES,
-    DEFAULT_CONFIG,
-    InputError,
-    make_parser,
-    positive_int,
-    require_files,
-    script_main,
-    write_whole,
-)
-from r2plus1d.interruptions import FOLDER
 from r2plus1d.metrics import (
     GUIDE_ACCURACY,
     GUIDE_CHIPS,
@@ -46,6 +35,7 @@ from r2plus1d.metrics import (
     reference_value,
     tolerance_value,
 )
+from r2plus1d.outputs import views_of_run
 from r2plus1d.report import figures, mistakes
 from r2plus1d.report.runs import (
     describe_accuracy,
@@ -57,7 +47,17 @@ from r2plus1d.report.runs import (
     read_runs,
 )
 from r2plus1d.results import parse_batch_sizes, read_comparison
-from r2plus1d.views import views_of_run
+from r2plus1d.run import (
+    DEFAULT_CLASSES,
+    DEFAULT_CONFIG,
+    FOLDER,
+    InputError,
+    make_parser,
+    positive_int,
+    require_files,
+    script_main,
+)
+from r2plus1d.store import write_whole
 
 PARTS = os.path.join(FOLDER, 'r2plus1d', 'report', 'page')  # without .html, .css, .js
 CLIP_BYTES = 1_700_000  # of all clips; base64 makes 2.3 MB of them, which leaves 0.7 MB of 3 for the rest
@@ -136,7 +136,7 @@ def describe_other(args, cfg, clips, names, predictions):
         'videos': None,
     }
     try:
-        views = views_of_run(first.summaries, None, cfg)
+        views = views_of_run(first.summaries, None, shape_of_config(cfg))
         other['videos'] = mistakes.compare_predictions(predictions, mistakes.read_predictions(first, views, clips))
     except InputError as e:  # the page says it in the place of this comparison
         other['reason'] = str(e)
@@ -151,7 +151,7 @@ def collect(args):
     cfg = read_config(args.config)
     clips = Clips(cfg)
     check_names_of_videos(args.classes, names, zip(clips.names, clips.labels))
-    args.crops = views_of_run(first.summaries, args.crops, cfg)
+    args.crops = views_of_run(first.summaries, args.crops, shape_of_config(cfg))
     predictions = mistakes.read_predictions(first, args.crops, clips)
     facts = identify_run(first, cfg, len(names), args.dataset)
     return {

@@ -37,7 +37,8 @@ from gflop import count_gflop
 from models import make_models
 from tables import draw_chart, markdown
 
-from r2plus1d.files import InputError, positive_int, read_json, script_main, write_whole
+from r2plus1d.run import InputError, positive_int, script_main
+from r2plus1d.store import read_json, write_whole
 
 PARTS = ['inference', 'preprocessing', 'end_to_end']
 

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from r2plus1d.engines import cpu_facts, cpu_name
-from r2plus1d.files import InputError, one_line
+from r2plus1d.run import InputError, one_line
 
 ROOT = sys.path[0]
 CONFIG = os.path.join(ROOT, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')

@@ -17,7 +17,7 @@ import tempfile
 
 from common import CONFIG, ROOT
 
-from r2plus1d.files import InputError, positive_int, script_main
+from r2plus1d.run import InputError, positive_int, script_main
 
 # isort: split
 import cv2

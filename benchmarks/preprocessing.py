@@ -16,7 +16,7 @@ import cv2
 from common import CONFIG, FRAME_CONFIG, ROOT, run
 
 from r2plus1d.data import Samples, VideoFiles, listed_videos, read_config
-from r2plus1d.files import InputError
+from r2plus1d.run import InputError
 from r2plus1d_preprocess import JOURNAL, BinWriter, default_workers
 
 from mmaction.datasets import build_dataloader

@@ -149,7 +149,7 @@ accuracy() {
     rm -r predata_bts1 # 4.8 GB
 }
 
-# The data set is too small to prove a smaller drop than 0.012; see r2plus1d/pairs.py.
+# The data set is too small to prove a smaller drop than 0.012; see r2plus1d/agreement.py.
 fullframe() {
     python "$root/r2plus1d_infer.py" --model fullframe/r2plus1d_sim.onnx --config "$fullframe_config" --batchsize 1 \
         --output fullframe_out --outfmt TXT

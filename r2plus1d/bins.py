@@ -17,16 +17,8 @@ import re
 
 import numpy as np
 
-from r2plus1d.files import (
-    InputError,
-    check_regular_file,
-    file_digest,
-    is_count,
-    one_line,
-    read_json,
-    write_json,
-)
-from r2plus1d.interruptions import naming
+from r2plus1d.run import InputError, one_line
+from r2plus1d.store import check_regular_file, file_digest, is_count, naming, read_json, write_json
 
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
 DIGEST = re.compile(r'[0-9a-f]{32}')  # of a bin, see BinDigest
@@ -355,3 +347,24 @@ def has_hole(path, position):
             return os.lseek(f.fileno(), position, os.SEEK_DATA) > position
     except OSError as e:
         return e.errno == errno.ENXIO  # a hole up to the end
+THREE_CROPS = 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
+KINDS = f'{THREE_CROPS} is of three crops, configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py of the whole frame'
+
+
+def describe_shape(shape):
+    """Text such as "3 views of 8 frames of 256 x 256" (width x height, as of videos) for the shape of a sample."""
+    if len(shape) != 5:
+        return 'x'.join(map(str, shape))
+    views, _, frames, height, width = shape
+    return f'{views} view{"" if views == 1 else "s"} of {frames} frames of {width} x {height}'
+
+
+def check_same_shape(giver, given, taker, taken):
+    """Raise InputError unless the shape of the samples that GIVER has is the one that TAKER takes."""
+    if list(given) != list(taken):
+        raise InputError(f'{giver}: has {describe_shape(given)} a video, and {taker} takes {describe_shape(taken)}; '
+                         f'give config, bins and model of one kind ({KINDS})')
+
+
+def count_views(number):
+    return f'{number} view' if number == 1 else f'{number} views'

@@ -13,7 +13,8 @@ import collections
 import os
 import re
 
-from r2plus1d.files import InputError, check_regular_file, log
+from r2plus1d.run import InputError, log
+from r2plus1d.store import check_regular_file
 
 LISTS_OF_VIDEOS = ('trainlist01.txt', 'trainlist02.txt', 'trainlist03.txt')
 

@@ -19,11 +19,10 @@ import json
 import cv2
 import numpy as np
 
-from r2plus1d.bins import empty_at_page
-from r2plus1d.files import InputError, one_line
+from r2plus1d.bins import THREE_CROPS, describe_shape, empty_at_page
 from r2plus1d.frames import check_video_file, steps_for_video_files, strict_steps
 from r2plus1d.lists import check_list
-from r2plus1d.views import THREE_CROPS, describe_shape, shape_of_config
+from r2plus1d.run import InputError, one_line
 
 
 def read_config(path, options=()):
@@ -227,3 +226,32 @@ class Samples(Videos):
             raise InputError(f'{name}:{size} gives {describe_shape(shape)}, where {self.config} takes '
                              f'{describe_shape(self.shape)}; for videos of any shape there are three crops: '
                              f'{THREE_CROPS}, with a model for them')
+
+VIEWS_OF_CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}  # mmaction2's steps
+KEEP_SHAPE = {'Normalize', 'FormatShape', 'Collect', 'ToTensor', 'Flip'}
+
+
+# ---- configs and models ------------------------------------------------------------------------------
+
+
+def shape_of_config(cfg):
+    """The shape of a sample by the test pipeline of a config; None where the pipeline alone does not tell it.
+
+    A pipeline without crops takes frames of any size. The frame_size of its config says of which.
+    """
+    sampling = None
+    size = cfg.get('frame_size')  # width, height
+    crops = 1
+    for step in cfg.data.test.pipeline:
+        if step['type'] == 'SampleFrames':
+            sampling = step
+        elif step['type'] in VIEWS_OF_CROPS:
+            crops = VIEWS_OF_CROPS[step['type']]
+            size = step['crop_size']
+        elif step['type'] not in KEEP_SHAPE and 'Init' not in step['type'] and 'Decode' not in step['type']:
+            size = cfg.get('frame_size')  # of the frames after Resize
+            crops = 1
+    if sampling is None or size is None:
+        return None
+    width, height = (size, size) if isinstance(size, int) else size
+    return [crops * sampling.get('num_clips', 1), 3, sampling['clip_len'], height, width]

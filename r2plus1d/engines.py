@@ -20,9 +20,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from r2plus1d.bins import SAMPLE_DTYPES
-from r2plus1d.files import InputError, check_regular_file, log, one_line
-from r2plus1d.interruptions import signals_wait
 from r2plus1d.npu import AisBench
+from r2plus1d.run import InputError, log, one_line, signals_wait
+from r2plus1d.store import check_regular_file, read_json
 
 SAMPLE_RANK = 5  # views x 3 x frames x height x width
 LOCATION = b'location'  # ONNX's key for the name of another file
@@ -440,3 +440,19 @@ def add_engine_options(parser):
                         'where that has CANN or CUDA, else OpenVINO, else ONNX Runtime on the CPU.')
     parser.add_argument('--precision', default='f32', choices=['f32', 'bf16', 'int8'],
                         help='The precision of the arithmetic. int8 needs a model of r2plus1d_optimize.py --int8.')
+
+
+def shape_of_om(path):
+    """The shape of the samples that an .om takes, by the note that test/pth2om.sh leaves beside it; None without it."""
+    if not os.path.isfile(path + '.json'):
+        return None
+    try:
+        _, _, text = read_json(path + '.json')['input_shape'].rpartition(':')
+        return [int(number) for number in text.split(',')][1:]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def input_of_model(path):
+    """(shape, dtype) of the samples that a model file takes. Each is None where an .om says it only when it runs."""
+    return (shape_of_om(path), None) if path.endswith('.om') else read_onnx_input(path)

@@ -12,7 +12,7 @@ import os
 import re
 
 from r2plus1d.classes import read_classes
-from r2plus1d.files import InputError, explain_missing, log
+from r2plus1d.run import InputError, explain_missing, log
 
 FIELDS = {
     'RawframeDataset': '<folder> <number of frames> <label>',

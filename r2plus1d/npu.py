@@ -25,8 +25,7 @@ import weakref
 
 import numpy as np
 
-from r2plus1d.files import InputError, one_line
-from r2plus1d.interruptions import end_with_parent
+from r2plus1d.run import InputError, end_with_parent, one_line
 
 # aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
 ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}

@@ -20,27 +20,23 @@ import time
 
 import numpy as np
 
-from r2plus1d.bins import INFO, list_inputs, read_bin_name, read_info
+from r2plus1d.bins import INFO, count_views, is_shape, list_inputs, read_bin_name, read_info
 from r2plus1d.environment import describe_environment
-from r2plus1d.files import (
-    InputError,
-    file_digest,
-    is_count,
-    log,
-    one_line,
-    read_json,
-    write_all,
-    write_json_object,
-)
-from r2plus1d.folders import (
+from r2plus1d.run import InputError, log, one_line
+from r2plus1d.store import (
     OLD_ENDING,
     PART_ENDING,
+    file_digest,
+    is_count,
     locked,
+    naming,
+    read_json,
     remove_leftovers,
     remove_tree,
     replace_folder,
+    write_all,
+    write_json_object,
 )
-from r2plus1d.interruptions import naming
 
 SUMMARY_ENDING = '_summary.json'
 TIME_OF_DAY = '%Y_%m_%d-%H_%M_%S'  # the name of a run that is given none
@@ -511,3 +507,35 @@ def option_of(args, names, default):
         if name in names:
             return attached if equals else value
     return default
+
+
+# ---- runs --------------------------------------------------------------------------------------------
+
+
+def views_of_run(summaries, crops=None, config_shape=None):
+    """How many views of a video the outputs of a run have, by its summary and by the info.json of its bins.
+
+    CROPS: what --crops, or the accuracy JSON, says; None where neither does. CONFIG_SHAPE: of a sample by the config
+    that the run is said to be of, asked where nothing else tells. Raises InputError where these contradict one
+    another, or where none tells.
+    """
+    told = {}
+    summary = read_json(summaries[0])
+    noted = summary.get('sample_shape') if isinstance(summary, dict) else None
+    if is_shape(noted):
+        told[f'the model of {summaries[0]} takes'] = noted[0]
+    info = find_info(summaries)
+    if info and 'shape' in info:
+        told[f'{find_info_file(summaries)} has bins of'] = info['shape'][0]
+    if crops is not None:
+        told['--crops, or the accuracy JSON, says'] = crops
+    if not told and config_shape:
+        return config_shape[0]
+    if not told:
+        raise InputError(f'{summaries[0]}: how many views of a video the outputs have cannot be told, because the '
+                         'info.json of its .bin files is not found; give --crops, such as --crops 3')
+    if len(set(told.values())) > 1:
+        (first, one), (second, other) = list(told.items())[-2:]
+        raise InputError(f'{first} {count_views(one)} a video, and {second} {count_views(other)}; '
+                         f'the bins and the model must be of one kind')
+    return next(iter(told.values()))

@@ -13,9 +13,10 @@ import re
 
 import numpy as np
 
-from r2plus1d.files import InputError, is_count, is_fraction, one_line, read_json
 from r2plus1d.metrics import accuracy_of_scores, average_crops
 from r2plus1d.outputs import find_summaries, latency_statistics, option_of, read_run
+from r2plus1d.run import InputError, one_line
+from r2plus1d.store import is_count, is_fraction, read_json
 
 Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 devices model engine cpu '
                                      'args')

@@ -15,17 +15,42 @@ import math
 import os
 import shlex
 import stat
+from typing import NamedTuple, Optional
 
 import cv2
 
 from r2plus1d.data import Samples, listed_videos
-from r2plus1d.files import InputError, check_regular_file, one_line
 from r2plus1d.frames import check_container, check_video_file, released, steps_for_video_files, strict_steps
-from r2plus1d.tasks import Task, Video
+from r2plus1d.run import InputError, one_line
+from r2plus1d.store import check_regular_file
 
 VIDEO_ENDINGS = ('.avi', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.ts', '.3gp')
 FEWEST_FRAMES = 2  # one frame has no motion
 MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
+
+class Video(NamedTuple):
+    """A video to predict. LABEL: int, or None where it is unknown. INFO: mmaction2's description; None for a file."""
+
+    path: str
+    label: Optional[int] = None
+    info: Optional[dict] = None
+
+
+class Task(NamedTuple):
+    """The WINDOW-th of the WINDOWS of a video: frames FIRST to END (not included), END_S - START_S seconds.
+
+    FIRST is None where the whole video is one window. FAULT: why there is nothing to decode.
+    """
+
+    video: Video
+    window: int = 0
+    windows: int = 1
+    first: Optional[int] = None
+    end: Optional[int] = None
+    start_s: Optional[float] = None
+    end_s: Optional[float] = None
+    fault: Optional[str] = None
+
 
 # ---- which videos there are ----------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import onnx
 from r2plus1d.engines import check_memory, read_onnx_input
-from r2plus1d.files import InputError
+from r2plus1d.run import InputError
 
 try:
     shape, dtype = read_onnx_input(sys.argv[2])

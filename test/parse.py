@@ -13,9 +13,10 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.files import make_parser, script_main  # it comes first, so that a missing NumPy is one line
+from r2plus1d.run import make_parser, script_main  # it comes first, so that a missing NumPy is one line
 
 # isort: split
+from r2plus1d.bins import count_views
 from r2plus1d.metrics import (
     GUIDE_CHIPS,
     GUIDE_RATES,
@@ -27,8 +28,8 @@ from r2plus1d.metrics import (
     reference_value,
     tolerance_value,
 )
+from r2plus1d.outputs import views_of_run
 from r2plus1d.results import check_against_outputs, parse_batch_sizes, read_performance, read_result, result_path
-from r2plus1d.views import count_views, views_of_run
 
 
 def print_table(head, rows):

@@ -20,15 +20,13 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # isort: off
-import r2plus1d.interruptions  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
+import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
-from r2plus1d.bins import list_inputs, read_info
-from r2plus1d.engines import device_list
-from r2plus1d.files import InputError, log, make_parser, require_files, script_main
-from r2plus1d.interruptions import end_with_parent
+from r2plus1d.bins import check_same_shape, list_inputs, read_info
+from r2plus1d.engines import device_list, shape_of_om
 from r2plus1d.npu import check_paths, divides_input, missing_packages
 from r2plus1d.outputs import find_summaries
-from r2plus1d.views import check_same_shape, shape_of_om
+from r2plus1d.run import InputError, end_with_parent, log, make_parser, require_files, script_main
 
 
 def command_of(args):

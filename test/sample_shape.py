@@ -10,8 +10,9 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.files import InputError, require_files, script_main
-from r2plus1d.views import input_of_model, shape_of_config
+from r2plus1d.data import shape_of_config
+from r2plus1d.engines import input_of_model
+from r2plus1d.run import InputError, require_files, script_main
 
 
 def find_shape(path):

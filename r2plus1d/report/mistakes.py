@@ -13,9 +13,9 @@ import os
 
 import numpy as np
 
-from r2plus1d.files import InputError
 from r2plus1d.metrics import mcnemar_p_value, softmax, wilson_interval
 from r2plus1d.results import check_against_outputs
+from r2plus1d.run import InputError
 
 # Arrays of all videos: the true and the predicted class of each, and videos x classes.
 Predictions = collections.namedtuple('Predictions', 'labels predicted probabilities')

@@ -19,10 +19,11 @@ import numpy as np
 
 from r2plus1d.engines import cpu_name
 from r2plus1d.environment import describe_environment
-from r2plus1d.files import InputError, read_json
 from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS, wilson_interval
 from r2plus1d.outputs import SUMMARY_ENDING
 from r2plus1d.results import read_comparison, read_performance, read_result, result_path
+from r2plus1d.run import InputError
+from r2plus1d.store import read_json
 
 FULL_SIZE = {'type': 'ResNet2Plus1d', 'depth': 34, 'base_channels': 64}  # the backbone of the guide's R(2+1)D-34
 LEAST_BATCHES_OF_P99 = 100  # of fewer, the 99th percentile is the slowest batch or lies between the two slowest

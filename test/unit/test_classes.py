@@ -11,7 +11,7 @@ import pytest
 from conftest import REAL, annotations, call
 
 from r2plus1d.classes import check_names_of_videos, read_classes
-from r2plus1d.files import InputError
+from r2plus1d.run import InputError
 
 A, B, C = 'ApplyEyeMakeup', 'Basketball', 'YoYo'
 GOOD = f'1 {A}\n2 {B}\n3 {C}\n'

@@ -3,7 +3,7 @@
 """Damaged frames, videos and bins: refused by one line that names the file, or read as they are. No hang.
 
 Three tables, FRAMES, VIDEOS and BINS. A row is a name, how to damage a good file, and words of the message; None where
-the file is good. The module docstrings of r2plus1d/frames.py and r2plus1d/files.py say what can not be seen.
+the file is good. The module docstrings of r2plus1d/frames.py and r2plus1d/run.py say what can not be seen.
 """
 import faulthandler
 import json
@@ -84,7 +84,7 @@ def cut_png(path):
 
 def error_of(make, *arguments):
     """The message of the InputError that make(*arguments) raises, one line; None where it raises none."""
-    from r2plus1d.files import InputError
+    from r2plus1d.run import InputError
     try:
         make(*arguments)
     except InputError as e:
@@ -257,7 +257,7 @@ class Engine:
 
 def load_all(folder, dtype='float32', **options):
     """All batches of the bins in a folder, each of one sample."""
-    from r2plus1d.batches import Files
+    from r2plus1d.inference import Files
     source = Files(str(folder), 1, Engine(dtype), **options)
     batches = []
     for i in range(len(source.groups)):

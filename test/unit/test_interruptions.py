@@ -19,11 +19,11 @@ import pytest
 from conftest import ROOT, STAND_INS, call, run
 from runs import Run, processes, wait_for
 
-import r2plus1d.folders
+import r2plus1d.store
 import r2plus1d_report
 from r2plus1d.bins import bin_digest
-from r2plus1d.files import InputError
 from r2plus1d.outputs import OutputWriter
+from r2plus1d.run import InputError
 
 SECONDS = 110
 COPIES = 8  # of each of two short videos
@@ -235,7 +235,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
             (tmp_path / name).mkdir()
             for file_name, data in content.items():
                 (tmp_path / name / file_name).write_bytes(data)
-        killed = killed_at(step, lambda: r2plus1d.folders.replace_folder(f'{tmp_path}/f.part', f'{tmp_path}/f'))
+        killed = killed_at(step, lambda: r2plus1d.store.replace_folder(f'{tmp_path}/f.part', f'{tmp_path}/f'))
         step += 1
         assert not (tmp_path / 'f').exists() or files(tmp_path / 'f') in (old, new)
     assert step > 6 and files(tmp_path / 'f') == new
@@ -283,9 +283,9 @@ def test_a_lock_ends_with_its_process(tmp_path):
     """A lock file without a lock, of a process that was killed, is no obstacle. Another host is named."""
     folder = str(tmp_path / 'f')
     (tmp_path / 'f.lock').write_text('1 elsewhere')
-    with r2plus1d.folders.locked(folder):
+    with r2plus1d.store.locked(folder):
         (tmp_path / 'f.lock').write_text('77 elsewhere')
-        with pytest.raises(InputError, match='process 77 on elsewhere'), r2plus1d.folders.locked(folder):
+        with pytest.raises(InputError, match='process 77 on elsewhere'), r2plus1d.store.locked(folder):
             pass
     assert not os.listdir(tmp_path)
 
@@ -514,7 +514,7 @@ def test_the_process_of_a_device_ends(many, small, whole, npu, number, status):
 IN_A_DESTRUCTOR = """
 import os, signal, sys, time
 sys.path.insert(0, {root!r})
-from r2plus1d.files import script_main
+from r2plus1d.run import script_main
 
 class Slow:
     def __del__(self):
@@ -531,8 +531,8 @@ main()
 WHILE_IT_WAITS = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-from r2plus1d.files import script_main
-from r2plus1d.interruptions import signals_wait
+from r2plus1d.run import script_main
+from r2plus1d.run import signals_wait
 
 @script_main
 def main():

@@ -28,11 +28,11 @@ import pytest
 from conftest import CONFIG, ROOT, SMALL, STAND_INS, annotations, call
 from hypothesis import HealthCheck, given, seed, settings
 
-from r2plus1d.batches import Files
 from r2plus1d.bins import bin_digest, bin_name, read_info
-from r2plus1d.files import InputError
+from r2plus1d.inference import Files
 from r2plus1d.outputs import OutputWriter, find_summaries, make_summary
 from r2plus1d.results import read_performance
+from r2plus1d.run import InputError
 
 SECONDS = 45
 MUTATIONS = int(os.environ.get('MUTATIONS', 10000))  # of all subjects together

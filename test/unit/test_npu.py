@@ -123,8 +123,8 @@ def test_a_device_that_has_died_before_it_is_asked():
         def recv(self):
             raise EOFError
 
-    from r2plus1d.files import InputError
     from r2plus1d.npu import AisBench
+    from r2plus1d.run import InputError
     engine = object.__new__(AisBench)
     batch = np.zeros(1, np.float32)
     engine.connection, engine.offsets, engine.model, engine.device = Closed(), {batch.ctypes.data: 0}, 'm.om', 0

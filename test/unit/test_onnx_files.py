@@ -13,7 +13,7 @@ from conftest import ROOT, run, start
 from onnx import TensorProto, helper, numpy_helper
 
 from r2plus1d.engines import check_memory, read_onnx_input
-from r2plus1d.files import InputError
+from r2plus1d.run import InputError
 
 SECONDS = 30
 GOOD = [None, 3, 3, 8, 4, 4]

@@ -215,7 +215,7 @@ def test_engines_are_side_by_side_for_many_single_samples(small, options, expect
 
 
 def journal_of(path, **settings):
-    from r2plus1d.journal import Journal
+    from r2plus1d.rows import Journal
     return Journal(str(path), settings, {})
 
 
@@ -240,7 +240,7 @@ def test_a_torn_end_is_cut(tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    from r2plus1d.files import InputError
+    from r2plus1d.run import InputError
     path = tmp_path / 'rows.jsonl'
     with journal_of(path, topk=5) as journal:
         journal.add([{'id': 'a', 'path': 'a'}])
@@ -314,7 +314,7 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
 
 
 def test_times_of_subtitles():
-    from r2plus1d.predictions import srt_time
+    from r2plus1d.rows import srt_time
     assert [srt_time(s) for s in (0, 59.9996, 3723.05)] == ['00:00:00,000', '00:01:00,000', '01:02:03,050']
 
 

@@ -23,7 +23,7 @@ from conftest import ROOT, STAND_INS, make_videos, run, save_random_checkpoint, 
 sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python
 
-from r2plus1d.files import example_lines
+from r2plus1d.run import example_lines
 
 SECONDS = 80
 

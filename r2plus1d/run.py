@@ -1,6 +1,15 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What ends a run early: Ctrl-C, SIGTERM, a full disk, a missing package, the end of the process that started this one.
+"""What all scripts share: messages and exit status, JSON files, plain files.
+
+    @script_main                      # an InputError becomes one line and exit status 1
+    def main():
+        content = read_json(path)
+
+The hand-overs between the steps stand in modules of their own: r2plus1d/bins.py, r2plus1d/outputs.py and
+r2plus1d/results.py. None of these four imports PyTorch or an inference engine.
+
+What ends a run early: Ctrl-C, SIGTERM, a full disk, a missing package, the end of the process that started this one.
 
     with signals_raise():         # Ctrl-C and SIGTERM raise Interrupted
         work()
@@ -9,14 +18,18 @@
     with signals_wait():          # Ctrl-C and SIGTERM wait
         import onnx
 """
+import argparse
+import atexit
 import contextlib
 import ctypes
 import errno
 import functools
+import gc
 import os
 import signal
 import sys
 import threading
+import warnings
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
@@ -150,17 +163,6 @@ def start_worker(parent):
     end_with_parent(parent)
 
 
-@contextlib.contextmanager
-def naming(path):
-    """An OSError that names no file, as one of writing, is raised again with the file PATH."""
-    try:
-        yield
-    except OSError as e:
-        if e.filename is not None or e.errno is None:
-            raise
-        raise OSError(e.errno, e.strerror, os.fspath(path))
-
-
 def describe_os_error(error):
     """The text of an OSError, with what to do where the disk is full."""
     if error.filename is None:
@@ -169,3 +171,118 @@ def describe_os_error(error):
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         text += '; make room there and run the same command again'
     return text
+
+# What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
+# the README puts it.
+DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
+DEFAULT_CLASSES = 'data/ucf101/annotations/classInd.txt'
+
+# mmcv 1.x announces mmcv 2 on every import. All files import this module before mmcv (ruff.toml orders the imports so).
+warnings.filterwarnings('ignore', module='mmcv')
+
+
+# ---- messages and exit status ----------------------------------------------------------------------
+
+
+class InputError(Exception):
+    """Something that the user can mend. The message says what was found, what was expected and what to do."""
+
+
+def one_line(error, limit=300):
+    """The text of an exception on one line of at most LIMIT characters."""
+    return ' '.join(str(error).split())[:limit]
+
+
+def printable(text):
+    """A message with names from outside, as one line that a terminal only shows.
+
+    A name may have a newline, a control character that moves the cursor, or bytes that are not UTF-8.
+    """
+    return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
+def log(text):
+    print(f'[INFO] {printable(text)}', file=sys.stderr)
+
+
+def script_main(main):
+    """Decorator of a script's main(): an error that is no bug becomes one line on standard error.
+
+    Exit status 1 for an InputError or OSError, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    @functools.wraps(main)
+    def wrapper():
+        # When Python ends, it looks for garbage among all objects, several times. With the objects of PyTorch's modules
+        # this takes half a second. Objects that are frozen are left out.
+        atexit.register(gc.freeze)
+        # Since 2024 ais_bench takes no file that others than its owner may write.
+        os.umask(os.umask(0) | 0o022)
+        script = os.path.basename(sys.argv[0])
+        end_with_shell()
+        try:
+            with signals_raise():
+                main()
+        except InputError as e:
+            sys.exit(printable(f'{script}: {e}'))
+        except OSError as e:
+            sys.exit(printable(f'{script}: {describe_os_error(e)}'))
+        except Interrupted as e:
+            print(f'{script}: {e}', file=sys.stderr)
+            sys.exit(128 + e.number)
+
+    return wrapper
+
+
+# ---- arguments -------------------------------------------------------------------------------------
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of the examples as they are, and adds the default to the help of each option that has one."""
+
+    def _get_help_string(self, action):
+        text = action.help
+        has_default = action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
+        if has_default and '(default:' not in text:
+            text += ' (default: %(default)s)'
+        return text
+
+
+def make_parser(doc):
+    """An argparse.ArgumentParser whose help is made of DOC, the docstring of a script.
+
+    The first paragraph of the docstring stands above the options. Its indented lines, the examples, stand below them.
+    """
+    purpose = doc.partition('\n\n')[0]
+    return argparse.ArgumentParser(description=purpose, epilog='\n'.join(['examples:', *example_lines(doc)]),
+                                   formatter_class=HelpFormatter)
+
+
+def example_lines(doc):
+    """The indented lines of a docstring."""
+    return [line for line in doc.split('\n') if line.startswith('    ')]
+
+
+def positive_int(text):
+    """Type of an argparse option: a whole number of 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
+    return value
+
+
+def require_files(parser, args, *options):
+    """Exit with status 2 unless each of the OPTIONS (names without dashes) names a file that exists."""
+    for option in options:
+        path = getattr(args, option)
+        if not os.path.isfile(path):
+            parser.error(f'--{option} {path}: no such file{explain_missing(path)}')
+
+
+def explain_missing(path):
+    """The end of a message that says that there is no file PATH: where it was looked for, and where it is instead."""
+    if os.path.isabs(path) or os.getcwd() == FOLDER:
+        return ''
+    if os.path.exists(os.path.join(FOLDER, path)):
+        return f' in {os.getcwd()}, where this script was started; start it in {FOLDER}, which has one'
+    return f' in {os.getcwd()}'

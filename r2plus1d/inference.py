@@ -1,6 +1,13 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What engines are fed with. Sources of batches: .bin files, the test videos of a config, pure inference.
+"""What is to be predicted, and what became of it: the words in which all ways of predicting speak.
+
+    outcomes = infer_batch(engine, batch, [(task, sample, facts, None)])
+
+A task is what one sample is made of: a video, or one window of it. This module knows no decoder, so that a process
+that only runs a model stays small.
+
+What engines are fed with. Sources of batches: .bin files, the test videos of a config, pure inference.
 
     source = Files('predata_bts1', 16, engine)
     for index, names, batch in prefetch(source, engine, range(len(source.groups))):
@@ -8,10 +15,18 @@
 A source has: batch_size; num_videos, None if unknown; groups, a list of the names of each batch, with None for padding;
 and load(i, batch), which fills an array with batch i. The first sample of a batch stands in for its padding. Grouping
 and padding are those of ais_bench.
+
+Prediction in one process: videos are decoded while the model runs.
+
+    for outcome in infer_here(engines, batch_size, cfg, tasks):
+
+Tasks and outcomes are those of r2plus1d/inference.py. r2plus1d/cluster.py does the same on a cluster.
 """
 import collections
 import os
+import queue
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -20,14 +35,49 @@ from r2plus1d.bins import (
     bin_name,
     check_digest,
     check_one_origin,
+    check_same_shape,
     check_values,
+    describe_shape,
     input_size,
     list_inputs,
     read_info,
     read_input,
 )
-from r2plus1d.files import InputError
-from r2plus1d.views import check_same_shape
+from r2plus1d.run import InputError
+from r2plus1d.videos import Decoder, Task
+
+
+class Outcome(NamedTuple):
+    """What became of a task: the scores of its sample (crops x classes) and the facts of its video, or a FAULT."""
+
+    task: Task
+    scores: Optional[np.ndarray] = None
+    facts: Optional[dict] = None
+    fault: Optional[str] = None
+
+
+def infer_batch(engine, batch, decoded, put=np.copyto):
+    """[Outcome] of a list of (task, sample, facts, fault). BATCH: the array that the engine is fed with.
+
+    PUT: a function of a place in the batch and of the sample that belongs there.
+    """
+    outcomes = []
+    fed = []  # which of the outcomes have a place in the batch
+    for task, sample, facts, fault in decoded:
+        if fault is None and list(sample.shape) != engine.sample_shape:
+            fault = (f'{task.video.path}: gives {describe_shape(sample.shape)}, and the model takes '
+                     f'{describe_shape(engine.sample_shape)}')
+        if fault is None:
+            put(batch[len(fed)], sample)
+            fed.append(len(outcomes))
+        outcomes.append(Outcome(task, None, facts, fault))
+    if fed:
+        batch[len(fed):] = batch[0]
+        scores = np.array(engine(batch)[0], np.float32)
+        scores = scores.reshape(len(batch), -1, scores.shape[-1])  # batch x crops x classes
+        for position, i in enumerate(fed):
+            outcomes[i] = outcomes[i]._replace(scores=scores[position])
+    return outcomes
 
 
 class Files:
@@ -190,3 +240,57 @@ def score_videos(engines, samples, indices):
         for engine, rows in zip(engines, scores):
             rows.append(infer_sample(engine, sample))
     return labels, np.array(scores)
+
+
+def infer_here(engines, batch_size, cfg, tasks):
+    """The Outcome of each of the TASKS, in their order. Videos are decoded ahead by threads while the ENGINES run."""
+    for engine in engines:
+        engine.prepare(batch_size)
+    engines = [one for engine in engines for one in engine.side_by_side()]
+    free = queue.Queue()
+    for engine in engines:
+        free.put((engine, engine.allocate(1, batch_size)[0]))
+
+    def infer(outcomes):
+        engine, batch = free.get()
+        try:
+            return infer_batch(engine, batch, outcomes)
+        finally:
+            free.put((engine, batch))
+
+    decoder = Decoder(cfg, str(engines[0].dtype))
+    with ThreadPoolExecutor(len(engines)) as pool:
+        yield from in_order(pool, infer, decoded_batches(decoder, tasks, batch_size), len(engines))
+
+
+def in_order(pool, function, items, ahead):
+    """The results of a function that gives lists, one result after another. AHEAD + 1 calls run or wait at a time."""
+    calls = collections.deque()
+    for item in items:
+        calls.append(pool.submit(function, item))
+        if len(calls) > ahead:
+            yield from calls.popleft().result()
+    while calls:
+        yield from calls.popleft().result()
+
+
+def decoded_batches(decoder, tasks, batch_size):
+    """Lists of (task, sample, facts, fault), each with BATCH_SIZE samples; the last one may have fewer."""
+    # Decoding leaves Python's global lock most of the time, so threads use all cores.
+    threads = os.cpu_count() or 1
+
+    def decode(task):
+        try:
+            return [(task, *decoder.decode(task), None)]
+        except InputError as e:
+            return [(task, None, None, str(e))]
+
+    batch = []
+    with ThreadPoolExecutor(threads) as pool:
+        for item in in_order(pool, decode, tasks, threads):
+            batch.append(item)
+            if sum(sample is not None for _, sample, _, _ in batch) == batch_size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch

@@ -13,12 +13,137 @@ import contextlib
 import errno
 import fcntl
 import glob
+import hashlib
+import json
 import os
 import shutil
 import socket
+import stat
 import time
+import types
 
-from r2plus1d.files import InputError, log
+from r2plus1d.run import InputError, log
+
+
+@contextlib.contextmanager
+def naming(path):
+    """An OSError that names no file, as one of writing, is raised again with the file PATH."""
+    try:
+        yield
+    except OSError as e:
+        if e.filename is not None or e.errno is None:
+            raise
+        raise OSError(e.errno, e.strerror, os.fspath(path))
+
+
+# ---- JSON files ------------------------------------------------------------------------------------
+
+
+def read_json(path, hint='was the step that writes it interrupted?'):
+    """The content of a JSON file. Raises InputError, with HINT as its last words, where it is missing or damaged."""
+    try:
+        with open(path, encoding='utf-8') as f:
+            return json.load(f)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file; {hint}')
+    except (ValueError, RecursionError):  # damaged, not text, or nested too deep
+        raise InputError(f'{path}: not JSON; {hint}')
+
+
+def write_json(path, content):
+    """Write a JSON file that appears whole or not at all. It goes to the disk in parts: one text would fill memory."""
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        json.dump(content, f)
+
+
+def write_json_object(path, entries):
+    """Write a JSON object of (key, value) ENTRIES, a file that appears whole or not at all.
+
+    A value that is a generator of such entries becomes an object, too. Its entries are made while they are written, so
+    that an object of many entries takes no memory.
+    """
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        write_entries(f, entries)
+
+
+def write_entries(f, entries):
+    separator = '{'
+    for key, value in entries:
+        f.write(f'{separator}{json.dumps(key)}: ')
+        if isinstance(value, types.GeneratorType):
+            write_entries(f, value)
+        else:
+            json.dump(value, f)
+        separator = ', '
+    f.write('}' if separator == ', ' else '{}')
+
+
+def write_whole(path, data):
+    """Write a file of bytes that appears whole or not at all."""
+    with whole_file(path) as part, open(part, 'wb', buffering=0) as f:
+        write_all(f, data)
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """The path of a file that gets the name PATH at the end, or is removed after an error. An OSError names PATH."""
+    part = path + '.part'
+    try:
+        with naming(path):
+            yield part
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def write_all(f, data):
+    """Write bytes to an unbuffered file, which may take them in parts."""
+    data = memoryview(data)
+    while data:
+        data = data[f.write(data):]
+
+
+def is_count(value):
+    """Whether a value from a JSON file is a whole number of 1 or more. (True is an int in Python, and no count.)"""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_fraction(value):
+    """Whether a value from a JSON file is a finite number from 0 to 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+# ---- plain files -------------------------------------------------------------------------------------
+
+
+def check_regular_file(path):
+    """The size of a file in bytes. Raises InputError unless it is a plain file with something in it.
+
+    Nothing is opened: opening a named pipe waits for whoever writes into it, maybe forever.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise InputError(f'{path}: {"is a link to nowhere" if os.path.islink(path) else "no such file"}')
+    except OSError as e:
+        raise InputError(f'{path}: cannot be read: {e.strerror}')
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFIFO: 'a named pipe', stat.S_IFDIR: 'a folder', stat.S_IFSOCK: 'a socket'}
+        raise InputError(f'{path}: is {kinds.get(stat.S_IFMT(status.st_mode), "a device")}, expected a file')
+    if not status.st_size:
+        raise InputError(f'{path}: is empty')
+    return status.st_size
+
+
+def file_digest(path):
+    """SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as f:
+        for block in iter(lambda: f.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
 
 LOCK_ENDING = '.lock'
 PART_ENDING = '.part'
