@@ -22,11 +22,13 @@ Prediction in one process: videos are decoded while the model runs.
 
 Tasks and outcomes are those of r2plus1d/inference.py. r2plus1d/cluster.py does the same on a cluster.
 """
+from __future__ import annotations
+
 import collections
 import os
 import queue
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Optional
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Callable, Deque, Iterable, Iterator, NamedTuple, Optional, TypeVar
 
 import numpy as np
 
@@ -45,6 +47,9 @@ from r2plus1d.bins import (
 )
 from r2plus1d.run import InputError
 from r2plus1d.videos import Decoder, Task
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 
 class Outcome(NamedTuple):
@@ -260,18 +265,23 @@ def infer_here(engines, batch_size, cfg, tasks):
 
     decoder = Decoder(cfg, str(engines[0].dtype))
     with ThreadPoolExecutor(len(engines)) as pool:
-        yield from in_order(pool, infer, decoded_batches(decoder, tasks, batch_size), len(engines))
+        for outcomes in look_ahead(pool, infer, decoded_batches(decoder, tasks, batch_size), len(engines)):
+            yield from outcomes
 
 
-def in_order(pool, function, items, ahead):
-    """The results of a function that gives lists, one result after another. AHEAD + 1 calls run or wait at a time."""
-    calls = collections.deque()
+def look_ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item],
+               ahead: int) -> Iterator[Result]:
+    """function(item) of each of the ITEMS, in their order, computed by the POOL. At most AHEAD + 1 calls run or wait.
+
+    Items are taken from their iterator when their turn comes. An exception of a call is raised at its place.
+    """
+    calls: Deque[Future[Result]] = collections.deque()
     for item in items:
         calls.append(pool.submit(function, item))
         if len(calls) > ahead:
-            yield from calls.popleft().result()
+            yield calls.popleft().result()
     while calls:
-        yield from calls.popleft().result()
+        yield calls.popleft().result()
 
 
 def decoded_batches(decoder, tasks, batch_size):
@@ -281,13 +291,13 @@ def decoded_batches(decoder, tasks, batch_size):
 
     def decode(task):
         try:
-            return [(task, *decoder.decode(task), None)]
+            return (task, *decoder.decode(task), None)
         except InputError as e:
-            return [(task, None, None, str(e))]
+            return (task, None, None, str(e))
 
     batch = []
     with ThreadPoolExecutor(threads) as pool:
-        for item in in_order(pool, decode, tasks, threads):
+        for item in look_ahead(pool, decode, tasks, threads):
             batch.append(item)
             if sum(sample is not None for _, sample, _, _ in batch) == batch_size:
                 yield batch
