@@ -41,7 +41,7 @@ from r2plus1d.run import (
     script_main,
 )
 from r2plus1d.store import file_digest
-from r2plus1d.videos import find_videos, names_one_video, tasks_of, videos_of_test_split
+from r2plus1d.videos import Decoder, find_videos, names_one_video, tasks_of, videos_of_test_split
 
 # ---- from videos to rows -------------------------------------------------------------------------------
 
@@ -128,7 +128,8 @@ def infer_missing(args, cfg, names, videos, engines, journal, tally):
         from r2plus1d.cluster import infer_on_ray
         outcomes = infer_on_ray(args, cfg, tasks)
     else:
-        outcomes = infer_here(engines, args.batchsize or engines[0].batch_size or 1, cfg, tasks)
+        decoder = Decoder(cfg, str(engines[0].dtype))
+        outcomes = infer_here(engines, args.batchsize or engines[0].batch_size or 1, decoder, tasks)
     subtitles = SubtitleNames(args.srt, videos) if args.srt else None
     with tqdm(total=len(videos), unit='video', desc='Prediction', disable=len(videos) == 1 and not args.every) as bar:
         for rows in complete_videos(args, names, outcomes, bar):
@@ -143,13 +144,14 @@ def infer_missing(args, cfg, names, videos, engines, journal, tally):
 def complete_videos(args, names, outcomes, bar):
     """The rows of one video after another: a list each, as soon as all windows of the video are there."""
     incomplete = {}
-    for count, (task, scores, facts, fault) in enumerate(outcomes, 1):
-        if fault is not None:
-            row = error_row(task, fault, names)
+    for count, outcome in enumerate(outcomes, 1):
+        task, scores = outcome.task, outcome.scores
+        if outcome.fault is not None:
+            row = error_row(task, str(outcome.fault), names)
         else:
             if len(names) > scores.shape[-1]:
                 raise InputError(f'{args.classes}: {len(names)} classes, and {args.model} has {scores.shape[-1]}')
-            row = make_row(task, scores, facts, names, args.topk, args.average_clips)
+            row = make_row(task, scores, outcome.facts, names, args.topk, args.average_clips)
         rows = incomplete.setdefault(task.video.path, {})
         rows[task.window] = row
         if args.every:

@@ -31,8 +31,10 @@ import time
 import cv2
 import numpy as np
 
-from r2plus1d.engines import OnnxRuntime, backend_of, make_engine
+from r2plus1d.engines import backend_of, make_engine
+from r2plus1d.inference import Decoded as Sample
 from r2plus1d.inference import Outcome, infer_batch
+from r2plus1d.onnx_engines import OnnxRuntime
 from r2plus1d.run import InputError, log, one_line
 
 DECODING = 'decoding'
@@ -60,7 +62,7 @@ class DecodingWorker:
         try:
             sample, facts = self.decoder.decode(task)
         except InputError as e:
-            return None, (None, str(e))
+            return None, (None, e)
         return sample, (facts, None)
 
 
@@ -73,7 +75,7 @@ class InferenceWorker:
         self.tables = tables
         self.fault = None
         try:
-            self.engine = make_engine(model, None, backend, precision, device=0)
+            self.engine = make_engine(model, backend, precision)
             self.batch_size = batch_size or self.engine.batch_size or 1
             self.engine.prepare(self.batch_size)
         except InputError as e:
@@ -89,7 +91,7 @@ class InferenceWorker:
 
     def infer(self, decoded, *samples):
         """[Outcome] of a list of (task, facts) and their samples."""
-        items = [(task, sample, facts, None) for (task, facts), sample in zip(decoded, samples)]
+        items = [Sample(task, sample, facts) for (task, facts), sample in zip(decoded, samples)]
         return infer_batch(self.engine, self.batch, items, self.put)
 
     def put(self, place, sample):
@@ -283,7 +285,7 @@ class Driver:
             if fault:
                 raise InputError(fault)
             if self.batch_size is None:
-                log('on Ray: {name} {version}, {precision}, {cpu}'.format(**description))
+                log(f'on Ray: {description}')
                 self.batch_size = batch_size
 
     # ---- tasks ----
@@ -387,8 +389,8 @@ class Driver:
             if self.tries[key_of(task)] < MOST_TRIES:
                 self.again.append(task)
             else:
-                outcomes.append(Outcome(task, fault=f'{task.video.path}: {job.method} failed {MOST_TRIES} times, the '
-                                                    f'last time by: {last_line(error)}'))
+                outcomes.append(Outcome(task, fault=InputError(f'{task.video.path}: {job.method} failed {MOST_TRIES} '
+                                                               f'times, the last time by: {last_line(error)}')))
         return outcomes
 
     def say_when_stalled(self):

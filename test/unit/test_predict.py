@@ -161,7 +161,7 @@ SIDE_BY_SIDE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from r2plus1d.engines import OpenVINO
+from r2plus1d.onnx_engines import OpenVINO
 alone = OpenVINO(sys.argv[1], 'f32', 0)
 alone.prepare(1)
 assert alone.side_by_side() == [alone]
@@ -198,7 +198,8 @@ def test_engines_side_by_side(small):
 def test_engines_are_side_by_side_for_many_single_samples(small, options, expected, tmp_path, monkeypatch):
     """One video alone has all cores."""
     import r2plus1d_predict
-    from r2plus1d.engines import Engine, start_engines
+    from r2plus1d.engine_base import Engine
+    from r2plus1d.engines import start_engines
     (tmp_path / 'clips').mkdir()
     for name in ('clip.avi', 'other.avi', 'clips.txt', 'classInd.txt'):
         (tmp_path / name).touch()
