@@ -24,7 +24,7 @@ from r2plus1d.metrics import are_probabilities
 from r2plus1d.run import InputError
 
 if TYPE_CHECKING:
-    from r2plus1d.videos import Decoder, Task
+    from r2plus1d.videos import Decoder, Facts, Task
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -36,7 +36,7 @@ class Decoded:
 
     task: Task
     sample: Optional[np.ndarray] = None
-    facts: Optional[Any] = None
+    facts: Optional[Facts] = None
     fault: Optional[InputError] = None
 
 
@@ -50,7 +50,7 @@ class Outcome:
 
     task: Task
     scores: Optional[np.ndarray] = None
-    facts: Optional[Any] = None
+    facts: Optional[Facts] = None
     fault: Optional[InputError] = None
     probabilities: bool = False
 

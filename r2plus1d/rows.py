@@ -49,9 +49,10 @@ def begin_row(task, names):
     row = {'id': video.path, 'path': video.path, 'label': None}
     if video.label is not None:
         row['label'] = class_name(names, video.label)
-    if task.first is not None:
-        row['id'] = f'{video.path}#{task.start_s:g}'
-        row.update(window=task.window, windows=task.windows, start_s=task.start_s, end_s=task.end_s)
+    window = task.window
+    if window is not None:
+        row['id'] = f'{video.path}#{window.start_s:g}'
+        row.update(window=window.number, windows=window.count, start_s=window.start_s, end_s=window.end_s)
     return row
 
 
@@ -60,7 +61,7 @@ def error_row(task, fault, names):
 
 
 def make_row(task, scores, facts, names, topk, average_clips):
-    """The row of a task. SCORES: crops x classes. FACTS: frames and duration_s, as far as they are known.
+    """The row of a task. SCORES: crops x classes. FACTS: of its video.
 
     label_rank: how many classes are at least as probable as the label, itself included: 1 where the prediction is
     right. The order is that of mmaction2's top_k_accuracy.
@@ -79,8 +80,8 @@ def make_row(task, scores, facts, names, topk, average_clips):
         row['label_rank'] = int(len(averaged) - np.flatnonzero(ascending == label)[0])
     row['classes'] = [class_name(names, i) for i in best]
     row['probabilities'] = [round(float(probabilities[i]), DIGITS) for i in best]
-    row['frames'] = facts.get('frames')
-    row['duration_s'] = facts.get('duration_s')
+    row['frames'] = facts.frames
+    row['duration_s'] = facts.duration_s
     return row
 
 
