@@ -31,7 +31,7 @@ from r2plus1d.bins import (
     read_input,
 )
 from r2plus1d.engine_base import Engine, cpu_count
-from r2plus1d.inference import look_ahead, scores_of
+from r2plus1d.inference import check_classes, check_labels, look_ahead, scores_of
 from r2plus1d.run import InputError
 
 Group = Tuple[Optional[str], ...]
@@ -131,7 +131,7 @@ class TestVideos(Source):
         if not self.num_samples:
             raise InputError(f'{self.samples.list_file}: lists no video')
         check_same_shape(cfg.filename, self.samples[0][1].shape, engine.model, engine.sample_shape)
-        check_classes(cfg, engine)
+        check_classes(cfg, engine.model, engine.num_classes)
         check_labels(self.samples.list_file, self.samples.labels, engine)
         self.batch_size = batch_size or 1
         self.groups = group([bin_name(i, [label]) for i, label in enumerate(self.samples.labels)], self.batch_size)
@@ -241,27 +241,9 @@ def labels_of(name: str) -> List[int]:
         return []
 
 
-# ---- does the model fit? -------------------------------------------------------------------------------
-
-
 def check_dtype(folder: str, info: Dict[str, Any], dtype: np.dtype) -> None:
     """Refuse bins that info.json says are of another dtype: their sizes alone may fit by chance."""
     found = info.get('dtype', str(dtype))
     if found != str(dtype):
         raise InputError(f'{folder}: holds {found} bins, and the model takes {dtype}; '
                          f'run r2plus1d_preprocess.py with --dtype {dtype}, or use the other model')
-
-
-def check_classes(cfg: Any, engine: Engine) -> None:
-    """Raise InputError where the model has another number of classes than the head of the config."""
-    expected = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
-    if expected and engine.num_classes and expected != engine.num_classes:
-        raise InputError(f'{engine.model}: has {engine.num_classes} classes, and the head in {cfg.filename} has '
-                         f'{expected}; give the config that the model was exported with')
-
-
-def check_labels(source: str, labels: Sequence[int], engine: Engine) -> None:
-    """Raise InputError where a label is none of the model's classes."""
-    if engine.num_classes and labels and max(labels) >= engine.num_classes:
-        raise InputError(f'{source}: has a video with label {max(labels)}, and {engine.model} has '
-                         f'{engine.num_classes} classes; give the model of this data')

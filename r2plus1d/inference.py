@@ -177,3 +177,21 @@ def score_videos(engines: Sequence[Engine], samples: Any, indices: Iterable[int]
             for engine, rows in zip(engines, scores):
                 rows.append(infer_sample(engine, sample))
     return labels, np.array(scores)
+
+
+# ---- does the model fit? -------------------------------------------------------------------------------
+
+
+def check_classes(cfg: Any, model: str, num_classes: Optional[int]) -> None:
+    """Raise InputError where a model with NUM_CLASSES does not have those of the head of the config."""
+    expected = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
+    if expected and num_classes and expected != num_classes:
+        raise InputError(f'{model}: has {num_classes} classes, and the head in {cfg.filename} has {expected}; '
+                         'give the config that the model was exported with')
+
+
+def check_labels(source: str, labels: Sequence[int], engine: Engine) -> None:
+    """Raise InputError where a label is none of the model's classes."""
+    if engine.num_classes and labels and max(labels) >= engine.num_classes:
+        raise InputError(f'{source}: has a video with label {max(labels)}, and {engine.model} has '
+                         f'{engine.num_classes} classes; give the model of this data')

@@ -145,6 +145,14 @@ def check_outputs(model: str, shapes: Sequence[Sequence[Optional[int]]]) -> Opti
     return shape[-1]
 
 
+def classes_of(path: str, model: ModelProto) -> Optional[int]:
+    """check_outputs() of the MODEL that was read from PATH, as far as it notes the shapes of its outputs."""
+    types = [value.type.tensor_type for value in model.graph.output]
+    if len(types) == 1 and not types[0].HasField('shape'):
+        return None
+    return check_outputs(path, [[dimension.dim_value or None for dimension in each.shape.dim] for each in types])
+
+
 def check_weights(model: str, name: str, values: np.ndarray) -> None:
     """Raise InputError where a floating-point weight is not finite: an engine may give ordinary scores for it.
 
