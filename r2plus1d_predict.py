@@ -143,7 +143,7 @@ def infer_missing(args, cfg, names, videos, engines, journal, tally):
 def complete_videos(args, names, outcomes, bar):
     """The rows of one video after another: a list each, as soon as all windows of the video are there."""
     incomplete = {}
-    for count, (task, scores, facts, fault) in enumerate(outcomes, 1):
+    for done, (task, scores, facts, fault) in enumerate(outcomes, 1):
         if fault is not None:
             row = error_row(task, fault, names)
         else:
@@ -151,13 +151,14 @@ def complete_videos(args, names, outcomes, bar):
                 raise InputError(f'{args.classes}: {len(names)} classes, and {args.model} has {scores.shape[-1]}')
             row = make_row(task, scores, facts, names, args.topk, args.average_clips)
         rows = incomplete.setdefault(task.video.path, {})
-        rows[task.window] = row
+        number, count = (task.window.number, task.window.count) if task.window else (0, 1)
+        rows[number] = row
         if args.every:
-            bar.set_postfix(windows=count, refresh=False)
+            bar.set_postfix(windows=done, refresh=False)
             bar.update(0)
-        if len(rows) == task.windows:
+        if len(rows) == count:
             del incomplete[task.video.path]
-            yield [rows[window] for window in range(task.windows)]
+            yield [rows[i] for i in range(count)]
 
 
 class SubtitleNames:

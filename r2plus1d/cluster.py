@@ -201,7 +201,7 @@ Decoded = collections.namedtuple('Decoded', 'task facts sample node')
 
 
 def key_of(task):
-    return task.video.path, task.window
+    return task.video.path, task.window.number if task.window else 0
 
 
 class Driver:

@@ -46,7 +46,7 @@ from r2plus1d.bins import (
     read_input,
 )
 from r2plus1d.run import InputError
-from r2plus1d.videos import Decoder, Task
+from r2plus1d.videos import Decoder, Facts, Task
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
 
     task: Task
     scores: Optional[np.ndarray] = None
-    facts: Optional[dict] = None
+    facts: Optional[Facts] = None
     fault: Optional[str] = None
 
 

@@ -187,29 +187,30 @@ class RowMaker:
     average_clips: str
 
     def row(self, outcome: Outcome, stamp: FileStamp) -> Row:
-        begun = self.begin(outcome.task, stamp)
-        if outcome.fault is not None:
-            return dataclasses.replace(begun, error=str(outcome.fault))
+        row = self.begin(outcome.task, stamp)
+        if outcome.scores is None or outcome.facts is None:
+            return dataclasses.replace(row, error=str(outcome.fault))
         if not np.isfinite(outcome.scores).all():
-            return dataclasses.replace(begun, error=f'{begun.path}: the outputs of the model are not finite')
+            return dataclasses.replace(row, error=f'{row.path}: the outputs of the model are not finite')
         averaged = average_crops(outcome.scores[None], self.average_clips)[0]
         probabilities = averaged if self.average_clips == 'prob' else softmax(averaged)
         best = np.argsort(-averaged, kind='stable')[:self.topk].tolist()
+        facts = outcome.facts
         return dataclasses.replace(
-            begun, label_rank=self.label_rank(begun, averaged), class_indices=best,
+            row, label_rank=self.label_rank(row, averaged), class_indices=best,
             classes=[class_name(self.names, i) for i in best],
             probabilities=[round(float(probabilities[i]), DIGITS) for i in best],
-            frames=outcome.facts.get('frames'), duration_s=outcome.facts.get('duration_s'))
+            frames=facts.frames if facts.window_frames is None else facts.window_frames, duration_s=facts.duration_s)
 
     def begin(self, task: Task, stamp: FileStamp) -> Row:
         """What the rows of a prediction and of an error have in common."""
-        video = task.video
+        video, window = task.video, task.window
         label = None if video.label is None else class_name(self.names, video.label)
         row = Row(video.path, video.path, label, video.label, **dataclasses.asdict(stamp))
-        if task.first is None:
+        if window is None:
             return row
-        return dataclasses.replace(row, id=f'{video.path}#{task.start_s:g}', window=task.window, windows=task.windows,
-                                   start_s=task.start_s, end_s=task.end_s)
+        return dataclasses.replace(row, id=f'{video.path}#{window.start_s:g}', window=window.number,
+                                   windows=window.count, start_s=window.start_s, end_s=window.end_s)
 
     @staticmethod
     def label_rank(row: Row, averaged: np.ndarray) -> Optional[int]:
