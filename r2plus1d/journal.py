@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The file of the rows of a prediction, which a later run continues, and its forms: JSON lines, CSV and Parquet.
+"""The file of the rows of a prediction, which a later run continues.
 
     with Journal('predictions.jsonl', settings, outdated) as journal:
         for row in journal.rows():                    # of the runs before
@@ -16,23 +16,20 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import csv
 import dataclasses
-import itertools
 import json
 import os
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from tqdm import tqdm
 
-from r2plus1d.rows import COLUMNS, Row, describe_row
+from r2plus1d.rows import Row, describe_row, json_line, write_csv, write_parquet
 from r2plus1d.run import InputError, log
 from r2plus1d.store import locked, naming, read_json, whole_file, write_all, write_json
 
 FORMATS = ('.jsonl', '.csv', '.parquet')
 SETTINGS_ENDING = '.settings.json'
 VERSION = 2  # of the rows and their settings; the first one had no number, and no class_indices in its rows
-FORMULA = ('=', '+', '-', '@', '\t', '\r')  # a spreadsheet takes a cell that begins so for a formula
 
 
 # ---- settings ------------------------------------------------------------------------------------------
@@ -239,59 +236,3 @@ class Printer:
 
     def finish(self) -> None:
         pass
-
-
-# ---- forms ---------------------------------------------------------------------------------------------
-
-
-def json_line(row: Row) -> bytes:
-    content = row.to_json()
-    try:
-        return json.dumps(content, ensure_ascii=False).encode() + b'\n'
-    except UnicodeEncodeError:  # of a file name that is not UTF-8
-        return json.dumps(content).encode() + b'\n'
-
-
-def csv_cell(value: object) -> object:
-    """A list is a JSON text. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    if isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False)
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def write_csv(path: str, rows: Iterable[Row]) -> None:
-    """A CSV file that appears whole or not at all."""
-    with whole_file(path) as part, open(part, 'w', newline='', encoding='utf-8', errors='surrogateescape') as f:
-        writer = csv.writer(f)
-        writer.writerow([column.name for column in COLUMNS])
-        for row in rows:
-            content = row.to_json()
-            writer.writerow([csv_cell(content.get(column.name)) for column in COLUMNS])
-
-
-def require_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise InputError('a .parquet file needs pyarrow: pip install pyarrow, or give --output a name that ends with '
-                         '.jsonl or .csv')
-
-
-def write_parquet(path: str, rows: Iterable[Row], rows_at_once: int = 10000) -> None:
-    """A Parquet file that appears whole or not at all."""
-    import pyarrow as pa
-    import pyarrow.parquet
-    schema = pa.schema([(column.name, column.arrow_type()) for column in COLUMNS])
-    rest = iter(rows)
-    with whole_file(path) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
-        while True:
-            some = [readable(row.to_json()) for row in itertools.islice(rest, rows_at_once)]
-            if not some:
-                break
-            writer.write_table(pa.Table.from_pylist(some, schema))
-
-
-def readable(content: Mapping[str, Any]) -> Dict[str, Any]:
-    """For what takes only UTF-8: the bytes of a file name that are none are written out."""
-    return {key: value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value
-            for key, value in content.items()}

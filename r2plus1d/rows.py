@@ -1,30 +1,27 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of a prediction: what a row has, how it is made, and the accuracy of many.
+"""A row of a prediction, and its forms: JSON lines, CSV and Parquet.
 
-    maker = RowMaker(names, topk=5, average_clips='prob')
-    row = maker.row(outcome, FileStamp.of(path))
+    row = Row.from_json(json.loads(line))
+    write_csv('rows.csv', [row])
 
 Row is the only declaration of the columns: a field that is added there is checked when a row is read, and stands in all
-forms, JSON, CSV and Parquet (r2plus1d/journal.py).
+forms. r2plus1d/predictions.py makes the rows.
 """
 from __future__ import annotations
 
-import array
+import csv
 import dataclasses
+import itertools
+import json
 import os
 import typing
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-import numpy as np
-
-from r2plus1d.classes import class_name
-from r2plus1d.inference import Outcome
-from r2plus1d.metrics import accuracy_of_ranks, average_crops, softmax
 from r2plus1d.run import InputError, printable
-from r2plus1d.videos import Task
+from r2plus1d.store import whole_file
 
-DIGITS = 7  # of a probability after the point
+FORMULA = ('=', '+', '-', '@', '\t', '\r')  # a spreadsheet takes a cell that begins so for a formula
 MOST = 2**63  # numbers of a row are below this, as Parquet has them
 MOST_CLASSES = 10**6
 
@@ -155,9 +152,6 @@ def columns_of(form: type) -> List[Column]:
 COLUMNS = columns_of(Row)
 
 
-# ---- from outcomes to rows -----------------------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True)
 class FileStamp:
     """By what a video is known again: its size, and when it was changed (seconds since 1970). None: unknown."""
@@ -178,50 +172,7 @@ class FileStamp:
         return None not in (self.file_bytes, row.file_bytes) and self != FileStamp(row.file_bytes, row.file_time)
 
 
-@dataclasses.dataclass(frozen=True)
-class RowMaker:
-    """NAMES: of the classes, of read_classes(). TOPK: how many classes a row has. AVERAGE_CLIPS: score or prob."""
-
-    names: List[str]
-    topk: int
-    average_clips: str
-
-    def row(self, outcome: Outcome, stamp: FileStamp) -> Row:
-        row = self.begin(outcome.task, stamp)
-        if outcome.scores is None or outcome.facts is None:
-            return dataclasses.replace(row, error=str(outcome.fault))
-        if not np.isfinite(outcome.scores).all():
-            return dataclasses.replace(row, error=f'{row.path}: the outputs of the model are not finite')
-        averaged = average_crops(outcome.scores[None], self.average_clips)[0]
-        probabilities = averaged if self.average_clips == 'prob' else softmax(averaged)
-        best = np.argsort(-averaged, kind='stable')[:self.topk].tolist()
-        facts = outcome.facts
-        return dataclasses.replace(
-            row, label_rank=self.label_rank(row, averaged), class_indices=best,
-            classes=[class_name(self.names, i) for i in best],
-            probabilities=[round(float(probabilities[i]), DIGITS) for i in best],
-            frames=facts.frames if facts.window_frames is None else facts.window_frames, duration_s=facts.duration_s)
-
-    def begin(self, task: Task, stamp: FileStamp) -> Row:
-        """What the rows of a prediction and of an error have in common."""
-        video, window = task.video, task.window
-        label = None if video.label is None else class_name(self.names, video.label)
-        row = Row(video.path, video.path, label, video.label, **dataclasses.asdict(stamp))
-        if window is None:
-            return row
-        return dataclasses.replace(row, id=f'{video.path}#{window.start_s:g}', window=window.number,
-                                   windows=window.count, start_s=window.start_s, end_s=window.end_s)
-
-    @staticmethod
-    def label_rank(row: Row, averaged: np.ndarray) -> Optional[int]:
-        """The rank of the label, in the order of mmaction2's top_k_accuracy."""
-        label = row.label_index
-        if label is None:
-            return None
-        if label >= len(averaged):
-            raise InputError(f'{row.path}: has label {label}, and the model has {len(averaged)} classes')
-        ascending = np.argsort(averaged[None], axis=1)[0]
-        return int(len(averaged) - np.flatnonzero(ascending == label)[0])
+# ---- forms ---------------------------------------------------------------------------------------------
 
 
 def describe_row(row: Row) -> str:
@@ -233,46 +184,54 @@ def describe_row(row: Row) -> str:
     return '\n'.join([head, *map(printable, lines)])
 
 
-# ---- accuracy ------------------------------------------------------------------------------------------
+def json_line(row: Row) -> bytes:
+    content = row.to_json()
+    try:
+        return json.dumps(content, ensure_ascii=False).encode() + b'\n'
+    except UnicodeEncodeError:  # of a file name that is not UTF-8
+        return json.dumps(content).encode() + b'\n'
 
 
-class Tally:
-    """Counts rows, in 12 bytes for each that has a label: how many there are, how many failed, how accurate they are.
-    """
+def csv_cell(value: object) -> object:
+    """A list is a JSON text. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
-    def __init__(self, num_classes: int) -> None:
-        self.num_classes = num_classes  # in the list of classes
-        self.count = 0
-        self.failed = 0
-        self.beyond_list = 0  # rows whose best class the list of classes does not have
-        self.last_error: Optional[str] = None
-        self.labels = array.array('q')
-        self.predicted = array.array('q')
-        self.ranks = array.array('q')
-        self.all_have_labels = True
 
-    def add(self, row: Row) -> None:
-        self.count += 1
-        self.all_have_labels &= row.label_index is not None
-        if row.error is not None or not row.class_indices:
-            self.failed += 1
-            self.last_error = row.error
-            return
-        self.beyond_list += row.class_indices[0] >= self.num_classes
-        if row.label_index is not None and row.label_rank is not None:
-            self.labels.append(row.label_index)
-            self.predicted.append(row.class_indices[0])
-            self.ranks.append(row.label_rank)
+def write_csv(path: str, rows: Iterable[Row]) -> None:
+    """A CSV file that appears whole or not at all."""
+    with whole_file(path) as part, open(part, 'w', newline='', encoding='utf-8', errors='surrogateescape') as f:
+        writer = csv.writer(f)
+        writer.writerow([column.name for column in COLUMNS])
+        for row in rows:
+            content = row.to_json()
+            writer.writerow([csv_cell(content.get(column.name)) for column in COLUMNS])
 
-    def accuracy(self, average_clips: str, shape: Optional[List[int]]) -> Optional[Dict[str, Any]]:
-        """The accuracy JSON of postprocess; None unless all videos have labels and one could be read.
 
-        SHAPE: of a sample, None if unknown.
-        """
-        if not self.all_have_labels or not self.labels:
-            return None
-        arrays = [np.array(values, np.int64) for values in (self.labels, self.predicted, self.ranks)]
-        accuracy = dict(accuracy_of_ranks(*arrays, average_clips), num_expected=self.count)
-        if shape:
-            accuracy['views'] = shape[0]
-        return accuracy
+def require_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise InputError('a .parquet file needs pyarrow: pip install pyarrow, or give --output a name that ends with '
+                         '.jsonl or .csv')
+
+
+def write_parquet(path: str, rows: Iterable[Row], rows_at_once: int = 10000) -> None:
+    """A Parquet file that appears whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet
+    schema = pa.schema([(column.name, column.arrow_type()) for column in COLUMNS])
+    rest = iter(rows)
+    with whole_file(path) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
+        while True:
+            some = [readable(row.to_json()) for row in itertools.islice(rest, rows_at_once)]
+            if not some:
+                break
+            writer.write_table(pa.Table.from_pylist(some, schema))
+
+
+def readable(content: Mapping[str, Any]) -> Dict[str, Any]:
+    """For what takes only UTF-8: the bytes of a file name that are none are written out."""
+    return {key: value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value
+            for key, value in content.items()}
