@@ -30,9 +30,10 @@ from tqdm import tqdm
 from r2plus1d.agreement import add_gate_options, check_enough, check_gate_options, judge_pair, predicted_classes
 from r2plus1d.bins import check_same_shape
 from r2plus1d.data import Samples, read_config
-from r2plus1d.engines import make_engine, read_onnx_input
+from r2plus1d.engines import make_engine
 from r2plus1d.inference import score_videos
 from r2plus1d.metrics import choose_videos, compare_scores
+from r2plus1d.onnx_files import read_onnx_input
 from r2plus1d.run import (
     DEFAULT_CONFIG,
     InputError,

@@ -15,22 +15,24 @@ the same command continues what an interrupted one has left. A video that cannot
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import math
 import os
 from concurrent.futures import Future
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Union
-
-from tqdm import tqdm
+from typing import Any, Callable, Iterable, List, Optional, Sequence, Union
 
 from r2plus1d.bins import check_same_shape
-from r2plus1d.classes import check_names_of_videos, plain, read_classes
+from r2plus1d.classes import read_classes
 from r2plus1d.data import read_config, shape_of_config
+from r2plus1d.engine_base import Engine
 from r2plus1d.engines import add_engine_options, input_of_model, start_engines
 from r2plus1d.inference import Outcome, infer_here
 from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision, require_pyarrow
-from r2plus1d.rows import FileStamp, Row, RowMaker, Tally, VideoRows
+from r2plus1d.precision import AUTO
+from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
+from r2plus1d.rows import Row
 from r2plus1d.run import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
@@ -44,13 +46,15 @@ from r2plus1d.run import (
 )
 from r2plus1d.store import file_digest
 from r2plus1d.subtitles import Subtitles
-from r2plus1d.videos import Task, Video, find_videos, names_one_video, tasks_of, videos_of_test_split
+from r2plus1d.videos import Decoder, Task, Video, find_videos, names_one_video, videos_of_test_split
 
 # ---- from videos to rows -------------------------------------------------------------------------------
 
 
 def predict(args: argparse.Namespace) -> None:
     names = read_classes(args.classes)
+    if args.precision == AUTO:
+        args.precision = noted_precision(args.output, args.model) or AUTO
     engines = None if args.ray else start_engines(args, many_batches=not is_one_sample(args))
     cfg = read_config(args.config)  # it imports mmaction2 meanwhile
     cfg.allow_damaged = args.allow_damaged
@@ -58,13 +62,19 @@ def predict(args: argparse.Namespace) -> None:
     check_folders(args.classes, names, videos)
     subtitles = Subtitles(args.srt, args.video, videos) if args.srt else None
     tally = Tally(len(names))
-    with open_journal(args, cfg, videos) as journal:
-        missing = read_rows(journal, videos, tally, subtitles)
-        for rows in predict_videos(args, cfg, missing, RowMaker(names, args.topk, args.average_clips), engines):
-            if subtitles:
-                subtitles.write(rows)
-            journal.add(rows)
-            tally.add(rows)
+
+    def finish(rows: List[Row]) -> None:
+        tally.add(rows)
+        if subtitles:
+            subtitles.write(rows)
+
+    with open_journal(args, cfg, videos, precision_of(args, engines)) as journal:
+        missing = read_rows(journal.rows(), videos, finish)
+        if missing:
+            maker = RowMaker(args.classes, names, args.topk, args.average_clips)
+            for rows in predict_videos(args, missing, maker, infer_function(args, cfg, engines)):
+                finish(rows)
+                journal.add(rows)
         journal.finish()
     report(args, tally, shape_of_config(cfg), is_alone=len(videos) == 1)
 
@@ -74,101 +84,41 @@ def is_one_sample(args: argparse.Namespace) -> bool:
     return len(args.video or ()) == 1 and not args.every and names_one_video(args.video[0])
 
 
-def check_folders(class_list: str, names: List[str], videos: Sequence[Video]) -> None:
-    """Raise InputError where videos in folders that have the names of classes have the labels of other classes."""
-    known = set(map(plain, names))
-    labels = [(video.path, video.label) for video in videos if video.label is not None
-              and plain(os.path.basename(os.path.dirname(video.path))) in known]
-    check_names_of_videos(class_list, names, labels)
+def precision_of(args: argparse.Namespace, engines: Optional[Future[List[Engine]]]) -> str:
+    """What the model is computed in, on Ray by all actors."""
+    if engines:
+        return engines.result()[0].precision
+    from r2plus1d.cluster import settle_precision
+    return settle_precision(args)
 
 
-def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video]) -> Union[Journal, Printer]:
+def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
+                 precision: str) -> Union[Journal, Printer]:
     if not args.output:
         return Printer(says_errors=len(videos) > 1)
     pipeline = json.dumps(cfg.data.test.pipeline, sort_keys=True, default=str)
     settings = Settings(
         model=file_digest(args.model), test_pipeline=hashlib.sha256(pipeline.encode()).hexdigest(),
         classes=file_digest(args.classes), topk=args.topk, average_clips=args.average_clips, every=args.every,
-        backend=args.backend, precision=args.precision, allow_damaged=args.allow_damaged,
+        backend=args.backend, precision=precision, allow_damaged=args.allow_damaged,
         notes={'model': args.model, 'config': args.config, 'classes': args.classes})
-    wanted = {video.path for video in videos}
-
-    def outdated(row: Row) -> Optional[str]:
-        if row.path not in wanted:
-            return None
-        if FileStamp.of(row.path).is_other_than(row):
-            return 'their files are others than those before, by size or time'
-        return 'they had errors' if args.retry_failed and row.error is not None else None
-
-    return Journal(args.output, settings, outdated)
+    paths = {video.path for video in videos}
+    return Journal(args.output, settings, lambda row: why_again(row, args.retry_failed) if row.path in paths else None)
 
 
-def read_rows(journal: Union[Journal, Printer], videos: Sequence[Video], tally: Tally,
-              subtitles: Optional[Subtitles]) -> List[Video]:
-    """Count the rows that are there, and write the subtitles that they lack. The videos that have no rows."""
-    wanted = {video.path: video for video in videos}
-    done = set()
-    others = 0
-    collected = VideoRows()
-    for row in journal.rows():
-        if row.path not in wanted:
-            others += 1
-            continue
-        label = wanted[row.path].label
-        if row.label_index != label:
-            raise InputError(f'{row.path}: has the label {label} now, and had the label {row.label_index} when it was '
-                             'predicted; give another --output')
-        rows = collected.add(row)
-        if rows:
-            done.add(row.path)
-            tally.add(rows)
-            if subtitles:
-                subtitles.write(rows)
-    if done or others:
-        log(f'{len(done)} of {len(wanted)} videos are done' + (f'; {others} rows of other videos stay' if others else
-                                                               ''))
-    return [video for video in videos if video.path not in done]
-
-
-def predict_videos(args: argparse.Namespace, cfg: Any, videos: Sequence[Video], maker: RowMaker,
-                   engines: Optional[Future[Any]]) -> Iterator[List[Row]]:
-    """The rows of one video after another, as soon as all its windows are there. ENGINES: of start_engines()."""
-    if not videos:
-        return
-    stamps: Dict[str, FileStamp] = {}
-
-    def tasks() -> Iterator[Task]:
-        for video in videos:
-            stamps[video.path] = FileStamp.of(video.path)
-            yield from tasks_of(video, args.every, args.allow_damaged)
-
-    collected = VideoRows()
-    with tqdm(total=len(videos), unit='video', desc='Prediction', disable=len(videos) == 1 and not args.every) as bar:
-        for count, outcome in enumerate(infer(args, cfg, tasks(), engines), 1):
-            path = outcome.task.video.path
-            if outcome.scores is not None and len(maker.names) > outcome.scores.shape[-1]:
-                raise InputError(f'{args.classes}: {len(maker.names)} classes, and {args.model} has '
-                                 f'{outcome.scores.shape[-1]}')
-            rows = collected.add(maker.row(outcome, stamps[path]))
-            if args.every:
-                bar.set_postfix(windows=count)
-            if rows:
-                del stamps[path]
-                yield rows
-                bar.update()
-
-
-def infer(args: argparse.Namespace, cfg: Any, tasks: Iterable[Task],
-          engines: Optional[Future[Any]]) -> Iterable[Outcome]:
+def infer_function(args: argparse.Namespace, cfg: Any,
+                   engines: Optional[Future[List[Engine]]]) -> Callable[[Iterable[Task]], Iterable[Outcome]]:
+    """What makes outcomes of tasks: the ENGINES of start_engines(), or a cluster."""
     ready = engines.result() if engines else []
     given = shape_of_config(cfg)
     expected = ready[0].sample_shape if ready else input_of_model(args.model)[0]
     if expected and given:
         check_same_shape(args.config, given, args.model, expected)
-    if ready:
-        return infer_here(ready, args.batchsize or ready[0].batch_size or 1, cfg, tasks)
-    from r2plus1d.cluster import infer_on_ray
-    return infer_on_ray(args, cfg, tasks)
+    if not ready:
+        from r2plus1d.cluster import infer_on_ray
+        return functools.partial(infer_on_ray, args, cfg)
+    return functools.partial(infer_here, ready, args.batchsize or ready[0].batch_size or 1,
+                             Decoder(cfg, str(ready[0].dtype)))
 
 
 def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], is_alone: bool) -> None:
@@ -220,7 +170,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ray', metavar='local|auto|HOST:PORT', help='Run on Ray: on this machine, on the cluster to '
                         'which it belongs, or on the cluster at this address.')
     parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
-    add_engine_options(parser)
+    add_engine_options(parser, precision=AUTO)
     args = parser.parse_args()
     require_files(parser, args, 'model', 'classes', 'config')
     check_args(parser, args)

@@ -23,9 +23,10 @@ from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping, 
 
 from tqdm import tqdm
 
+from r2plus1d.precision import CPU_PRECISIONS
 from r2plus1d.rows import Row, describe_row, json_line, write_csv, write_parquet
 from r2plus1d.run import InputError, log
-from r2plus1d.store import locked, naming, read_json, whole_file, write_all, write_json
+from r2plus1d.store import file_digest, locked, naming, read_json, whole_file, write_all, write_json
 
 FORMATS = ('.jsonl', '.csv', '.parquet')
 SETTINGS_ENDING = '.settings.json'
@@ -82,11 +83,13 @@ def read_settings(output: str) -> Dict[str, object]:
     return before
 
 
-def noted_precision(output: Optional[str]) -> Optional[str]:
-    """The precision of the rows that are in an OUTPUT already; None where there are none yet."""
+def noted_precision(output: Optional[str], model: str) -> Optional[str]:
+    """The value of --precision by which the rows of an OUTPUT were made with this MODEL; None where there are none."""
     if output is None or not has_rows(output):
         return None
-    return str(read_settings(output).get('precision'))
+    before = read_settings(output)
+    precision = before.get('precision')
+    return str(precision) if precision in CPU_PRECISIONS and before.get('model') == file_digest(model) else None
 
 
 def journal_path(output: str) -> str:

@@ -2,33 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """From outcomes to rows: the row of an outcome, the rows of whole videos, and the accuracy of many rows.
 
-    maker = RowMaker(names, topk=5, average_clips='prob')
+    maker = RowMaker('classInd.txt', names, topk=5, average_clips='prob')
     row = maker.row(outcome, FileStamp.of(path))
     tally.add([row])
     print(tally.accuracy('prob', shape))
 """
 from __future__ import annotations
 
+import argparse
 import array
 import dataclasses
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+import os
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
 
 import numpy as np
+from tqdm import tqdm
 
-from r2plus1d.classes import class_name
+from r2plus1d.classes import check_names_of_videos, class_name, plain
 from r2plus1d.inference import Outcome
 from r2plus1d.metrics import accuracy_of_ranks, average_crops, softmax
 from r2plus1d.rows import FileStamp, Row
 from r2plus1d.run import InputError, log
-from r2plus1d.videos import Task, Video
+from r2plus1d.videos import Task, Video, tasks_of
 
 DIGITS = 7  # of a probability after the point
 
 
 @dataclasses.dataclass(frozen=True)
 class RowMaker:
-    """NAMES: of the classes, of read_classes(). TOPK: how many classes a row has. AVERAGE_CLIPS: score or prob."""
+    """NAMES: of the classes in the file CLASS_LIST. TOPK: how many classes a row has. AVERAGE_CLIPS: score or prob."""
 
+    class_list: str
     names: List[str]
     topk: int
     average_clips: str
@@ -39,8 +43,12 @@ class RowMaker:
             return dataclasses.replace(row, error=str(outcome.fault))
         if not np.isfinite(outcome.scores).all():
             return dataclasses.replace(row, error=f'{row.path}: the outputs of the model are not finite')
-        averaged = average_crops(outcome.scores[None], self.average_clips)[0]
-        probabilities = averaged if self.average_clips == 'prob' else softmax(averaged)
+        if len(self.names) > outcome.scores.shape[-1]:
+            raise InputError(f'{self.class_list}: {len(self.names)} classes, and the model has '
+                             f'{outcome.scores.shape[-1]}; give the list of its classes by --classes')
+        are_probabilities = outcome.probabilities
+        averaged = average_crops(outcome.scores[None], 'score' if are_probabilities else self.average_clips)[0]
+        probabilities = averaged if are_probabilities or self.average_clips == 'prob' else softmax(averaged)
         best = np.argsort(-averaged, kind='stable')[:self.topk].tolist()
         facts = outcome.facts
         return dataclasses.replace(
@@ -85,6 +93,68 @@ class VideoRows:
             return []
         del self.incomplete[row.path]
         return [rows[window] for window in sorted(rows)]
+
+
+def predict_videos(args: argparse.Namespace, videos: Sequence[Video], maker: RowMaker,
+                   infer: Callable[[Iterable[Task]], Iterable[Outcome]]) -> Iterator[List[Row]]:
+    """The rows of one video after another, as soon as all its windows are there."""
+    stamps: Dict[str, FileStamp] = {}
+
+    def tasks() -> Iterator[Task]:
+        for video in videos:
+            stamps[video.path] = FileStamp.of(video.path)
+            yield from tasks_of(video, args.every, args.allow_damaged)
+
+    collected = VideoRows()
+    with tqdm(total=len(videos), unit='video', desc='Prediction', disable=len(videos) == 1 and not args.every) as bar:
+        for count, outcome in enumerate(infer(tasks()), 1):
+            path = outcome.task.video.path
+            rows = collected.add(maker.row(outcome, stamps[path]))
+            if args.every:
+                bar.set_postfix(windows=count)
+            if rows:
+                del stamps[path]
+                yield rows
+                bar.update()
+
+
+def check_folders(class_list: str, names: List[str], videos: Sequence[Video]) -> None:
+    """Raise InputError where videos in folders that have the names of classes have the labels of other classes."""
+    known = set(map(plain, names))
+    labels = [(video.path, video.label) for video in videos if video.label is not None
+              and plain(os.path.basename(os.path.dirname(video.path))) in known]
+    check_names_of_videos(class_list, names, labels)
+
+
+def why_again(row: Row, retry_failed: bool) -> Optional[str]:
+    """Why the video of a row of an earlier run is to be predicted again; None where the row stays."""
+    if FileStamp.of(row.path).is_other_than(row):
+        return 'their files are others than those before, by size or time'
+    return 'they had errors' if retry_failed and row.error is not None else None
+
+
+def read_rows(rows: Iterable[Row], videos: Sequence[Video], finish: Callable[[List[Row]], None]) -> List[Video]:
+    """Read the ROWS of the runs before; FINISH is called with all rows of each of the VIDEOS. Those that have none."""
+    wanted = {video.path: video for video in videos}
+    done = set()
+    others = 0
+    collected = VideoRows()
+    for row in rows:
+        if row.path not in wanted:
+            others += 1
+            continue
+        label = wanted[row.path].label
+        if row.label_index != label:
+            raise InputError(f'{row.path}: has the label {label} now, and had {row.label_index} when it was predicted; '
+                             'give another --output')
+        found = collected.add(row)
+        if found:
+            done.add(row.path)
+            finish(found)
+    if done or others:
+        rest = f'; {others} rows of other videos stay' if others else ''
+        log(f'{len(done)} of {len(wanted)} videos are done{rest}')
+    return [video for video in videos if video.path not in done]
 
 
 class Tally:

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files that are refused: weights outside their folder, an input of another form, a batch that fits no memory.
+"""Models that are refused: weights outside their folder or not finite, another input or output, a batch without memory.
 
 MODELS has a row for each model: the shape of its input, where its weights are, and words of the message.
 """
@@ -12,25 +12,26 @@ import pytest
 from conftest import ROOT, run, start
 from onnx import TensorProto, helper, numpy_helper
 
-from r2plus1d.engines import check_memory, read_onnx_input
+from r2plus1d.engine_base import check_memory
+from r2plus1d.onnx_files import read_onnx_input
 from r2plus1d.run import InputError
 
 SECONDS = 30
-GOOD = [None, 3, 3, 8, 4, 4]
+GOOD = [None, 3, 3, 8, 2, 2]
 
 
-def make_model(path, shape, weights=None, elem_type=TensorProto.FLOAT):
-    """A model that adds a weight to its input. WEIGHTS: the file that the weight lies in, where not in the model."""
-    source = helper.make_tensor_value_info('0', elem_type, shape)
-    result = helper.make_tensor_value_info('y', elem_type, None)
-    weight = numpy_helper.from_array(np.ones(1, np.float32), 'w')
+def make_model(path, shape, weights=None, values=(1, 1)):
+    """A model whose scores are its input plus a weight. WEIGHTS: the file that it lies in, where not in the model."""
+    source = helper.make_tensor_value_info('0', TensorProto.FLOAT, shape)
+    result = helper.make_tensor_value_info('y', TensorProto.FLOAT, None)
+    weight = numpy_helper.from_array(np.array(values, np.float32).reshape(-1, 1), 'w')
     if weights:
         weight.ClearField('raw_data')
         weight.data_location = TensorProto.EXTERNAL
-        for key, value in (('location', weights), ('offset', '0'), ('length', '4')):
+        for key, value in (('location', weights), ('offset', '0'), ('length', '8')):
             weight.external_data.add(key=key, value=value)
-    node = helper.make_node('Add', ['0', 'w'], ['y'])
-    graph = helper.make_graph([node], 'g', [source], [result], [weight])
+    nodes = [helper.make_node('Add', ['0', 'w'], ['sum']), helper.make_node('Flatten', ['sum'], ['y'])]
+    graph = helper.make_graph(nodes, 'g', [source], [result], [weight])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 11)], ir_version=7)
     path.write_bytes(model.SerializeToString())
     return model
@@ -49,9 +50,9 @@ MODELS = {
     'weights behind a linked folder': (GOOD, 'linked/weights.bin', 'outside of the folder'),
     'weights that are missing': (GOOD, 'no.bin', 'no such file'),
     'weights that are a named pipe': (GOOD, 'pipe.bin', 'a named pipe'),
-    'dynamic height': ([None, 3, 3, 8, None, 4], None, 'batch x 3 x 3 x 8 x ? x 4'),
+    'dynamic height': ([None, 3, 3, 8, None, 2], None, 'batch x 3 x 3 x 8 x ? x 2'),
     'dynamic height and width, with names': (['n', 3, 3, 8, 'h', 'w'], None, 'batch x 3 x 3 x 8 x h x w'),
-    'a height of zero': ([None, 3, 3, 8, 0, 4], None, 'batch x 3 x 3 x 8 x 0 x 4'),
+    'a height of zero': ([None, 3, 3, 8, 0, 2], None, 'batch x 3 x 3 x 8 x 0 x 2'),
     'rank 1': ([None], None, 'its input is batch,'),
     'rank 2': ([None, 5], None, 'its input is batch x 5'),
     'an image model': ([None, 3, 224, 224], None, 'its input is batch x 3 x 224 x 224'),
@@ -65,7 +66,7 @@ def folder(tmp_path):
     folder = tmp_path / 'models'
     (folder / 'more').mkdir(parents=True)
     for path in (tmp_path, folder, folder / 'more'):
-        (path / 'weights.bin').write_bytes(np.ones(1, np.float32).tobytes())
+        (path / 'weights.bin').write_bytes(np.ones(2, np.float32).tobytes())
     (folder / 'link.bin').symlink_to('../weights.bin')
     (folder / 'linked').symlink_to('..')
     os.mkfifo(folder / 'pipe.bin')
@@ -155,7 +156,7 @@ def test_a_batch_larger_than_the_memory(folder):
 class Full:
     """An engine that runs out of memory, by one of the errors that engines raise then."""
 
-    sample_shape, dtype, batch_size = [3, 3, 8, 4, 4], np.dtype(np.float32), None
+    sample_shape, dtype, batch_size = [3, 3, 8, 2, 2], np.dtype(np.float32), None
 
     def __init__(self, error):
         self.error = error
