@@ -21,7 +21,8 @@ VIDEO = 'v_YoYo_g02_c01'
 
 
 def predict(small, *options, **more):
-    return start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--config', small.config, *options, **more)
+    return start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--config', small.config, '--precision', 'f32',
+                 *options, **more)
 
 
 def read_rows(path):
@@ -270,8 +271,8 @@ def test_the_same_command_continues(small, folder, rows, dataset):
     kept = [line.replace(b'"frames": ', b'"frames": 9') for line in lines[:9]]  # a row computed again would differ
     output.write_bytes(b''.join(kept) + lines[9][:50])
     options = ['--classes', 'classes.txt', '--video', 'clips', '--output', 'again.jsonl']
-    refused = call('r2plus1d_predict', '--model', small.sim, '--config', small.config, *options, '--topk=3', cwd=folder,
-                   check=False)
+    refused = call('r2plus1d_predict', '--model', small.sim, '--config', small.config, '--precision=f32', *options,
+                   '--topk=3', cwd=folder, check=False)
     assert refused.returncode == 1 and 'topk was 5 and is 3 now' in refused.stderr
     done = predict(small, *options, cwd=folder, check=False)
     assert done.returncode == 1 and '9 of 14 videos are done' in done.stderr
