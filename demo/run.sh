@@ -107,6 +107,6 @@ echo "The demo's own model, a small R(2+1)D-18 trained on videos like these by d
 python "$root/test/parse.py" --reference 0.95 --tolerance 0
 echo
 echo "The same small model with three crops, and with the whole frame as one view:"
-sed -n '1,/^$/d; s/^/    /p' logs/compare.log
+sed '1d; s/^/    /' logs/compare.log
 echo
 echo "report: $work/report/index.html"

@@ -74,13 +74,11 @@ def read_requirements(path: Path) -> List[Requirement]:
 
 
 def refuse_other_mmcv(installed: Dict[str, Version], root: Path) -> None:
-    """An mmcv in site-packages would be imported in the place of ./mmcv; one of 2021 needs a PyTorch of 2021."""
+    """Another mmcv would be imported in the place of ./mmcv; one of 2021 needs a PyTorch of 2021."""
     for name in ('mmcv', 'mmcv-full', 'mmcv-lite'):
-        if name in installed:
-            files = metadata.distribution(name).files or ()
-            if any(str(file) == 'mmcv/__init__.py' for file in files) or installed[name] >= Version('2.0.0rc0'):
-                raise Refusal(f'{name} {installed[name]} is installed, which would take the place of ./mmcv with our '
-                              f'patches; remove it: {sys.executable} -m pip uninstall {name}')
+        if name in installed and (installed[name] >= Version('2.0.0rc0') or holds_mmcv(name, root)):
+            raise Refusal(f'{name} {installed[name]} is installed, which would take the place of ./mmcv with our '
+                          f'patches; remove it: {sys.executable} -m pip uninstall {name}')
     version = root / 'mmcv/mmcv/version.py'
     if version.exists():
         found = re.search(r"__version__ = '([\w.]+)'", version.read_text(encoding='utf-8'))
@@ -89,6 +87,13 @@ def refuse_other_mmcv(installed: Dict[str, Version], root: Path) -> None:
             raise Refusal(f'./mmcv is mmcv {found[1]}: a fault in its SyncBN limits it to PyTorch before 1.12, and '
                           f'{"none" if torch is None else torch} is installed; install an older PyTorch first, or move '
                           f'./mmcv away, and set-up unpacks mmcv 1.7.2')
+
+
+def holds_mmcv(name: str, root: Path) -> bool:
+    """Whether an installed package has files of mmcv outside of ./mmcv."""
+    package = metadata.distribution(name)
+    files = [file for file in package.files or () if str(file) == 'mmcv/__init__.py']
+    return any(root / 'mmcv' not in Path(str(package.locate_file(file))).resolve().parents for file in files)
 
 
 def check_opencv(installed: Dict[str, Version]) -> None:

@@ -153,11 +153,12 @@ def environment(setup, index, empty_venv, tmp_path):
     folder, go = setup
     venv = tmp_path / 'venv'
 
-    def enter(*packages):
+    def enter(*packages, paths=()):
         run(sys.executable, '-m', 'venv', '--without-pip', venv)
         site, = venv.glob('lib/python*/site-packages')
         pip, = empty_venv.glob('lib/python*/site-packages')
         (site / 'pip').symlink_to(pip / 'pip')
+        (site / 'more.pth').write_text(''.join(f'{path}\n' for path in paths))
         options = {'PIP_NO_INDEX': '1', 'PIP_FIND_LINKS': str(index)}
         run(venv / 'bin/python', '-m', 'pip', 'install', '--no-deps', '-q', 'wheel', *packages, env=options)
         before = freeze(venv)
@@ -210,6 +211,18 @@ def test_a_package_that_is_replaced_is_named_before(environment):
 def test_another_mmcv_is_refused(environment, package):
     done, before, after = environment(package)
     assert after == before and f'pip uninstall {package.partition("==")[0]}' in done.stderr
+
+
+def test_the_mmcv_of_an_earlier_set_up_is_none(environment):
+    """The source package of mmcv holds a description of mmcv-full, which is found once ./mmcv is on the path."""
+    write_mmcv(environment.folder, '1.7.2')
+    info = environment.folder / 'mmcv/mmcv_full.egg-info'
+    info.mkdir()
+    (info / 'PKG-INFO').write_text('Metadata-Version: 2.1\nName: mmcv-full\nVersion: 1.7.2\n')
+    (info / 'SOURCES.txt').write_text('mmcv/__init__.py\n')
+    (environment.folder / 'mmcv/mmcv/__init__.py').touch()
+    done, _, _ = environment('yapf==0.40.1', paths=[environment.folder / 'mmcv'])
+    assert 'has no setup.py' in done.stderr  # as far as the sources
 
 
 def test_two_opencv_packages_are_named(environment):
