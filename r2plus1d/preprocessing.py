@@ -217,7 +217,7 @@ def add_to_journal(part: str, name: str, digest: str) -> None:
 
 
 def done_bins(part: str) -> Dict[str, str]:
-    """The digests, by name, of the bins that are noted as done. Lines of the journal that are not whole are passed over.
+    """The digests, by name, of the bins that are noted as done. Lines that are not whole are passed over.
 
     When all are done, the info.json notes them.
     """
