@@ -34,7 +34,9 @@ import numpy as np
 from r2plus1d.engines import backend_of, make_engine
 from r2plus1d.inference import Decoded as Sample
 from r2plus1d.inference import Outcome, infer_batch
-from r2plus1d.onnx_engines import OnnxRuntime
+from r2plus1d.onnx_engines import OnnxRuntime, computed_in
+from r2plus1d.onnx_files import is_quantized, load_onnx
+from r2plus1d.precision import AUTO
 from r2plus1d.run import InputError, log, one_line
 
 DECODING = 'decoding'
@@ -103,6 +105,19 @@ class InferenceWorker:
             for channel, table in enumerate(self.tables):
                 for source, target in zip(sample[crop, channel], place[crop, channel]):
                     cv2.LUT(source, table, target)
+
+
+def settle_precision(args):
+    """What the model is computed in by all actors. Where --precision is auto, it becomes f32, the only one that all
+    machines of a cluster have, or on this machine the fastest one.
+    """
+    if backend_of(args) == 'ais_bench':
+        return 'as converted'
+    if args.precision == AUTO and args.ray == 'local':
+        args.precision = make_engine(args.model, args.backend, AUTO).precision
+    elif args.precision == AUTO:
+        args.precision = 'f32'
+    return computed_in(args.model, args.precision, is_quantized(load_onnx(args.model)))
 
 
 # ---- how many ------------------------------------------------------------------------------------------
