@@ -17,7 +17,7 @@ from conftest import ROOT, SMALL, call, run, start
 from test_chain import infer, mmaction2_samples, postprocess, preprocess, torch_model
 
 SECONDS = 45
-CONFIG, VIDEO_CONFIG = (ROOT / f'r2plus1d_r34_{kind}_8x8x1_180e_ucf101_rgb2.py'
+CONFIG, VIDEO_CONFIG = (ROOT / f'configs/r2plus1d_r34_{kind}_8x8x1_180e_ucf101_rgb2.py'
                         for kind in ('fullframe', 'fullframe_video'))
 SHAPE = [1, 3, 8, 256, 341]
 
