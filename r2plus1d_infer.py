@@ -25,8 +25,9 @@ from tqdm import tqdm
 
 from r2plus1d.engines import add_engine_options, check_memory, is_out_of_memory, make_engines, start_engines
 from r2plus1d.inference import Files, PureInference, TestVideos, prefetch
-from r2plus1d.outputs import OutputWriter, make_summary, note_provenance
+from r2plus1d.output_writer import OutputWriter
 from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
+from r2plus1d.summary import RunFacts, make_summary, note_provenance
 
 
 def make_source(args, engine):
@@ -101,10 +102,12 @@ def load_engines(args):
 
 
 def infer_into(outputs, args):
-    provenance = note_provenance(args.model, args.input)
     engines = {f'device{number}': engine for number, engine in zip(args.device, load_engines(args))}
     first = next(iter(engines.values()))
     source = make_source(args, first)
+    cfg = getattr(source, 'cfg', None)
+    provenance = note_provenance(args.model, args.input, cfg)
+    outputs.expect(name for names in source.groups for name in names if name)
     check_memory(source.batch_size, first.sample_shape, first.dtype)
     for engine in engines.values():
         engine.prepare(source.batch_size)
@@ -113,10 +116,11 @@ def infer_into(outputs, args):
     started = time.perf_counter()
     times = run_devices(source, engines, args.loop, outputs)
     seconds = time.perf_counter() - started
-    if note_provenance(args.model, args.input) != provenance:
-        raise InputError(f'{args.model} or {args.input}: was changed while the inference ran; run it again')
-    summary = make_summary(times, source.batch_size, first.describe(), source.num_videos,
-                           dict(provenance, sample_shape=first.sample_shape))
+    if note_provenance(args.model, args.input, cfg) != provenance:
+        raise InputError(f'{args.model} or {args.input or args.config}: was changed while the inference ran; run it '
+                         'again')
+    summary = make_summary(RunFacts(times, source.batch_size, first.describe(), source.num_videos, provenance,
+                                    first.sample_shape))
     outputs.finish(summary)
     figures = summary['NPU_compute_time']
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in figures.items()))

@@ -151,7 +151,7 @@ class TestVideos:
         """ALLOWED: {'allow_outside': bool, 'allow_damaged': bool}, as of the flags of these names."""
         # This import brings mmaction2 and PyTorch, which the other two sources do without.
         from r2plus1d.data import Samples, read_config
-        cfg = read_config(config, options)
+        self.cfg = cfg = read_config(config, options)
         cfg.merge_from_dict(allowed)
         self.samples = Samples(cfg, str(engine.dtype))
         self.num_videos = len(self.samples)

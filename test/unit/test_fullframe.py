@@ -155,7 +155,7 @@ def test_evaluation_on_an_npu(dataset, full, full_bins, expected, npu_environmen
     # info.json of three crops beside outputs of one view
     info.write_text(text.replace('[1, 3, 8, 256, 341]', '[3, 3, 8, 256, 256]'))
     failed = postprocess('--result_path', summary, cwd=tmp_path, check=False)
-    assert failed.returncode == 1 and re.search(r'bin0-0_\d_0.txt: .*1x400, expected 3 rows', failed.stderr)
+    assert failed.returncode == 1 and re.search(r'bin0-0_\d_0.txt: 1 rows, expected 3 rows', failed.stderr)
 
 
 @pytest.mark.parametrize('kind', ['frames', 'videos'])
