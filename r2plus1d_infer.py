@@ -22,6 +22,7 @@ import argparse
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List
 
 import numpy as np
@@ -85,8 +86,8 @@ def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
     source = make_source(args, cfg, first)
     outputs.expect(name for names in source.groups for name in names if name)
     check_memory(source.batch_size, first.sample_shape, first.dtype)
-    for engine in engines.values():
-        warm_up(engine, source.batch_size, args.warmup_count)
+    with ThreadPoolExecutor(len(engines)) as pool:  # this thread stays free for Ctrl-C, whatever a model does
+        list(pool.map(lambda engine: warm_up(engine, source.batch_size, args.warmup_count), engines.values()))
     began = time.perf_counter()
     with tqdm(total=len(source.groups), unit='batch', desc='Inference') as bar:
         times = Work(source, args.loop, outputs, bar).divide(engines)
