@@ -186,7 +186,8 @@ def files_of_summary(path: str, remedy: str) -> Set[str]:
         if os.path.islink(path):
             raise InputError('a link')
         summary = Summary.read(path)
-        return {os.path.basename(output) for info in summary.content['filesinfo'].values()
-                for output in info['outfiles']}
+        if summary.filesinfo is None:
+            raise InputError('without filesinfo')
+        return {os.path.basename(output) for info in summary.filesinfo.values() for output in info['outfiles']}
     except (InputError, KeyError, TypeError, AttributeError):
         raise InputError(f'{path}: exists and is no summary of a run; {remedy}')

@@ -107,7 +107,7 @@ def write_all(f, data):
 
 def is_count(value):
     """Whether a value from a JSON file is a whole number of 1 or more. (True is an int in Python, and no count.)"""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**53
 
 
 def is_fraction(value):

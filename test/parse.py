@@ -25,10 +25,10 @@ from r2plus1d.metrics import (
     GUIDE_VIEWS,
     describe_low_accuracy,
     fraction,
-    judge_accuracy,
 )
 from r2plus1d.results import (
     Evaluation,
+    judge_accuracy,
     parse_batch_sizes,
     read_performance,
     read_result,
@@ -36,6 +36,7 @@ from r2plus1d.results import (
     result_path,
     take_evaluation,
 )
+from r2plus1d.store import write_json
 
 
 def print_table(head, rows):
@@ -107,8 +108,9 @@ def record(args):
     for batch_size in args.batch_sizes:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(result_path(args.work_dir, batch_size))
-    Evaluation(os.path.abspath(args.config), os.getcwd(), args.reference, args.tolerance, args.batch_sizes,
-               args.models, args.average_clips, args.device).write(args.work_dir)
+    evaluation = Evaluation(os.path.abspath(args.config), os.getcwd(), args.reference, args.tolerance, args.batch_sizes,
+                            args.models, args.average_clips, args.device)
+    write_json(Evaluation.path(args.work_dir), evaluation.to_json())
 
 
 def check_settings(evaluation, result):

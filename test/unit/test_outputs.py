@@ -18,15 +18,15 @@ from r2plus1d.summary import Provenance, RunFacts, make_summary
 ENGINE = {'name': 'none', 'version': '1', 'precision': 'f32', 'cpu': 'none', 'threads': 2}
 
 
-def infer(out, dirname, best=1, outfmt='BIN', videos=4, views=3, provenance=Provenance()):
+def infer(out, dirname, best=1, outfmt='BIN', videos=4, views=3, provenance=None):
     """A run of VIDEOS of label 1, all of which are given the class BEST of 5."""
     scores = np.zeros((views, 5), np.float32)
     scores[:, best] = 1
     with OutputWriter(str(out), dirname, outfmt) as outputs:
         for i in range(videos):
             outputs.add(i, [f'bins/bin{i}-{i}_1.bin'], [scores])
-        facts = RunFacts({'device0': [2.0] * videos}, 1, ENGINE, videos, provenance, [views, 3, 8, 16, 16])
-        outputs.finish(make_summary(facts))
+        outputs.finish(make_summary(RunFacts({'device0': [2.0] * videos}, 1, ENGINE, videos,
+                                             provenance or Provenance(), [views, 3, 8, 16, 16])))
 
 
 def postprocess(path, *options):
