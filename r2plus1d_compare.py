@@ -64,7 +64,7 @@ def compare_models(args):
     return {
         'checkpoint': args.checkpoint,
         'config': args.config,
-        'reference': comparison.reference.describe(),
+        'reference': comparison.reference.describe().to_json(),
         'top1_acc': top1_accuracy(comparison.expected, comparison.labels),
         'num_videos': len(comparison.indices),
         'num_test_videos': len(samples),

@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 from r2plus1d.bins import check_same_shape, check_values, list_inputs, read_bin_name, read_info, read_input
 from r2plus1d.data import Clips, Samples
-from r2plus1d.engines import PyTorch, load_onnx, make_engine
+from r2plus1d.engines import PyTorch, make_engine
 from r2plus1d.inference import score_videos
 from r2plus1d.metrics import compare_scores, top1_accuracy
+from r2plus1d.onnx_files import load_onnx
 from r2plus1d.precision import PRECISIONS
 from r2plus1d.run import InputError, signals_wait
 
@@ -143,7 +144,7 @@ class Comparison:
         if model.step == 'conversion':
             engine = make_engine(model.path, device=choice.device)
         else:
-            engine = make_engine(model.path, None, choice.backend, model.precision, choice.device)
+            engine = make_engine(model.path, choice.backend, model.precision, choice.device)
         check_same_shape(self.cfg.filename, self.reference.sample_shape, model.path, engine.sample_shape)
         engine.prepare(engine.batch_size or 1)
         samples = self.samples_of(str(engine.dtype))
@@ -158,7 +159,7 @@ class Comparison:
                       and figures['cosine'] >= precision.least_cosine)
         differing = figures['first_top1_difference']
         figures['first_top1_difference'] = None if differing is None else self.describe_video(self.indices[differing])
-        figures.update(engine=engine.describe(), top1_acc=top1_accuracy(found, self.labels))
+        figures.update(engine=engine.describe().to_json(), top1_acc=top1_accuracy(found, self.labels))
         return Verdict(*model, precision.bound, passed, figures,
                        None if passed else other_normalization(model, self.cfg))
 
