@@ -58,7 +58,8 @@ def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:
 
 def infer(args: argparse.Namespace) -> None:
     """Take the folder of outputs, which is refused before any work where another run has it; then infer."""
-    with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
+    inputs = [] if not args.input else [args.input] if os.path.isdir(args.input) else args.input.split(',')
+    with OutputWriter(args.output, args.output_dirname, args.outfmt, inputs) as outputs:
         try:
             infer_into(outputs, args)
         except Exception as e:

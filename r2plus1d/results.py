@@ -20,7 +20,7 @@ from r2plus1d.forms import COUNT, FLAG, FRACTION, TEXT, Check, Form, field, one_
 from r2plus1d.metrics import REFERENCE_TOP1, accuracy_of_scores, average_crops
 from r2plus1d.outputs import Run
 from r2plus1d.run import InputError, log, one_line
-from r2plus1d.store import read_json
+from r2plus1d.store import PART_ENDING, claim, read_json, write_json
 from r2plus1d.summary import NUMBER, OBJECT, Loose
 
 BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*')
@@ -177,6 +177,18 @@ class Evaluation(Form):
     @staticmethod
     def path(work_dir: str) -> str:
         return os.path.join(work_dir, 'evaluation.json')
+
+    def write(self, work_dir: str) -> None:
+        """Raises InputError where a file of this name is none of ours."""
+        with claim(self.path(work_dir), self.check_ours, endings=[PART_ENDING]) as path:
+            write_json(path, self.to_json())
+
+    @classmethod
+    def check_ours(cls, path: str) -> None:
+        try:
+            cls.read(path)
+        except InputError:
+            raise InputError(f'{path}: exists and is no record of test/eval_acc_perf.sh; move it away')
 
     @classmethod
     def of(cls, work_dir: str) -> Optional[Evaluation]:

@@ -36,7 +36,6 @@ from r2plus1d.results import (
     result_path,
     take_evaluation,
 )
-from r2plus1d.store import write_json
 
 
 def print_table(head, rows):
@@ -108,9 +107,8 @@ def record(args):
     for batch_size in args.batch_sizes:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(result_path(args.work_dir, batch_size))
-    evaluation = Evaluation(os.path.abspath(args.config), os.getcwd(), args.reference, args.tolerance, args.batch_sizes,
-                            args.models, args.average_clips, args.device)
-    write_json(Evaluation.path(args.work_dir), evaluation.to_json())
+    Evaluation(os.path.abspath(args.config), os.getcwd(), args.reference, args.tolerance, args.batch_sizes,
+               args.models, args.average_clips, args.device).write(args.work_dir)
 
 
 def check_settings(evaluation, result):

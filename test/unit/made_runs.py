@@ -58,9 +58,8 @@ class Run:
         self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
                              mean_class_accuracy=float(np.sum(classes) / len(counted)), num_videos=len(labels),
                              average_clips=average_clips)
-        evaluation = Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, list(self.batch_sizes), [],
-                                average_clips, '0')
-        (folder / 'evaluation.json').write_text(json.dumps(evaluation.to_json()))
+        Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, list(self.batch_sizes), [], average_clips,
+                   '0').write(str(folder))
         rng = np.random.default_rng(0)
         for bs in self.batch_sizes:
             (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))

@@ -46,7 +46,7 @@ def change(path, **changes):
     ({'feat/clip_0001.npy': b'mine', 'feat/day_1.txt': b'mine'}, 'feat: holds clip_0001.npy'),
     ({'feat/bin0-0_1.bin': b'an input', 'feat/bin1-1_1.bin': b'an input'}, 'feat: holds bin0-0_1.bin'),
     ({'feat_summary.json': b'{"k": 3}'}, 'feat_summary.json: exists and is no summary'),
-    ({'feat_summary.json.old': b'notes'}, 'feat_summary.json.old: exists and is no summary'),
+    ({'feat_summary.json.old': b'notes'}, 'feat_summary.json.old: is in the way'),
     ({'feat': b'a file'}, 'feat: exists and is no folder'),
 ])
 def test_nothing_of_the_users_is_replaced(tmp_path, made, words):
