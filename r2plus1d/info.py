@@ -59,6 +59,9 @@ class Info(Form):
             content['bins'] = dict.fromkeys(content['bins'], UNKNOWN_DIGEST)
         return content
 
+    def has_old_digests(self) -> bool:
+        return UNKNOWN_DIGEST in (self.bins or {}).values()
+
     def check_bins(self, path: str) -> None:
         """Raise InputError unless the bins that this form, of the file PATH, notes hold each of its videos once."""
         try:
@@ -83,6 +86,9 @@ def read_info(folder: str) -> Optional[Info]:
     info = Info.read(path)
     info.check_bins(path)
     return info
+
+
+NO_INFO = Info(**{name: None for name in Info.checks()})  # of bins that something else made
 
 
 def check_digest(path: str, data: np.ndarray, info: Info) -> bool:
