@@ -85,7 +85,7 @@ def print_table(report):
             value = row.get(name, '')
             figures.append('not finite' if value is None else format(value, form if name in row else ''))
         lines.append((row['model'], row['step'], row['precision'], *figures, 'good' if row['passed'] else 'TOO FAR'))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    widths = [max(map(len, column)) for column in zip(*lines)]
     print(f'\n{report["num_videos"]} of {report["num_test_videos"]} test videos, against PyTorch', file=sys.stderr)
     for line in lines:
         print('  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip(), file=sys.stderr)
@@ -132,10 +132,10 @@ def print_judgement(report):
     change = 'rises' if report['top1_drop'] < 0 else 'falls'
     lines.append(f'top-1 {change} by {abs(report["top1_drop"]):.4f}; at {CONFIDENCE:.0%} confidence at most '
                  f'{report["loss_bound"]:.4f} of all such videos are lost')
-    if report['proves_nothing'] and not report['rejected']:
-        lines.append(f'accepted, and proves nothing: {report["proves_nothing"]}')
-    elif not report['rejected']:
-        lines.append(f'accepted: a drop of {report["max_drop"]:g} is allowed')
+    if not report['rejected']:
+        doubt = report['proves_nothing']
+        lines.append(f'accepted, and proves nothing: {doubt}' if doubt else
+                     f'accepted: a drop of {report["max_drop"]:g} is allowed')
     print('\n'.join(lines), file=sys.stderr)
 
 
@@ -157,9 +157,8 @@ def parse_args():
     parser.add_argument('--seed', type=int, default=0, help='The seed of the choice of videos.')
     parser.add_argument('--precision', choices=FLOAT_PRECISIONS, default='f32', help='The precision of the arithmetic '
                         'for ONNX files that are not int8.')
-    parser.add_argument('--om_precision', choices=list(PRECISIONS), default='fp16', help='The precision of the .om '
-                        'files, which do not tell it themselves. ATC makes fp16 unless told otherwise. Those with int8 '
-                        'in their name are int8.')
+    parser.add_argument('--om_precision', choices=list(PRECISIONS), default='fp16', help='That of the .om files, which '
+                        'do not tell it. ATC makes fp16 unless told otherwise. Those with int8 in their name are int8.')
     parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
                         help='The engine for the ONNX files.')
     parser.add_argument('--device', type=int, default=0, help='The number of the accelerator.')
@@ -168,17 +167,12 @@ def parse_args():
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
                         'mmaction2\'s tools.')
     args = parser.parse_args()
-    check_arguments(parser, args)
-    return args
-
-
-def check_arguments(parser, args):
     check_gate_options(parser, args)
     require_files(parser, args, 'config', *(['classes'] if args.classes else []))
     if args.runs:
         if args.models or args.checkpoint:
             parser.error('--runs goes without --models and --checkpoint')
-        return
+        return args
     if not args.checkpoint or not args.models:
         parser.error('give --checkpoint and --models, or --runs')
     require_files(parser, args, 'checkpoint')
@@ -187,6 +181,7 @@ def check_arguments(parser, args):
             parser.error(f'--models {path}: no such file')
         if not path.endswith(('.onnx', '.om')):
             parser.error(f'--models {path}: expected an .onnx or an .om')
+    return args
 
 
 @script_main

@@ -30,7 +30,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d.batches import Files
 from r2plus1d.bins import bin_digest, bin_name, read_info
-from r2plus1d.output_writer import OutputWriter
+from r2plus1d.output_files import OutputWriter
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
