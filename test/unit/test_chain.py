@@ -343,8 +343,8 @@ def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
     (tmp_path / 'classes.txt').write_text(''.join(f'{i} {name}\n' for i, name in enumerate(names, 1)), 'utf-8')
     expected = inference_recognizer(init_recognizer(str(small.config), str(small.checkpoint), 'cpu'), str(video))
     for config in (small.config, video_config):
-        done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
-                      '--classes', tmp_path / 'classes.txt')
+        done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--precision', 'f32', '--video', video,
+                      '--config', config, '--classes', tmp_path / 'classes.txt')
         title, *lines = done.stdout.splitlines()
         assert title == str(video)
         found = [line.split(' ', 1) for line in lines]
