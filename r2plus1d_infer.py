@@ -23,7 +23,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -47,7 +47,8 @@ def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:
 
 def infer(args: argparse.Namespace) -> None:
     """Take the folder of outputs, which is refused before any work where another run has it; then infer."""
-    with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
+    inputs = [] if not args.input else [args.input] if os.path.isdir(args.input) else args.input.split(',')
+    with OutputWriter(args.output, args.output_dirname, args.outfmt, inputs) as outputs:
         try:
             infer_into(outputs, args)
         except Exception as e:
@@ -55,6 +56,17 @@ def infer(args: argparse.Namespace) -> None:
                 raise
             batch_size = f'--batchsize {args.batchsize}' if args.batchsize else args.model
             raise InputError(f'{batch_size}: the memory is not enough; give a smaller batch size')
+
+
+def load(args: argparse.Namespace) -> Tuple[List[Engine], Any]:
+    """The engines, and the mmcv.Config of --config or None. Reading it imports mmaction2, while the engines load."""
+    if not args.config:
+        return make_engines(args), None
+    started = start_engines(args)
+    from r2plus1d.data import read_config
+    cfg = read_config(args.config, args.cfg_options)
+    cfg.merge_from_dict({'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged})
+    return started.result(), cfg
 
 
 def name_devices(numbers: List[int], engines: List[Engine]) -> Dict[str, Engine]:
@@ -74,17 +86,12 @@ def warm_up(engine: Engine, batch_size: int, count: int) -> None:
 
 
 def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
-    cfg = None
-    if args.config:
-        started = start_engines(args)
-        from r2plus1d.data import read_config
-        cfg = read_config(args.config, args.cfg_options)  # it imports mmaction2 while the engines are loaded
-        cfg.merge_from_dict({'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged})
-    provenance = note_provenance(args.model, args.input, cfg)
-    engines = name_devices(args.device, started.result() if args.config else make_engines(args))
-    first = next(iter(engines.values()))
+    all_engines, cfg = load(args)
+    first = all_engines[0]
+    engines = name_devices(args.device, all_engines)
     source = make_source(args, cfg, first)
     outputs.expect(name for names in source.groups for name in names if name)
+    provenance = note_provenance(args.model, args.input, cfg)
     check_memory(source.batch_size, first.sample_shape, first.dtype)
     with ThreadPoolExecutor(len(engines)) as pool:  # this thread stays free for Ctrl-C, whatever a model does
         list(pool.map(lambda engine: warm_up(engine, source.batch_size, args.warmup_count), engines.values()))

@@ -28,8 +28,8 @@ import pytest
 from conftest import CONFIG, ROOT, SMALL, STAND_INS, annotations, call
 from hypothesis import HealthCheck, given, seed, settings
 
+from r2plus1d.batches import Files
 from r2plus1d.bins import bin_digest, bin_name, read_info
-from r2plus1d.inference import Files
 from r2plus1d.output_writer import OutputWriter
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
@@ -197,6 +197,7 @@ class Engine:
     model = 'model.onnx'
     sample_shape = SHAPE
     dtype = np.dtype('float32')
+    num_classes = None
 
 
 def write_bins(folder):
