@@ -28,7 +28,7 @@ from typing import Any, Dict, List
 import numpy as np
 from tqdm import tqdm
 
-from r2plus1d.agreement import add_gate_options, check_enough, check_gate_options, judge_pair, predicted_classes
+from r2plus1d.agreement import Gate, add_gate_options, check_enough, check_gate_options, judge_pair, predicted_classes
 from r2plus1d.bins import check_same_shape
 from r2plus1d.data import Samples, read_config
 from r2plus1d.engines import make_engine
@@ -72,10 +72,10 @@ def evaluate(models: List[str], samples: Samples, indices: List[int], args: argp
     if not np.isfinite(scores).all() or max(labels) >= scores.shape[-1]:
         raise InputError(f'{models[0]}: outputs that are not finite, or fewer classes than the test list has')
     first, second = (predicted_classes(rows) for rows in scores)
-    judgement = judge_pair(labels, first, second, args.max_drop, args.allow_unproven)
+    judgement = judge_pair(labels, first, second, Gate(args.max_drop, args.allow_unproven))
     agreement = compare_scores(*scores)
     return {
-        **{key.replace('first', 'float').replace('second', 'int8'): value for key, value in judgement.items()},
+        **{key.replace('first', 'float').replace('second', 'int8'): value for key, value in vars(judgement).items()},
         'top1_agreement': agreement['top1_agreement'],
         'logits_rms': float(np.sqrt(np.mean(scores[0]**2))),
         'logits_rms_difference': agreement['rms_difference'],
@@ -125,7 +125,7 @@ def make_int8(args: argparse.Namespace, cfg: Any, model: Any, paths: List[str]) 
     train = calibration_samples(cfg, test)
     check_same_shape(args.config, test[0][1].shape, args.model, shape)
     chosen = choose_videos(len(test), args.eval_videos, args.seed)
-    check_enough(len(chosen), args.max_drop, args.allow_unproven)
+    check_enough(len(chosen), Gate(args.max_drop, args.allow_unproven))
     indices = choose_videos(len(train), args.calibration_videos, args.seed)
     log(f'calibration on {len(indices)} of {len(train)} training videos')
     with contextlib.redirect_stdout(sys.stderr):  # NNCF's logs and bars

@@ -50,13 +50,14 @@ class Source:
     """Where batches come from.
 
     groups: the names of each batch. num_samples: of videos, without padding. num_videos: how many there are to infer,
-    None where nothing says so.
+    None where nothing says so. cfg: an mmcv.Config that names the videos.
     """
 
     batch_size: int
     groups: List[Group]
     num_samples: int
     num_videos: Optional[int] = None
+    cfg: Any = None
 
     def load(self, index: int, batch: np.ndarray) -> None:
         """Fill the array BATCH with the batch of this INDEX."""
@@ -126,6 +127,7 @@ class TestVideos(Source):
     def __init__(self, cfg: Any, batch_size: Optional[int], engine: Engine) -> None:
         # This import brings mmaction2 and PyTorch, which the other two sources do without.
         from r2plus1d.data import Samples
+        self.cfg = cfg
         self.samples = Samples(cfg, str(engine.dtype))
         self.num_videos = self.num_samples = len(self.samples)
         if not self.num_samples:

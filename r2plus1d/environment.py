@@ -7,11 +7,14 @@
 r2plus1d_infer.py notes it in the summary of a run, and r2plus1d_report.py shows it. The standard library is enough for
 all of it, so that this module starts nothing and imports quickly.
 """
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import platform
 import resource
 import subprocess
+from typing import Any, Dict, Optional
 
 # What decides about scores and speed, by the names that pip knows.
 PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-headless', 'opencv-python', 'onnx',
@@ -19,7 +22,7 @@ PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-h
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def describe_environment():
+def describe_environment() -> Dict[str, Any]:
     """A dict of what JSON can hold. A value is None where the machine does not tell it.
 
     cores: those that this process may use. memory: bytes of the machine. peak_memory: the most bytes that this process
@@ -36,7 +39,7 @@ def describe_environment():
     }
 
 
-def package_versions():
+def package_versions() -> Dict[str, str]:
     """{name: version} of those of the PACKAGES that are installed."""
     versions = {}
     for name in PACKAGES:
@@ -47,7 +50,7 @@ def package_versions():
     return versions
 
 
-def repository_commit():
+def repository_commit() -> Optional[str]:
     """The first digits of the commit, and "+" after changes; None where this is no clone or there is no git."""
     command = ['git', '-C', ROOT, 'describe', '--always', '--dirty=+', '--abbrev=10', '--exclude=*']
     try:

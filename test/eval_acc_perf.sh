@@ -30,9 +30,9 @@ for name in config work_dir; do
 done
 need_file --config "$config"
 [[ $device =~ ^[0-9]+(,[0-9]+)*$ ]] || usage "--device $device: a number, or numbers with commas between"
-number='^([0-9]+(\.[0-9]*)?|\.[0-9]+)$'
-[[ $reference =~ $number ]] || usage "--reference $reference: a top-1 accuracy, from 0 to 1"
-[[ $tolerance =~ $number ]] || usage "--tolerance $tolerance: a difference of accuracies, from 0 to 1"
+fraction='^(0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)$'
+[[ $reference =~ $fraction ]] || usage "--reference $reference: a top-1 accuracy, from 0 to 1"
+[[ $tolerance =~ $fraction ]] || usage "--tolerance $tolerance: a difference of accuracies, from 0 to 1"
 case $average_clips in
 score | prob) ;;
 *) usage "--average_clips $average_clips: score or prob" ;;
@@ -93,6 +93,9 @@ if [ -z "$direct" ]; then
     step "preprocess to $bins" python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 \
         --output_path="$bins/" --models "${models[@]}"
 fi
+run python "$root/test/parse.py" --record --work_dir="$work_dir" --batch_sizes="$batch_sizes" --config="$config" \
+    --reference="$reference" --tolerance="$tolerance" --average_clips="$average_clips" --device="$device" \
+    --models "${models[@]}" || fail "failed: the note of what is evaluated"
 for bs in $batch_sizes; do
     out=$work_dir/predata_bts1_bs${bs}_out
     rm -rf "$out" "$work_dir/result_bs$bs.json"

@@ -30,9 +30,11 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d.bins import bin_digest, bin_name, read_info
 from r2plus1d.inference import Files
-from r2plus1d.outputs import OutputWriter, find_summaries, make_summary
+from r2plus1d.output_writer import OutputWriter
+from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
+from r2plus1d.summary import Provenance, RunFacts, make_summary
 
 SECONDS = 45
 MUTATIONS = int(os.environ.get('MUTATIONS', 10000))  # of all subjects together
@@ -291,12 +293,12 @@ class Summary(Subject):
     def make(self):
         write_bins(self.folder / 'bins')
         rng = np.random.default_rng(0)
-        provenance = {'model_sha256': '2' * 64, 'info_sha256': None}
         with OutputWriter(str(self.folder / 'out'), 'run', self.outfmt) as outputs:
             for i, path in enumerate(sorted((self.folder / 'bins').glob('*.bin'))):
                 outputs.add(i, [str(path)], [rng.standard_normal((3, CLASSES)).astype(np.float32)])
             engine = {'name': 'none', 'version': '1', 'precision': 'f32', 'cpu': 'none'}
-            outputs.finish(make_summary({'device0': [20.5, 21.25, 19.125]}, 1, engine, 3, provenance))
+            outputs.finish(make_summary(RunFacts({'device0': [20.5, 21.25, 19.125]}, 1, engine, 3,
+                                                 Provenance('2' * 64), SHAPE)))
         return self.folder / 'out/run_summary.json'
 
     def read(self):
@@ -305,7 +307,7 @@ class Summary(Subject):
             raise InputError(done.stderr.strip().splitlines()[-1])
         words = [line for line in done.stderr.splitlines() if 'not checked' not in line]
         print(*words, sep='\n', end='', file=sys.stderr)
-        speed = read_performance(find_summaries(str(self.folder / 'out')))
+        speed = read_performance(Run.open(str(self.folder / 'out')))
         return json.loads(done.stdout), speed.batch_size, speed.rate, speed.times.tolist()
 
 
@@ -321,8 +323,8 @@ class TextOutput(Summary):
 
     def read(self):
         accuracy, *speed = super().read()
-        from r2plus1d.outputs import read_output
-        scores = read_output(str(self.path), 3, CLASSES)
+        from r2plus1d.output_files import read_output
+        scores = read_output(str(self.path), 3)
         return accuracy, zlib.crc32(np.ascontiguousarray(scores))
 
 

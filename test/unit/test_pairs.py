@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import CONFIG, ROOT, call, start
+from conftest import CONFIG, call
 
 SECONDS = 15
 
@@ -78,10 +78,10 @@ def wrong_on(labels, videos):
     (2, 0, 2, 1, 'no better than a guess'),  # of two classes: a guess is right in both with a probability of a quarter
 ])
 def test_verdicts(videos, wrong_first, wrong_second, max_drop, words):
-    from r2plus1d.agreement import judge_pair
+    from r2plus1d.agreement import Gate, judge_pair
     labels = labels_of(videos)
     ways = wrong_on(labels, wrong_first), wrong_on(labels, wrong_second)
-    found = judge_pair(labels, *ways, max_drop)
+    found = vars(judge_pair(labels, *ways, Gate(max_drop)))
     assert found['top1_acc_first'] == pytest.approx(1 - wrong_first / videos)
     assert found['top1_drop'] == pytest.approx((wrong_second - wrong_first) / videos)
     assert found['only_first_right'] == max(wrong_second - wrong_first, 0)
@@ -90,7 +90,7 @@ def test_verdicts(videos, wrong_first, wrong_second, max_drop, words):
     else:
         assert words in found['rejected']
         # What is unproven may be allowed; a larger drop may not.
-        allowed = judge_pair(labels, *ways, max_drop, allow_unproven=True)['rejected']
+        allowed = judge_pair(labels, *ways, Gate(max_drop, allow_unproven=True)).rejected
         assert bool(allowed) == ('fell' in words)
 
 
@@ -172,30 +172,9 @@ def test_runs_that_do_not_fit(tmp_path, case, words):
     assert status == 1 and report is None and words in text.splitlines()[-1]
 
 
-def test_two_models_with_their_configs(dataset, small, tmp_path):
-    """The same model twice, once with another last layer: the accuracies are those of the chain."""
-    import onnx
-    from test_compare import change_head
-    model = onnx.load(str(small.sim))
-    change_head(model)
-    onnx.save(model, str(tmp_path / 'other.onnx'))
-    options = ['--config', small.config, small.config, '--models', small.sim, tmp_path / 'other.onnx']
-    refused = start(ROOT / 'r2plus1d_compare.py', *options, cwd=dataset, check=False)
-    assert refused.returncode == 1 and not refused.stdout and '5 videos are too few' in refused.stderr.splitlines()[-1]
-    done = start(ROOT / 'r2plus1d_compare.py', *options, '--allow_unproven', '--max_drop=1', cwd=dataset)
-    report = json.loads(done.stdout)
-    for way, path in (('first', small.sim), ('second', tmp_path / 'other.onnx')):
-        out = tmp_path / way
-        start(ROOT / 'r2plus1d_infer.py', '--model', path, '--config', small.config, '--output', out, cwd=dataset)
-        accuracy = json.loads(call('r2plus1d_postprocess', '--result_path', out).stdout)
-        assert report[f'top1_acc_{way}'] == accuracy['top1_acc']
-    assert report['num_videos'] == 5 and report['proves_nothing']
-
-
 @pytest.mark.parametrize('options, words', [
-    (['--runs', 'a', 'b', '--models', 'm.onnx'], '--runs goes with one --config'),
+    (['--runs', 'a', 'b', '--models', 'm.onnx'], '--runs goes without --models'),
     ([], 'give --checkpoint and --models'),
-    (['--config', '{config}', '{config}', '--models', 'm.onnx'], 'two files of --config go with two --models'),
     (['--runs', 'a', 'b', '--max_drop', '2'], '--max_drop 2.0: is 0 to 1'),
     (['--runs', 'a', 'b', '--classes', 'no'], 'no: no such file'),
 ])

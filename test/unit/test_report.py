@@ -149,7 +149,7 @@ def test_speed(made):
 @pytest.mark.parametrize('value, text', [(0.7101, '0.710'), (63.08, '63.1'), (4586.7, '4590'), (999.6, '1000'),
                                          (0.9996, '1.00'), (0.00123456, '0.00123'), (84.0091, '84.0'), (0, '0')])
 def test_three_digits(value, text):
-    from r2plus1d_report import three_digits
+    from r2plus1d.report.page import three_digits
     assert three_digits(value) == text
 
 
