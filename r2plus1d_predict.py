@@ -89,7 +89,7 @@ def precision_of(args: argparse.Namespace, engines: Optional[Future[List[Engine]
     if engines:
         return engines.result()[0].precision
     from r2plus1d.cluster import settle_precision
-    return settle_precision(args)
+    return str(settle_precision(args))
 
 
 def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
@@ -101,7 +101,7 @@ def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
         model=file_digest(args.model), test_pipeline=hashlib.sha256(pipeline.encode()).hexdigest(),
         classes=file_digest(args.classes), topk=args.topk, average_clips=args.average_clips, every=args.every,
         backend=args.backend, precision=precision, allow_damaged=args.allow_damaged,
-        notes={'model': args.model, 'config': args.config, 'classes': args.classes})
+        model_file=args.model, config_file=args.config, classes_file=args.classes)
     paths = {video.path for video in videos}
     return Journal(args.output, settings, lambda row: why_again(row, args.retry_failed) if row.path in paths else None)
 
@@ -171,7 +171,7 @@ def parse_args() -> argparse.Namespace:
                         'which it belongs, or on the cluster at this address.')
     parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
     add_engine_options(parser, precision=AUTO)
-    args = parser.parse_args()
+    args: argparse.Namespace = parser.parse_args()
     require_files(parser, args, 'model', 'classes', 'config')
     check_args(parser, args)
     return args

@@ -219,7 +219,8 @@ def test_engines_are_side_by_side_for_many_single_samples(small, options, expect
 def journal_of(path, **changes):
     from r2plus1d.journal import Journal, Settings
     settings = Settings(**{**dict(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
-                                  backend='auto', precision='f32', allow_damaged=False), **changes})
+                                  backend='auto', precision='f32', allow_damaged=False, model_file='m', config_file='p',
+                                  classes_file='c'), **changes})
     return Journal(str(path), settings, lambda row: None)
 
 
