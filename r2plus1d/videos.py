@@ -111,8 +111,7 @@ def read_video_list(path, names):
     """[Video] of the lines of a text file: "path" or "path label", with a path that has spaces in quotes.
 
     A label is the name of a class or, where no class has that name, its number, counted from 0 as in mmaction2's lists.
-    Paths are relative to the
-    folder in which the script is run.
+    Paths are relative to the folder in which the script is run.
     """
     check_regular_file(path)
     try:
@@ -134,7 +133,7 @@ def read_video_list(path, names):
         if fields:
             label = read_label(fields[1], numbers, f'{path}: line {number}') if len(fields) == 2 else None
             videos.append(Video(fields[0], label))
-            if len(fields) == 2 and fields[1].isdecimal() and fields[1] != str(label):
+            if label is not None and fields[1] in numbers and fields[1].isdecimal() and int(fields[1]) != label:
                 taken_for_names.append(fields[1])
     if not videos:
         raise InputError(f'{path}: lists no video')
