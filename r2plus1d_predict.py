@@ -30,6 +30,7 @@ from r2plus1d.engine_base import Engine
 from r2plus1d.engines import add_engine_options, input_of_model, start_engines
 from r2plus1d.inference import Outcome, infer_here
 from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision
+from r2plus1d.nodes import settle_precision
 from r2plus1d.precision import AUTO
 from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
 from r2plus1d.rows import Row, require_pyarrow
@@ -61,6 +62,7 @@ def predict(args: argparse.Namespace) -> None:
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
     check_folders(args.classes, names, videos)
     subtitles = Subtitles(args.srt, args.video, videos) if args.srt else None
+    precision = engines.result()[0].precision if engines else settle_precision(args)
     tally = Tally(len(names))
 
     def finish(rows: List[Row]) -> None:
@@ -68,7 +70,7 @@ def predict(args: argparse.Namespace) -> None:
         if subtitles:
             subtitles.write(rows)
 
-    with open_journal(args, cfg, videos, precision_of(args, engines)) as journal:
+    with open_journal(args, cfg, videos, precision) as journal:
         missing = read_rows(journal.rows(), videos, finish)
         if missing:
             maker = RowMaker(args.classes, names, args.topk, args.average_clips)
@@ -82,14 +84,6 @@ def predict(args: argparse.Namespace) -> None:
 def is_one_sample(args: argparse.Namespace) -> bool:
     """Whether --video is one video file, of which one row is wanted. It shall be there as soon as can be."""
     return len(args.video or ()) == 1 and not args.every and names_one_video(args.video[0])
-
-
-def precision_of(args: argparse.Namespace, engines: Optional[Future[List[Engine]]]) -> str:
-    """What the model is computed in, on Ray by all actors."""
-    if engines:
-        return engines.result()[0].precision
-    from r2plus1d.cluster import settle_precision
-    return str(settle_precision(args))
 
 
 def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],

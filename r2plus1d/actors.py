@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The actors of a prediction on Ray: what they do, and how many of them a machine has room for.
+"""The actors of a prediction on Ray.
 
     decoded, sample = DecodingWorker(DecoderSettings(folder, config, False, 'uint8')).decode(task)
     outcomes = InferenceWorker(EngineSettings(folder, model, 'auto', 'f32', 1, tables)).infer([decoded], sample)
@@ -10,27 +10,22 @@ quarter of the size of float32, and an inference actor makes of them what the co
 """
 from __future__ import annotations
 
-import argparse
 import os
 import queue
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from r2plus1d.engine_base import Engine
-from r2plus1d.engines import backend_of, make_engine
+from r2plus1d.engines import make_engine
 from r2plus1d.inference import Decoded, Outcome, decode, infer_batch
-from r2plus1d.onnx_engines import OnnxRuntime, computed_in
-from r2plus1d.onnx_files import is_quantized, load_onnx
-from r2plus1d.precision import AUTO
 from r2plus1d.run import InputError
 from r2plus1d.videos import Task
 
 DECODING = 'decoding'
 INFERENCE = 'inference'
-DECODERS_PER_DEVICE = 4  # at 16 ms of CPU a video (benchmarks/archive.md) they make 250 videos/s
 
 
 @dataclass(frozen=True)
@@ -129,55 +124,3 @@ class InferenceWorker:
             for channel, table in enumerate(self.tables):
                 for source, target in zip(sample[crop, channel], place[crop, channel]):
                     cv2.LUT(source, table, target)
-
-
-# ---- what the model needs ------------------------------------------------------------------------------
-
-
-def settle_precision(args: argparse.Namespace) -> str:
-    """What the model is computed in by all actors. Where --precision is auto, it becomes f32, the only one that all
-    machines of a cluster have, or on this machine the fastest one.
-    """
-    if backend_of(args) == 'ais_bench':
-        return 'as converted'
-    if args.precision == AUTO:
-        is_local = args.ray == 'local'
-        args.precision = make_engine(args.model, args.backend, AUTO).precision if is_local else 'f32'
-    return computed_in(args.model, args.precision, is_quantized(load_onnx(args.model)))
-
-
-def device_kind(args: argparse.Namespace) -> str:
-    """Which resource of Ray an inference actor needs: NPU, GPU, or CPU where the model runs on none of them."""
-    backend = backend_of(args)
-    if backend == 'ais_bench':
-        return 'NPU'
-    if backend == 'onnxruntime':
-        import onnxruntime
-        available = dict(zip(OnnxRuntime.ACCELERATORS, ('NPU', 'GPU')))
-        for provider in onnxruntime.get_available_providers():
-            if provider in available:
-                return available[provider]
-    return 'CPU'
-
-
-class Places(NamedTuple):
-    """How many actors of a kind a node has room for, and the OPTIONS of Ray for each."""
-
-    count: int
-    options: Dict[str, Any]
-
-
-def plan_node(resources: Mapping[str, float], kind: str, all_devices: int) -> Dict[str, Places]:
-    """The places of a node with these RESOURCES, by the kind of actor. ALL_DEVICES: of this KIND in the cluster."""
-    cpus = int(resources.get('CPU', 0))
-    devices = int(resources.get(kind, 0))
-    if kind == 'CPU':  # one model on all cores but one; a decoder for each four cores shares that one
-        if not cpus:
-            return {}
-        decoders = max(1, cpus // 4)
-        rest = 1 if cpus > 1 else 0.5
-        return {INFERENCE: Places(1, {'num_cpus': max(rest, cpus - 1)}),
-                DECODING: Places(decoders, {'num_cpus': rest / decoders})}
-    options = {'num_cpus': 0, 'resources': {'NPU': 1}} if kind == 'NPU' else {'num_cpus': 0, 'num_gpus': 1}
-    decoders = min(cpus, DECODERS_PER_DEVICE * (devices or all_devices))
-    return {INFERENCE: Places(devices, options), DECODING: Places(decoders, {'num_cpus': 1})}
