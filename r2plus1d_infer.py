@@ -22,6 +22,7 @@ import argparse
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List
 
 import numpy as np
@@ -46,7 +47,8 @@ def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:
 
 def infer(args: argparse.Namespace) -> None:
     """Take the folder of outputs, which is refused before any work where another run has it; then infer."""
-    with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
+    inputs = [] if not args.input else [args.input] if os.path.isdir(args.input) else args.input.split(',')
+    with OutputWriter(args.output, args.output_dirname, args.outfmt, inputs) as outputs:
         try:
             infer_into(outputs, args)
         except Exception as e:
@@ -79,14 +81,14 @@ def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
         from r2plus1d.data import read_config
         cfg = read_config(args.config, args.cfg_options)  # it imports mmaction2 while the engines are loaded
         cfg.merge_from_dict({'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged})
-    provenance = note_provenance(args.model, args.input, cfg)
     engines = name_devices(args.device, started.result() if args.config else make_engines(args))
     first = next(iter(engines.values()))
     source = make_source(args, cfg, first)
     outputs.expect(name for names in source.groups for name in names if name)
+    provenance = note_provenance(args.model, args.input, cfg)
     check_memory(source.batch_size, first.sample_shape, first.dtype)
-    for engine in engines.values():
-        warm_up(engine, source.batch_size, args.warmup_count)
+    with ThreadPoolExecutor(len(engines)) as pool:  # this thread stays free for Ctrl-C, whatever a model does
+        list(pool.map(lambda engine: warm_up(engine, source.batch_size, args.warmup_count), engines.values()))
     began = time.perf_counter()
     with tqdm(total=len(source.groups), unit='batch', desc='Inference') as bar:
         times = Work(source, args.loop, outputs, bar).divide(engines)

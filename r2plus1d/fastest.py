@@ -110,7 +110,7 @@ class Timings:
 
     def keep(self, timings: List[Timing]) -> None:
         """Write the file. A folder in which nothing can be written keeps nothing: the next start measures again."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, InputError):
             write_json(self.path, {'kind': KIND, 'version': VERSION,
                                    'timings': [dataclasses.asdict(timing) for timing in timings]})
 

@@ -7,7 +7,6 @@ Metrics come from mmaction2, without an import of PyTorch; see mmaction2_metrics
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import importlib.machinery
 import importlib.util
@@ -104,32 +103,6 @@ def accuracy_of_ranks(labels: np.ndarray, predicted: np.ndarray, ranks: np.ndarr
         'num_videos': len(labels),
         'average_clips': average_clips,
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class Accuracy:
-    """An accuracy JSON. num_expected: the videos of the data set; views: of a video; None where nobody noted it."""
-
-    top1_acc: float
-    top5_acc: float
-    mean_class_accuracy: float
-    num_videos: int
-    average_clips: str
-    num_expected: Optional[int] = None
-    views: Optional[int] = None
-
-    @property
-    def is_complete(self) -> bool:
-        return self.num_expected is None or self.num_videos == self.num_expected
-
-
-def judge_accuracy(accuracies: Sequence[Accuracy], reference: float, tolerance: float) -> Tuple[float, bool]:
-    """(smallest top-1 of several accuracies, whether they pass).
-
-    They pass where each has all expected videos and a top-1 of at least the REFERENCE less the TOLERANCE.
-    """
-    top1 = min(accuracy.top1_acc for accuracy in accuracies)
-    return top1, all(accuracy.is_complete for accuracy in accuracies) and top1 >= reference - tolerance
 
 
 def wilson_interval(right: float, total: int, z: float = 1.959964) -> Tuple[float, float]:

@@ -25,7 +25,8 @@ from r2plus1d.run import InputError, log
 from r2plus1d.store import (
     OLD_ENDING,
     PART_ENDING,
-    locked,
+    check_place,
+    claim,
     remove_leftovers,
     remove_tree,
     replace_folder,
@@ -47,9 +48,11 @@ class OutputWriter:
     Without a folder (OUTPUT is None) nothing is written.
     """
 
-    def __init__(self, output: Optional[str], dirname: Optional[str], outfmt: str) -> None:
+    def __init__(self, output: Optional[str], dirname: Optional[str], outfmt: str, inputs: Sequence[str] = ()) -> None:
+        """INPUTS: files or folders which the outputs may not lie in, nor around."""
         self.output = output
         self.dirname = dirname
+        self.inputs = inputs
         self.folder: Optional[str] = None
         self.lock = contextlib.ExitStack()
         self.extension = outfmt.lower()
@@ -82,13 +85,16 @@ class OutputWriter:
         """The path of the folder of this run, locked. Without a name, it is the time, another one for each run."""
         if self.dirname:
             folder = os.path.normpath(os.path.join(output, self.dirname))
-            self.lock.enter_context(locked(folder))
+            if os.path.islink(folder):
+                raise InputError(f'{folder}: exists and is no folder; choose another --output_dirname')
+            self.lock.enter_context(claim(folder, inputs=self.inputs, endings=LEFTOVERS))
             return folder
+        check_place(os.path.join(output, self.began), self.inputs)
         while True:
             self.began = time.strftime(TIME_OF_DAY)
             folder = os.path.join(output, self.began)
             with contextlib.suppress(InputError):
-                self.lock.enter_context(locked(folder))
+                self.lock.enter_context(claim(folder, endings=LEFTOVERS))
                 if not os.path.lexists(folder):
                     return folder
                 self.lock.close()
@@ -173,7 +179,7 @@ def check_ours(folder: str) -> None:
     for ending in (SUMMARY_ENDING, NEW_SUMMARY_ENDING, OLD_SUMMARY_ENDING):
         if os.path.lexists(folder + ending):
             listed |= files_of_summary(folder + ending, remedy)
-    if os.path.islink(folder) or (os.path.lexists(folder) and not os.path.isdir(folder)):
+    if os.path.lexists(folder) and not os.path.isdir(folder):
         raise InputError(f'{folder}: exists and is no folder; {remedy}')
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         if name not in listed:
@@ -186,7 +192,8 @@ def files_of_summary(path: str, remedy: str) -> Set[str]:
         if os.path.islink(path):
             raise InputError('a link')
         summary = Summary.read(path)
-        return {os.path.basename(output) for info in summary.content['filesinfo'].values()
-                for output in info['outfiles']}
+        if summary.filesinfo is None:
+            raise InputError('without filesinfo')
+        return {os.path.basename(output) for info in summary.filesinfo.values() for output in info['outfiles']}
     except (InputError, KeyError, TypeError, AttributeError):
         raise InputError(f'{path}: exists and is no summary of a run; {remedy}')

@@ -4,7 +4,7 @@
 
     result = read_result('.', batch_size=16)           # of test/eval_acc_perf.sh
     speed = read_performance(Run.open('predata_bts1_bs1_out'))
-    evaluation = Evaluation.read('.')
+    evaluation = Evaluation.of('.')
 """
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ import argparse
 import dataclasses
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.metrics import REFERENCE_TOP1, Accuracy, accuracy_of_scores, average_crops
+from r2plus1d.forms import COUNT, FLAG, FRACTION, TEXT, Check, Form, field, one_of
+from r2plus1d.metrics import REFERENCE_TOP1, accuracy_of_scores, average_crops
 from r2plus1d.outputs import Run
 from r2plus1d.run import InputError, log, one_line
-from r2plus1d.store import is_count, is_fraction, read_json, write_json
-from r2plus1d.summary import EngineFacts
+from r2plus1d.store import PART_ENDING, claim, read_json, write_json
+from r2plus1d.summary import NUMBER, OBJECT, Loose
 
 BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*')
 DEFAULT_BATCH_SIZES = [1, 16]
 DEFAULT_TOLERANCE = 0.01
+AGAIN = 'run test/eval_acc_perf.sh again'
+AVERAGE = one_of('score', 'prob')
 
 
 # ---- speed -----------------------------------------------------------------------------------------
@@ -64,10 +67,10 @@ def read_performance(run: Run) -> Performance:
     devices = [device for summary in run.summaries for device in summary.devices]
     speeds = [DeviceSpeed(name, 1000 * batch_size / float(np.mean(ms)), *median_and_p99(ms)) for name, ms in devices]
     times = np.concatenate([ms for _, ms in devices])
-    engine: EngineFacts = run.summary.engine
+    engine = run.summary.engine_facts
     return Performance(batch_size, len(times), sum(speed.rate for speed in speeds), times, *median_and_p99(times),
                        devices=speeds if len(speeds) > 1 else [], model=run.summary.model or 'unknown model',
-                       engine=str(engine), cpu=engine.cpu, args=run.summary.args)
+                       engine=str(engine), cpu=engine.cpu, args=[str(arg) for arg in run.summary.args or ()])
 
 
 def median_and_p99(times: np.ndarray) -> Tuple[float, float]:
@@ -77,24 +80,31 @@ def median_and_p99(times: np.ndarray) -> Tuple[float, float]:
 # ---- accuracy --------------------------------------------------------------------------------------
 
 
-def check_accuracy(path: str, content: Any) -> Accuracy:
-    """The content of the file PATH, into which r2plus1d_postprocess.py printed. Raises InputError."""
-    remedy = 'run test/eval_acc_perf.sh again'
-    content = content if isinstance(content, dict) else {}
-    for field in dataclasses.fields(Accuracy):
-        value = content.get(field.name)
-        is_optional = field.name in ('num_expected', 'views')
-        if field.name not in content and not is_optional:
-            raise InputError(f'{path}: has no {field.name}; {remedy}')
-        if field.name == 'average_clips':
-            is_good, expected = value in ('score', 'prob'), 'score or prob'
-        elif is_optional or field.name == 'num_videos':
-            is_good, expected = is_count(value) or (is_optional and value is None), 'a whole number of 1 or more'
-        else:
-            is_good, expected = is_fraction(value), 'a number from 0 to 1'
-        if not is_good:
-            raise InputError(f'{path}: {field.name} is {one_line(value, 50)}, expected {expected}; {remedy}')
-    return Accuracy(**{field.name: content.get(field.name) for field in dataclasses.fields(Accuracy)})
+@dataclasses.dataclass(frozen=True)
+class Accuracy(Loose):
+    """An accuracy JSON. num_expected: the videos of the data set; views: of a video; None where nobody noted it."""
+
+    REMEDY = AGAIN
+    top1_acc: float = field(FRACTION)
+    top5_acc: float = field(FRACTION)
+    mean_class_accuracy: float = field(FRACTION)
+    num_videos: int = field(COUNT)
+    average_clips: str = field(AVERAGE)
+    num_expected: Optional[int] = field(COUNT.or_null())
+    views: Optional[int] = field(COUNT.or_null())
+
+    @property
+    def is_complete(self) -> bool:
+        return self.num_expected is None or self.num_videos == self.num_expected
+
+
+def judge_accuracy(accuracies: Sequence[Accuracy], reference: float, tolerance: float) -> Tuple[float, bool]:
+    """(smallest top-1 of several accuracies, whether they pass).
+
+    They pass where each has all expected videos and a top-1 of at least the REFERENCE less the TOLERANCE.
+    """
+    top1 = min(accuracy.top1_acc for accuracy in accuracies)
+    return top1, all(accuracy.is_complete for accuracy in accuracies) and top1 >= reference - tolerance
 
 
 class Result(NamedTuple):
@@ -126,7 +136,7 @@ def read_result(work_dir: str, batch_size: int) -> Result:
     path = result_path(work_dir, batch_size)
     content = read_json(path, 'run test/eval_acc_perf.sh for this batch size')
     run = Run.open(outputs_folder(work_dir, batch_size))
-    return Result(path, check_accuracy(path, content), run)
+    return Result(path, Accuracy.from_json(path, content), run)
 
 
 def read_videos(result: Result, views: int) -> Videos:
@@ -148,50 +158,42 @@ def read_videos(result: Result, views: int) -> Videos:
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Form):
     """evaluation.json: what test/eval_acc_perf.sh ran and by what it is judged, for test/parse.py and the report.
 
     config: an absolute path; folder: to which the paths in the config are relative; models: one for each batch size.
     """
 
-    config: str
-    folder: str
-    reference: float
-    tolerance: float
-    batch_sizes: List[int]
-    models: List[str]
-    average_clips: str
-    device: str
+    REMEDY = AGAIN
+    config: str = field(TEXT)
+    folder: str = field(TEXT)
+    reference: float = field(FRACTION)
+    tolerance: float = field(FRACTION)
+    batch_sizes: List[int] = field(Check(lambda value: COUNT.list_of().takes(value) and value, 'numbers of 1 or more'))
+    models: List[str] = field(TEXT.list_of())
+    average_clips: str = field(AVERAGE)
+    device: str = field(TEXT)
 
     @staticmethod
     def path(work_dir: str) -> str:
         return os.path.join(work_dir, 'evaluation.json')
 
     def write(self, work_dir: str) -> None:
-        write_json(self.path(work_dir), dataclasses.asdict(self))
+        """Raises InputError where a file of this name is none of ours."""
+        with claim(self.path(work_dir), self.check_ours, endings=[PART_ENDING]) as path:
+            write_json(path, self.to_json())
 
     @classmethod
-    def read(cls, work_dir: str) -> Optional[Evaluation]:
+    def check_ours(cls, path: str) -> None:
+        try:
+            cls.read(path)
+        except InputError:
+            raise InputError(f'{path}: exists and is no record of test/eval_acc_perf.sh; move it away')
+
+    @classmethod
+    def of(cls, work_dir: str) -> Optional[Evaluation]:
         """None where there is none, as of an older test/eval_acc_perf.sh. Raises InputError."""
-        path = cls.path(work_dir)
-        if not os.path.isfile(path):
-            return None
-        content = read_json(path, 'run test/eval_acc_perf.sh again')
-        checks = {
-            'config': is_text, 'folder': is_text, 'reference': is_fraction, 'tolerance': is_fraction,
-            'batch_sizes': lambda value: isinstance(value, list) and value != [] and all(map(is_count, value)),
-            'models': lambda value: isinstance(value, list) and all(map(is_text, value)),
-            'average_clips': is_text, 'device': is_text,
-        }
-        for key, is_good in checks.items():
-            value = content.get(key) if isinstance(content, dict) else None
-            if not is_good(value):
-                raise InputError(f'{path}: {key} is {one_line(repr(value), 50)}; run test/eval_acc_perf.sh again')
-        return cls(**{key: content[key] for key in checks})
-
-
-def is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ''
+        return cls.read(cls.path(work_dir)) if os.path.isfile(cls.path(work_dir)) else None
 
 
 def take_evaluation(args: argparse.Namespace) -> Optional[Evaluation]:
@@ -199,7 +201,7 @@ def take_evaluation(args: argparse.Namespace) -> Optional[Evaluation]:
 
     Where an option says something else, that is logged. Raises InputError for a batch size that it does not have.
     """
-    evaluation = Evaluation.read(args.work_dir)
+    evaluation = Evaluation.of(args.work_dir)
     defaults: Dict[str, Any] = {'batch_sizes': DEFAULT_BATCH_SIZES, 'reference': REFERENCE_TOP1,
                                 'tolerance': DEFAULT_TOLERANCE}
     if evaluation is None and args.reference is None:
@@ -225,13 +227,42 @@ def parse_batch_sizes(text: str) -> List[int]:
     return list(dict.fromkeys(int(word) for word in text.split()))
 
 
-def read_comparison(work_dir: str) -> Optional[Dict[str, Any]]:
+# ---- agreement -------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement(Loose):
+    """What the report shows of a row of compare.json. That of bins has no figures but the first one."""
+
+    model: str = field(TEXT)
+    step: str = field(TEXT)
+    precision: str = field(TEXT)
+    passed: bool = field(FLAG)
+    bound: float = field(NUMBER)
+    max_abs_difference: Optional[float] = field(NUMBER.or_null())
+    max_rel_difference: Optional[float] = field(NUMBER.or_null())
+    cosine: Optional[float] = field(NUMBER.or_null())
+    top1_agreement: Optional[float] = field(NUMBER.or_null())
+    top5_agreement: Optional[float] = field(NUMBER.or_null())
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison(Form):
+    """What the report shows of compare.json."""
+
+    REMEDY = 'run test/pth2om.sh again'
+    passed: bool = field(FLAG)
+    num_videos: int = field(COUNT)
+    num_test_videos: int = field(COUNT)
+    models: List[Any] = field(Check(lambda value: isinstance(value, list), 'a list of models'))
+    first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    checkpoint: str = field(TEXT)
+
+
+def read_comparison(work_dir: str) -> Optional[Comparison]:
     """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
     path = os.path.join(work_dir, 'compare.json')
     if not os.path.isfile(path) or not os.path.getsize(path):
         return None
-    comparison = read_json(path, 'run test/pth2om.sh again')
-    rows = comparison.get('models') if isinstance(comparison, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f'{path}: not what r2plus1d_compare.py prints; run test/pth2om.sh again')
-    return dict(comparison)
+    comparison = Comparison.read(path)
+    return dataclasses.replace(comparison, models=[Agreement.from_json(path, row) for row in comparison.models])

@@ -20,15 +20,40 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from r2plus1d.bins import INFO, is_shape, list_inputs, read_info
+from r2plus1d.bins import INFO, list_inputs
 from r2plus1d.environment import describe_environment
+from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, AnyForm, Check, Form, field
+from r2plus1d.info import read_info
 from r2plus1d.output_files import output_name
 from r2plus1d.run import InputError, one_line
-from r2plus1d.store import file_digest, is_count, read_json
+from r2plus1d.store import file_digest
 
 SUMMARY_ENDING = '_summary.json'
+NOT_NOTED = (None, None, None)
 NOT_A_SUMMARY = 'not a summary of ais_bench or r2plus1d_infer.py'
-LARGEST_COUNT = 2**53  # whole numbers above it are no floating-point numbers any more
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a finite number, of a size that a floating-point number has."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
+
+
+def are_times(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(is_number(ms) and ms > 0 for ms in value)
+
+
+NUMBER = Check(is_number, 'a number')
+OBJECT = Check(lambda value: isinstance(value, dict), 'an object')
+
+
+class Loose(Form):
+    """A form of which fields may be missing that take null."""
+
+    @classmethod
+    def from_json(cls: Type[AnyForm], path: str, content: Any) -> AnyForm:
+        if isinstance(content, dict):
+            content = {**{name: None for name, check in cls.checks().items() if check.takes(None)}, **content}
+        return super().from_json(path, content)
 
 
 # ---- of what the outputs are -----------------------------------------------------------------------
@@ -57,21 +82,22 @@ def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> 
     info = read_info(folder) if bins else None
     if info is None:
         return Provenance(file_digest(model))
-    return Provenance(file_digest(model), info.get('config_sha256'), info.get('list_sha256'),
+    return Provenance(file_digest(model), info.config_sha256, info.list_sha256,
                       file_digest(os.path.join(folder, INFO)))
 
 
-class EngineFacts(NamedTuple):
-    """What ran. ais_bench does not note it."""
+@dataclasses.dataclass(frozen=True)
+class Engine(Loose):
+    """What ran. release: its version. ais_bench does not note it."""
 
-    name: str
-    version: Optional[str] = None
-    precision: Optional[str] = None
-    cpu: str = 'NPU'
-    threads: Optional[int] = None
+    name: str = field(TEXT)
+    cpu: str = field(TEXT)
+    release: Optional[str] = field(TEXT.or_null())
+    precision: Optional[str] = field(TEXT.or_null())
+    threads: Optional[int] = field(COUNT.or_null())
 
     def __str__(self) -> str:
-        return f'{self.name} {self.version}, {self.precision}, on {self.cpu}' if self.version else self.name
+        return f'{self.name} {self.release}, {self.precision}, on {self.cpu}' if self.release else self.name
 
 
 # ---- reading ---------------------------------------------------------------------------------------
@@ -85,28 +111,46 @@ class Device(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
-    """One summary file. What is there has been checked; what may be missing is None. Raises InputError."""
+class Summary(Loose):
+    """The content of a summary file. What it does not note is None; those of ais_bench have no version.
 
-    path: str
-    content: Dict[str, Any]
-    provenance: Provenance
-    num_videos: Optional[int]  # how many there were to infer
-    num_classes: Optional[int]  # scores in a row of the first output
-    sample_shape: Optional[List[int]]  # that the model takes
-    outputs_sha256: Optional[Dict[str, str]]  # by file name
-    time: Optional[str]  # when it began: 2026_03_04-05_06_07, which is also the name of a run that is given none
-    environment: Optional[Dict[str, Any]]
+    num_videos: how many there were to infer. num_classes: scores in a row of the first output. sample_shape: that the
+    model takes. time: when the run began, 2026_03_04-05_06_07. outputs_sha256: by file name. speed_sha256: see
+    speed_digest().
+    """
+
+    REMEDY = 'run the inference again'
+    filesinfo: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    args: Optional[List[Any]] = field(Check(lambda value: isinstance(value, list), 'a command line').or_null())
+    NPU_compute_time: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    throughput: Optional[float] = field(NUMBER.or_null())
+    npu_compute_time_list: Optional[List[float]] = field(Check(are_times, 'times in ms').or_null())
+    engine: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    batchsize: Optional[int] = field(COUNT.or_null())
+    batches_by_device: Optional[Dict[str, int]] = field(COUNT.for_each_name().or_null())
+    num_videos: Optional[int] = field(COUNT.or_null())
+    num_classes: Optional[int] = field(COUNT.or_null())
+    sample_shape: Optional[List[int]] = field(SHAPE.or_null())
+    environment: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    time: Optional[str] = field(TEXT.or_null())
+    outputs_sha256: Optional[Dict[str, str]] = field(TEXT.for_each_name().or_null())
+    speed_sha256: Optional[str] = field(TEXT.or_null())
+    model_sha256: Optional[str] = field(TEXT.or_null())
+    config_sha256: Optional[str] = field(TEXT.or_null())
+    list_sha256: Optional[str] = field(TEXT.or_null())
+    info_sha256: Optional[str] = field(TEXT.or_null())
+    path: str = field(TEXT)
+    is_ours: bool = field(FLAG)
 
     @classmethod
-    def read(cls, path: str) -> Summary:
-        content = read_json(path)
-        if not isinstance(content, dict):
-            raise InputError(f'{path}: {NOT_A_SUMMARY}')
-        texts = {field.name: _optional(path, content, field.name, str) for field in dataclasses.fields(Provenance)}
-        return cls(path, content, Provenance(**texts), _count(path, content, 'num_videos'),
-                   _count(path, content, 'num_classes'), _shape(path, content), _digests(path, content),
-                   _optional(path, content, 'time', str), _optional(path, content, 'environment', dict))
+    def from_json(cls, path: str, content: Any) -> Summary:
+        if isinstance(content, dict):
+            content = {**content, 'path': path, 'is_ours': 'version' in content}
+        return super().from_json(path, content)
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(self.model_sha256, self.config_sha256, self.list_sha256, self.info_sha256)
 
     @property
     def folder(self) -> str:
@@ -118,7 +162,7 @@ class Summary:
         """(input file, file of the model's first output) of each input file."""
         pairs = []
         try:
-            for info in self.content['filesinfo'].values():
+            for info in self.filesinfo.values():  # type: ignore[union-attr]
                 bin_path = os.fspath(info['infiles'][0])
                 output = os.path.basename(info['outfiles'][0])
                 if output != output_name(bin_path, 0, output.rpartition('.')[2]):
@@ -132,98 +176,46 @@ class Summary:
         return pairs
 
     @property
-    def args(self) -> List[str]:
-        """The command line."""
-        args = self.content.get('args')
-        if not isinstance(args, list) or not args:
-            raise InputError(f'{self.path}: {NOT_A_SUMMARY}: it has no command line')
-        return [str(arg) for arg in args]
-
-    @property
     def model(self) -> Optional[str]:
         """The model file, as the command line names it."""
-        args = self.args if self.content.get('args') else []
-        return option_of(args, ('--model', '-m'))
+        return option_of([str(arg) for arg in self.args or ()], ('--model', '-m'))
 
     @property
-    def engine(self) -> EngineFacts:
-        noted = self.content.get('engine')
-        if noted is None and 'r2plus1d_infer' in self.args[0]:
-            return EngineFacts('r2plus1d_infer.py of a version that did not note its engine', cpu='an unknown machine')
-        if noted is None:
-            return EngineFacts('ais_bench')
-        keys = ('name', 'version', 'precision', 'cpu')
-        if not isinstance(noted, dict) or not all(isinstance(noted.get(key), str) for key in keys):
-            raise InputError(f'{self.path}: {NOT_A_SUMMARY}: its engine has another form')
-        return EngineFacts(**{key: noted[key] for key in keys}, threads=_count(self.path, noted, 'threads'))
+    def engine_facts(self) -> Engine:
+        if self.engine is not None:
+            noted = {'release' if key == 'version' else key: value for key, value in self.engine.items()}
+            return Engine.from_json(self.path, noted)
+        if 'r2plus1d_infer' in str(self.args):
+            return Engine('r2plus1d_infer.py of a version that did not note its engine', 'unknown', *NOT_NOTED)
+        return Engine('ais_bench', 'NPU', *NOT_NOTED)
 
     @property
     def devices(self) -> List[Device]:
         """The times of each device. Where the summary notes a digest of its figures, they are those of the run."""
-        try:
-            times = np.array(self.content['npu_compute_time_list'], float)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            times = np.empty(0)
-        if times.ndim != 1 or not len(times) or not (np.isfinite(times) & (times > 0)).all():
-            raise InputError(f'{self.path}: {NOT_A_SUMMARY}: its npu_compute_time_list is not a list of times in ms')
-        noted = self.content.get('speed_sha256')
-        if noted is not None and noted != speed_digest(self.content):
+        if not self.npu_compute_time_list or not self.args:
+            raise InputError(f'{self.path}: {NOT_A_SUMMARY}: it has no times')
+        if self.is_ours and self.speed_sha256 != speed_digest(vars(self)):
             raise InputError(f'{self.path}: was changed since the inference: it notes another digest of its times and '
                              'figures; run the inference again')
+        times = np.array(self.npu_compute_time_list, float)
         # device0 of .../device0_summary.json, and of .../device0_1_summary.json of later versions, which add a number
-        counts = self.content.get('batches_by_device') or {os.path.basename(self.path).split('_')[0]: len(times)}
-        sizes = list(counts.values()) if isinstance(counts, dict) else []
-        if not all(map(is_count, sizes)) or sum(sizes) != len(times):
+        counts = self.batches_by_device or {os.path.basename(self.path).split('_')[0]: len(times)}
+        sizes = list(counts.values())
+        if sum(sizes) != len(times):
             raise InputError(f'{self.path}: {NOT_A_SUMMARY}: its batches_by_device are not those of its '
                              f'{len(times)} times')
-        ends = np.cumsum(sizes)
-        return [Device(*pair) for pair in zip(counts, np.split(times, ends[:-1]))]
+        return [Device(*pair) for pair in zip(counts, np.split(times, np.cumsum(sizes)[:-1]))]
 
     @property
     def batch_size(self) -> int:
         """ais_bench does not note it, but its throughput is 1000 * batch size / mean ms."""
-        batch_size = self.content.get('batchsize')
-        try:
-            if batch_size is None:
-                batch_size = round(self.content['throughput'] * self.content['NPU_compute_time']['mean'] / 1000)
-            if is_count(batch_size) and batch_size < LARGEST_COUNT:
-                return int(batch_size)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            pass
-        raise InputError(f'{self.path}: {NOT_A_SUMMARY}: it has no batch size')
-
-
-def _wrong(path: str, content: Mapping[str, Any], key: str, expected: str) -> InputError:
-    return InputError(f'{path}: {key} is {one_line(repr(content[key]), 50)}, expected {expected}; '
-                      'run the inference again')
-
-
-def _optional(path: str, content: Mapping[str, Any], key: str, kind: Type[Any]) -> Any:
-    value = content.get(key)
-    if value is not None and not isinstance(value, kind):
-        raise _wrong(path, content, key, 'a text' if kind is str else 'an object')
-    return value
-
-
-def _count(path: str, content: Mapping[str, Any], key: str) -> Optional[int]:
-    value = content.get(key)
-    if value is not None and not (is_count(value) and value < LARGEST_COUNT):
-        raise _wrong(path, content, key, 'a whole number of 1 or more')
-    return value
-
-
-def _shape(path: str, content: Mapping[str, Any]) -> Optional[List[int]]:
-    value = content.get('sample_shape')
-    if value is not None and not is_shape(value):
-        raise _wrong(path, content, 'sample_shape', 'whole numbers of 1 or more')
-    return value
-
-
-def _digests(path: str, content: Mapping[str, Any]) -> Optional[Dict[str, str]]:
-    value: Optional[Dict[str, str]] = _optional(path, content, 'outputs_sha256', dict)
-    if value is not None and not all(isinstance(digest, str) for digest in value.values()):
-        raise _wrong(path, content, 'outputs_sha256', 'a digest for each output')
-    return value
+        mean = (self.NPU_compute_time or {}).get('mean', 0)
+        found = self.batchsize
+        if found is None and self.throughput is not None and is_number(mean):
+            found = round(self.throughput * mean / 1000)
+        if found is None or found < 1:
+            raise InputError(f'{self.path}: {NOT_A_SUMMARY}: it has no batch size')
+        return found
 
 
 def option_of(args: Sequence[str], names: Tuple[str, ...]) -> Optional[str]:
@@ -271,11 +263,11 @@ def make_summary(facts: RunFacts) -> Dict[str, Any]:
         'batchsize': facts.batch_size,
         'num_videos': facts.num_videos,
         'sample_shape': facts.sample_shape,
-        'environment': describe_environment(),
+        'batches_by_device': {name: len(device) for name, device in facts.times.items()} or None,
+        'environment': dataclasses.asdict(describe_environment()),
+        'version': Summary.VERSION,
         **dataclasses.asdict(facts.provenance),
     }
-    if len(facts.times) > 1:
-        summary['batches_by_device'] = {name: len(device) for name, device in facts.times.items()}
     summary['speed_sha256'] = speed_digest(summary)
     return summary
 

@@ -25,10 +25,10 @@ from r2plus1d.metrics import (
     GUIDE_VIEWS,
     describe_low_accuracy,
     fraction,
-    judge_accuracy,
 )
 from r2plus1d.results import (
     Evaluation,
+    judge_accuracy,
     parse_batch_sizes,
     read_performance,
     read_result,

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from r2plus1d.classes import class_name
 from r2plus1d.metrics import GUIDE_ACCURACY, GUIDE_CHIPS, GUIDE_RATES
 from r2plus1d.run import InputError
-from r2plus1d.store import write_whole
+from r2plus1d.store import PART_ENDING, claim, write_whole
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 START = b'<!doctype html>'
@@ -96,5 +96,5 @@ def check_output(path: str) -> None:
 
 def write_page(path: str, page: bytes) -> None:
     """Write a page, whole or not at all, in a folder that is made if need be."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    write_whole(path, page)
+    with claim(path, check_output, endings=[PART_ENDING]) as claimed:
+        write_whole(claimed, page)

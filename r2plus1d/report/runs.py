@@ -19,10 +19,10 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from r2plus1d.engine_base import cpu_name
-from r2plus1d.environment import describe_environment
-from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS, Accuracy, wilson_interval
+from r2plus1d.environment import Environment, describe_environment
+from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS, wilson_interval
 from r2plus1d.outputs import Run, group_runs, time_of
-from r2plus1d.results import Performance, Result, read_comparison, read_performance, read_result
+from r2plus1d.results import Accuracy, Performance, Result, read_comparison, read_performance, read_result
 from r2plus1d.run import InputError
 from r2plus1d.summary import SUMMARY_ENDING
 
@@ -69,8 +69,9 @@ def identify_run(result: Result, cfg: Any, names: Sequence[str]) -> Dict[str, An
     """What a run was. NAMES of the classes. Whether its list of videos is that of CFG, check_list() says."""
     run, accuracy = result.run, result.accuracy
     performance = read_performance(run)
-    engine = run.summary.engine
-    noted = run.summary.environment
+    engine = run.summary.engine_facts
+    environment = run.summary.environment
+    noted = Environment.from_json(run.path, environment) if environment else None
     return {
         'work_dir': os.path.dirname(result.path) or '.',
         'model': name_model(cfg),
@@ -84,14 +85,14 @@ def identify_run(result: Result, cfg: Any, names: Sequence[str]) -> Dict[str, An
         'average_clips': accuracy.average_clips,
         'engine': {
             'name': engine.name,
-            'version': engine.version,
+            'version': engine.release,
             'precision': engine.precision,
             'machine': engine.cpu,
             'threads': engine.threads,
             # an NPU's host, if it is the one that writes the page
-            'host': cpu_name() if run.summary.content.get('engine') is None else None,
+            'host': cpu_name() if run.summary.engine is None else None,
         },
-        'environment': noted or describe_environment(),
+        'environment': dataclasses.asdict(noted or describe_environment()),
         'environment_is_of_report': not noted,
         'date': date_of_run(run),
         'command': ' '.join(shlex.quote(word) for word in performance.args),
@@ -119,13 +120,9 @@ def name_model(cfg: Any) -> str:
 
 def find_weights(work_dir: str, model: str) -> Optional[str]:
     """The file name of the checkpoint, where r2plus1d_compare.py has noted it for this model; else None."""
-    comparison = read_comparison(work_dir) or {}
-    models = [row.get('model') for row in comparison.get('models', [])]
-    compared = {os.path.basename(path) for path in models if isinstance(path, str)}
-    checkpoint = comparison.get('checkpoint')
-    if os.path.basename(model) in compared and isinstance(checkpoint, str):
-        return os.path.basename(checkpoint)
-    return None
+    comparison = read_comparison(work_dir)
+    compared = {os.path.basename(row.model) for row in comparison.models} if comparison else ()
+    return os.path.basename(comparison.checkpoint) if comparison and os.path.basename(model) in compared else None
 
 
 def date_of_run(run: Run) -> Optional[str]:

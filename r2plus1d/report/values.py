@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from r2plus1d.classes import check_names_of_videos, read_classes
 from r2plus1d.data import Clips, config_digest, read_config, shape_of_config
 from r2plus1d.environment import describe_environment
-from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS, judge_accuracy
+from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS
 from r2plus1d.outputs import Run
 from r2plus1d.report import figures, mistakes
 from r2plus1d.report.runs import (
@@ -26,7 +26,7 @@ from r2plus1d.report.runs import (
     read_extra,
     read_results,
 )
-from r2plus1d.results import Evaluation, Result, read_comparison, read_performance
+from r2plus1d.results import Evaluation, Result, judge_accuracy, read_comparison, read_performance
 from r2plus1d.run import InputError
 
 CLIP_BYTES = 1_700_000  # of all clips; base64 makes 2.3 MB of them, which leaves 0.7 MB of 3 for the rest
@@ -55,6 +55,7 @@ def collect(settings: Settings) -> Dict[str, Any]:
     results = read_results(settings.work_dir, settings.batch_sizes)
     first = results[settings.batch_sizes[0]]
     names = read_classes(settings.classes)
+    comparison = read_comparison(settings.work_dir)
     cfg = config_of_run(settings, first.run)
     listed = Clips(cfg)
     check_names_of_videos(settings.classes, names, zip(listed.names, listed.labels))
@@ -64,9 +65,10 @@ def collect(settings: Settings) -> Dict[str, Any]:
     facts = {**identify_run(first, cfg, names), 'list_file': listed.list_file if clips else None}
     return {
         'views': views,
-        'written': {'date': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'), **describe_environment()},
+        'written': {'date': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'),
+                    **dataclasses.asdict(describe_environment())},
         'is_guides': is_guides_run(cfg, facts),
-        'agreement': read_comparison(settings.work_dir),
+        'agreement': dataclasses.asdict(comparison) if comparison else None,
         'facts': {**facts, 'dataset': settings.dataset or name_of_dataset(facts)},
         **describe_results(settings, results),
         **describe_mistakes(predictions, clips, names),

@@ -49,6 +49,7 @@ class Run:
         for i, video in enumerate(self.videos):
             self.make_frames(folder / 'frames' / video, i)
         (folder / 'list.txt').write_text(''.join(f'{v} 20 {label}\n' for v, label in zip(self.videos, labels)))
+        self.list_sha256 = file_digest(str(folder / 'list.txt'))
         (folder / 'config.py').write_text(f"_base_ = ['{CONFIG}']\ndata = dict(test=dict(\n"
                                           f"    ann_file='{folder}/list.txt', data_prefix='{folder}/frames'))\n")
         better = (self.average > self.average[np.arange(len(labels)), labels][:, None]).sum(1)
@@ -57,8 +58,8 @@ class Run:
         self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
                              mean_class_accuracy=float(np.sum(classes) / len(counted)), num_videos=len(labels),
                              average_clips=average_clips)
-        Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, list(self.batch_sizes), ['m.onnx', 'm.onnx'],
-                   average_clips, '0').write(str(folder))
+        Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, list(self.batch_sizes), [], average_clips,
+                   '0').write(str(folder))
         rng = np.random.default_rng(0)
         for bs in self.batch_sizes:
             (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))
@@ -70,8 +71,7 @@ class Run:
                 save_output(str(out / name), self.scores[i])
                 files[str(i)] = {'infiles': [f'predata_bts1/bin{i}-{i}_{label}.bin'], 'outfiles': [f'elsewhere/{name}']}
             self.times = rng.uniform(900, 1100, len(labels)).tolist()
-            summary(out.parent / (out.name + '_summary.json'), bs, self.times, files,
-                    list_sha256=file_digest(str(folder / 'list.txt')))
+            summary(out.parent / (out.name + '_summary.json'), bs, self.times, files, list_sha256=self.list_sha256)
 
     def make_frames(self, path, i):
         """20 frames, each of one grey: its number."""

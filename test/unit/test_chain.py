@@ -218,7 +218,8 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
         assert ours == theirs and len(ours) == 5
     ours, theirs = (json.loads((tmp_path / side / 'TXT_summary.json').read_text()) for side in ('cpu', 'npu'))
     added = {'engine', 'batchsize', 'num_videos', 'environment', 'model_sha256', 'info_sha256', 'outputs_sha256',
-             'sample_shape', 'config_sha256', 'list_sha256', 'speed_sha256', 'time', 'num_classes'}
+             'sample_shape', 'config_sha256', 'list_sha256', 'speed_sha256', 'time', 'num_classes', 'version',
+             'batches_by_device'}
     assert set(ours) == set(theirs) | added
     assert ours['batchsize'] == 2 and ours['num_videos'] == 5
     assert ours['engine']['name'].startswith('ONNX Runtime') and ours['engine']['precision'] == 'f32'

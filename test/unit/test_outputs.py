@@ -18,15 +18,15 @@ from r2plus1d.summary import Provenance, RunFacts, make_summary
 ENGINE = {'name': 'none', 'version': '1', 'precision': 'f32', 'cpu': 'none', 'threads': 2}
 
 
-def infer(out, dirname, best=1, outfmt='BIN', videos=4, views=3, provenance=Provenance()):
+def infer(out, dirname, best=1, outfmt='BIN', videos=4, views=3, provenance=None):
     """A run of VIDEOS of label 1, all of which are given the class BEST of 5."""
     scores = np.zeros((views, 5), np.float32)
     scores[:, best] = 1
     with OutputWriter(str(out), dirname, outfmt) as outputs:
         for i in range(videos):
             outputs.add(i, [f'bins/bin{i}-{i}_1.bin'], [scores])
-        facts = RunFacts({'device0': [2.0] * videos}, 1, ENGINE, videos, provenance, [views, 3, 8, 16, 16])
-        outputs.finish(make_summary(facts))
+        outputs.finish(make_summary(RunFacts({'device0': [2.0] * videos}, 1, ENGINE, videos,
+                                             provenance or Provenance(), [views, 3, 8, 16, 16])))
 
 
 def postprocess(path, *options):
@@ -46,7 +46,7 @@ def change(path, **changes):
     ({'feat/clip_0001.npy': b'mine', 'feat/day_1.txt': b'mine'}, 'feat: holds clip_0001.npy'),
     ({'feat/bin0-0_1.bin': b'an input', 'feat/bin1-1_1.bin': b'an input'}, 'feat: holds bin0-0_1.bin'),
     ({'feat_summary.json': b'{"k": 3}'}, 'feat_summary.json: exists and is no summary'),
-    ({'feat_summary.json.old': b'notes'}, 'feat_summary.json.old: exists and is no summary'),
+    ({'feat_summary.json.old': b'notes'}, 'feat_summary.json.old: is in the way'),
     ({'feat': b'a file'}, 'feat: exists and is no folder'),
 ])
 def test_nothing_of_the_users_is_replaced(tmp_path, made, words):

@@ -330,7 +330,7 @@ ERRORS = {
     'no result': (lambda f: (f / 'result_bs16.json').unlink(), [], 1, 'result_bs16.json'),
     'no outputs': (lambda f: shutil.rmtree(f / 'predata_bts1_bs1_out'), [], 1, 'predata_bts1_bs1_out'),
     'other result': (change('result_bs1.json', '"num_videos": 25', '"num_videos": 24'), [], 1, 'result_bs1.json'),
-    'old result': (change('result_bs1.json', 'average_clips', 'average'), [], 1, 'has no average_clips'),
+    'old result': (change('result_bs1.json', 'average_clips', 'average'), [], 1, 'average_clips is missing'),
     'other list': (change('list.txt', 'c02 20 2', 'c02 20 3'), [], 1, 'list.txt'),
     'shorter list': (shorten_list, [], 1, 'list.txt: lists 24 videos'),
     'class index': (change('classInd.txt', '2 化', '7 化'), [], 1, 'line 2 is "7 化眼妆"'),
