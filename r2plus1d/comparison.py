@@ -15,14 +15,15 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from r2plus1d.bins import check_same_shape, check_values, list_inputs, read_bin_name, read_info, read_input
+from r2plus1d.bins import BinName, check_same_shape, check_values, list_inputs, read_input
 from r2plus1d.data import Clips, Samples
 from r2plus1d.engines import PyTorch, make_engine
 from r2plus1d.inference import score_videos
+from r2plus1d.info import NO_INFO, read_info
 from r2plus1d.metrics import compare_scores, top1_accuracy
 from r2plus1d.onnx_files import load_onnx
 from r2plus1d.precision import PRECISIONS
-from r2plus1d.run import InputError, signals_wait
+from r2plus1d.run import InputError
 
 BIN_BOUNDS = {'uint8': 5, 'float32': 0.09}  # JPEG decoders differ by a few levels of 255; one level is 1/57 normalized
 STEPS = ('preprocessing', 'export', 'simplification', 'uint8 input', 'quantization', 'conversion')
@@ -89,8 +90,7 @@ def describe_models(paths: Sequence[str], precision: str, om_precision: str) -> 
 
 def onnx_step(path: str) -> str:
     """The step that made an ONNX file, by its nodes and its input."""
-    with signals_wait():
-        import onnx
+    import onnx
     graph = load_onnx(path).graph
     if any(node.op_type == 'QuantizeLinear' for node in graph.node):
         return 'quantization'
@@ -101,8 +101,7 @@ def onnx_step(path: str) -> str:
 
 def other_normalization(model: ModelFile, cfg: Any) -> Optional[str]:
     """Where the normalization in a model of r2plus1d_optimize.py --uint8_input is not that of the config, as text."""
-    with signals_wait():
-        import onnx
+    import onnx
     if model.step != 'uint8 input':
         return None
     constants = {weight.name: onnx.numpy_helper.to_array(weight).ravel()
@@ -172,10 +171,10 @@ class Comparison:
         """How far the bins in a folder are from what the test pipeline makes."""
         files = {}
         for path in list_inputs(folder):
-            first, labels = read_bin_name(path)
-            for offset in range(len(labels)):
-                files[first + offset] = (path, offset)
-        dtype = (read_info(folder) or {}).get('dtype', 'float32')
+            name = BinName.parse(path)
+            for offset in range(len(name.labels)):
+                files[name.first + offset] = (path, offset)
+        dtype = (read_info(folder) or NO_INFO).dtype or 'float32'
         bound = BIN_BOUNDS[dtype]
         samples = self.samples_of(dtype)
         largest = 0.0

@@ -18,7 +18,6 @@ import multiprocessing
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import weakref
@@ -134,7 +133,7 @@ class AisBench(Engine):
         fork = multiprocessing.get_context('fork')  # the memory and the open file descriptor are inherited
         self.connection, other = fork.Pipe()
         self.process = fork.Process(target=serve, daemon=True,
-                                    args=(other, self.memory, model, device, os.getpid()))
+                                    args=(other, self.memory, model, device))
         self.process.start()
         other.close()
         weakref.finalize(self, end_process, self.connection, self.process)
@@ -202,15 +201,13 @@ def shared_array(memory, offset, shape, dtype):
     return np.frombuffer(mmap.mmap(memory, size, offset=offset), dtype).reshape(shape)
 
 
-def serve(connection, memory, model, device, asking_process):
+def serve(connection, memory, model, device):
     """What the process does: open the session, say what it takes, then answer each request with the outputs.
 
     An answer that is a text is the message of an error. A request is the offset of a batch in MEMORY, or None for the
-    end. The process ends with ASKING_PROCESS, too, even in the middle of a batch.
+    end. The process ends with the process that asks, too.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; this one ends after it
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which multiprocessing ends it; the script's handler is inherited
-    end_with_parent(asking_process)
+    end_with_parent()
     os.dup2(2, 1)  # aclruntime prints its messages to standard output, which is for the results of the script
     session = None
     try:

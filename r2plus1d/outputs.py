@@ -16,11 +16,12 @@ import functools
 import glob
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.bins import INFO, count_views, read_bin_name, read_info
+from r2plus1d.bins import INFO, BinName, count_views
+from r2plus1d.info import NO_INFO, Info, read_info
 from r2plus1d.output_files import read_output
 from r2plus1d.run import InputError, log
 from r2plus1d.store import file_digest
@@ -113,8 +114,8 @@ class Run:
         files = []
         for summary in self.summaries:
             for bin_path, output in summary.files:
-                first, labels = read_bin_name(bin_path)
-                files.append(OutputFile(first, labels, bin_path, output))
+                name = BinName.parse(bin_path)
+                files.append(OutputFile(name.first, list(name.labels), bin_path, output))
         return sorted(files)
 
     @functools.cached_property
@@ -124,17 +125,16 @@ class Run:
         return self.find(os.path.join(os.path.dirname(bin_path), INFO))
 
     @functools.cached_property
-    def info(self) -> Optional[Dict[str, Any]]:
-        return read_info(os.path.dirname(self.info_path)) if self.info_path else None
+    def info(self) -> Info:
+        return read_info(os.path.dirname(self.info_path)) or NO_INFO if self.info_path else NO_INFO
 
     @functools.cached_property
     def provenance(self) -> Provenance:
         """Of what the outputs are. Where the summary is ais_bench's, the info.json of the bins says it."""
         noted = self.summary.provenance
-        if noted.list_sha256 or not self.info:
+        if noted.list_sha256:
             return noted
-        return Provenance(noted.model_sha256, self.info.get('config_sha256'), self.info.get('list_sha256'),
-                          noted.info_sha256)
+        return Provenance(noted.model_sha256, self.info.config_sha256, self.info.list_sha256, noted.info_sha256)
 
     def find(self, path: str) -> Optional[str]:
         """Where the file PATH is, as the inference was given it; None where it is not found.
@@ -155,7 +155,7 @@ class Run:
         """How many videos the data set has. SAID: by an option, where nothing else says it. Raises InputError."""
         number = one_of({
             f'{self.path} says': self.summary.num_videos,
-            f'{self.info_path} says': (self.info or {}).get('num_videos'),
+            f'{self.info_path} says': self.info.num_videos,
             '--num_videos, or the accuracy JSON, says': said,
         }, 'videos')
         if number is None:
@@ -169,7 +169,7 @@ class Run:
 
         CONFIG_SHAPE: of a sample by the config that the run is said to be of, asked where nothing else tells.
         """
-        shape, info_shape = self.summary.sample_shape, (self.info or {}).get('shape')
+        shape, info_shape = self.summary.sample_shape, self.info.shape
         number = one_of({
             f'the model of {self.path} takes': shape[0] if shape else None,
             f'{self.info_path} has bins of': info_shape[0] if info_shape else None,
@@ -186,7 +186,7 @@ class Run:
     def samples_of_a_file(self) -> int:
         """How many samples each bin holds: all hold as many, and only the last one has fewer labels."""
         most_labels = max(len(file.labels) for file in self.files)
-        return max(most_labels, int((self.info or {}).get('bts', 1)))
+        return max(most_labels, self.info.bts or 1)
 
     # ---- scores ------------------------------------------------------------------------------------
 

@@ -53,12 +53,12 @@ def check_unchanged(run: Run) -> None:
 
 def check_bins(run: Run, summary: Summary) -> None:
     """Compare the bins that a summary lists with their info.json."""
-    if run.info_path is None or run.info is None:
+    if run.info_path is None:
         log(f'{summary.path}: not checked: whether its .bin files were changed since the inference; no {INFO} is found')
         return
     folder = os.path.dirname(run.info_path)
     remedy = f'the .bin files of {folder} were made anew since the inference; run it again'
-    bins = run.info.get('bins')
+    bins = run.info.bins
     other = [path for path, _ in summary.files if bins is not None and os.path.basename(path) not in bins]
     if other:
         raise InputError(f'{summary.path}: {os.path.basename(other[0])} is not in {run.info_path}; {remedy}')

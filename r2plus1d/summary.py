@@ -20,9 +20,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from r2plus1d.bins import INFO, list_inputs, read_info
+from r2plus1d.bins import INFO, list_inputs
 from r2plus1d.environment import describe_environment
 from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, AnyForm, Check, Form, field
+from r2plus1d.info import read_info
 from r2plus1d.output_files import output_name
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import file_digest
@@ -81,7 +82,7 @@ def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> 
     info = read_info(folder) if bins else None
     if info is None:
         return Provenance(file_digest(model))
-    return Provenance(file_digest(model), info.get('config_sha256'), info.get('list_sha256'),
+    return Provenance(file_digest(model), info.config_sha256, info.list_sha256,
                       file_digest(os.path.join(folder, INFO)))
 
 

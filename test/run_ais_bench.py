@@ -10,10 +10,8 @@ What ais_bench would refuse without saying what to do is said here, with the rem
 and their outputs lie in one folder of one run, with ais_bench of 2023 and of today alike: the newer one needs
 --divide_input 1 for that, which the older one does not know.
 """
-import functools
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -22,11 +20,12 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # isort: off
 import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
 # isort: on
-from r2plus1d.bins import check_same_shape, list_inputs, read_info
+from r2plus1d.bins import check_same_shape, list_inputs
 from r2plus1d.engines import device_list, shape_of_om
+from r2plus1d.info import read_info
 from r2plus1d.npu import check_paths, divides_input, missing_packages
 from r2plus1d.outputs import find_summaries
-from r2plus1d.run import InputError, end_with_parent, log, make_parser, require_files, script_main
+from r2plus1d.run import InputError, log, make_parser, require_files, script_main
 
 
 def command_of(args):
@@ -60,10 +59,10 @@ def check_division(args, count):
 def check_bins(args, files):
     """Raise InputError where the bins are known not to be of the shape that the .om takes."""
     folder = os.path.dirname(files[0])
-    info = read_info(folder) or {}
+    info = read_info(folder)
     taken = shape_of_om(args.model)
-    if taken and 'shape' in info:
-        check_same_shape(folder, info['shape'], args.model, taken)
+    if taken and info and info.shape:
+        check_same_shape(folder, info.shape, args.model, taken)
 
 
 def make_folder(path):
@@ -99,9 +98,7 @@ def main():
     check_division(args, len(files))
     command = command_of(args)
     log(' '.join(map(shlex.quote, command)))
-    # subprocess.run() ends it when this process is interrupted; the kernel, when this process is killed.
-    end_with_this = functools.partial(end_with_parent, os.getpid(), signal.SIGTERM)
-    status = subprocess.run(command, preexec_fn=end_with_this).returncode
+    status = subprocess.run(command).returncode
     if status:
         raise InputError(f'{args.model}: ais_bench has ended with status {status}; its messages are above')
     summaries = find_summaries(args.output)

@@ -29,7 +29,8 @@ from conftest import CONFIG, ROOT, SMALL, STAND_INS, annotations, call
 from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d.batches import Files
-from r2plus1d.bins import bin_digest, bin_name, read_info
+from r2plus1d.bins import BinName, write_bin
+from r2plus1d.info import Info, read_info
 from r2plus1d.output_writer import OutputWriter
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
@@ -204,14 +205,10 @@ def write_bins(folder):
     """Three bins of one sample each, and their info.json."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    digests = {}
-    for i, label in enumerate((0, 7, 12)):
-        values = rng.standard_normal(SHAPE).astype(np.float32)
-        values.tofile(folder / bin_name(i, [label]))
-        digests[bin_name(i, [label])] = bin_digest(values[None])
-    info = {'config': 'config.py', 'config_sha256': '0' * 64, 'list': 'list.txt', 'list_sha256': '1' * 64,
-            'dtype': 'float32', 'shape': SHAPE, 'bts': 1, 'num_videos': 3, 'allow_damaged': False, 'bins': digests}
-    (folder / 'info.json').write_text(json.dumps(info))
+    values = rng.standard_normal([3, *SHAPE]).astype(np.float32)
+    digests = dict(write_bin(str(folder), i, [(label, values[i])], 1) for i, label in enumerate((0, 7, 12)))
+    info = Info('/config.py', '0' * 64, '/list.txt', '1' * 64, 'float32', SHAPE, 1, 3, False, [[1, 2]] * 3, digests)
+    (folder / 'info.json').write_text(json.dumps(info.to_json()))
 
 
 def read_bins(folder):
@@ -232,7 +229,7 @@ class Bin(Subject):
 
     def make(self):
         write_bins(self.folder / 'bins')
-        return self.folder / 'bins' / bin_name(1, [7])
+        return self.folder / 'bins' / str(BinName(1, (7,)))
 
     def read(self):
         return read_bins(self.folder / 'bins')
@@ -277,7 +274,7 @@ class Info(Bin):
         batches, num_videos = read_bins(self.folder / 'bins')
         if num_videos not in (None, len(batches)):
             raise InputError('info.json: what r2plus1d_postprocess.py says, by check_complete()')
-        return batches, info.get('bts')
+        return batches, info.bts
 
 
 # ---- what an inference leaves ------------------------------------------------------------------------
@@ -320,7 +317,7 @@ class TextOutput(Summary):
 
     def make(self):
         super().make()
-        return self.folder / 'out/run' / (bin_name(1, [7])[:-4] + f'_0.{self.outfmt.lower()}')
+        return self.folder / 'out/run' / (str(BinName(1, (7,)))[:-4] + f'_0.{self.outfmt.lower()}')
 
     def read(self):
         accuracy, *speed = super().read()
