@@ -33,7 +33,7 @@ from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
 from r2plus1d.engines import add_engine_options, make_engines, start_engines
 from r2plus1d.inference import scores_of
 from r2plus1d.metrics import are_probabilities
-from r2plus1d.output_writer import OutputWriter
+from r2plus1d.output_files import OutputWriter
 from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
 from r2plus1d.summary import RunFacts, make_summary, note_provenance
 
