@@ -23,7 +23,7 @@ import numpy as np
 
 from r2plus1d.data import Samples, listed_videos
 from r2plus1d.frames import check_container, check_video_file, released, steps_for_video_files, strict_steps
-from r2plus1d.run import InputError, one_line
+from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import check_regular_file
 
 VIDEO_ENDINGS = ('.avi', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.ts', '.3gp')
@@ -110,8 +110,8 @@ def videos_in_folder(folder):
 def read_video_list(path, names):
     """[Video] of the lines of a text file: "path" or "path label", with a path that has spaces in quotes.
 
-    A label is the name of a class or its number, counted from 0 as in mmaction2's lists. Paths are relative to the
-    folder in which the script is run.
+    A label is the name of a class or, where no class has that name, its number, counted from 0 as in mmaction2's lists.
+    Paths are relative to the folder in which the script is run.
     """
     check_regular_file(path)
     try:
@@ -121,6 +121,7 @@ def read_video_list(path, names):
         raise InputError(f'{path}: not UTF-8; save it as UTF-8')
     numbers = {name: number for number, name in enumerate(names)}
     videos = []
+    taken_for_names = []
     for number, line in enumerate(lines, 1):
         try:
             fields = shlex.split(line)
@@ -132,8 +133,13 @@ def read_video_list(path, names):
         if fields:
             label = read_label(fields[1], numbers, f'{path}: line {number}') if len(fields) == 2 else None
             videos.append(Video(fields[0], label))
+            if label is not None and fields[1] in numbers and fields[1].isdecimal() and int(fields[1]) != label:
+                taken_for_names.append(fields[1])
     if not videos:
         raise InputError(f'{path}: lists no video')
+    if taken_for_names:
+        log(f'{path}: labels such as {taken_for_names[0]} are taken for names of classes, not for their numbers, since '
+            '--classes has such names')
     return videos
 
 
