@@ -12,47 +12,47 @@ the figures of each model, the table on standard error the most important of the
 further from PyTorch than its precision may be (r2plus1d/precision.py). Then the step of the chain is named at which the
 difference first appears.
 
---runs compares the accuracy of two runs on the same videos, each with its own config. The report has both accuracies,
-the videos with different answers and the p-value of McNemar's test. The exit status is 1 where top-1 falls by more than
---max_drop, or where the videos prove nothing; the rules are in r2plus1d/agreement.py.
+--runs compares the accuracy of two runs on the same videos: both accuracies, the videos with different answers, and
+McNemar's test. The exit status is 1 where top-1 falls by more than --max_drop, or where the videos prove nothing.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
+import argparse
 import json
 import os
 import sys
+from typing import Any, Dict
 
-from r2plus1d.agreement import (
-    CONFIDENCE,
-    Gate,
-    add_gate_options,
-    check_gate_options,
-    judge_pair,
-    list_differences,
-    predicted_classes,
+from r2plus1d.run import (
+    DEFAULT_CONFIG,
+    InputError,
+    log,
+    make_parser,
+    packages_needed,
+    positive_int,
+    require_files,
+    script_main,
 )
-from r2plus1d.bins import count_views
-from r2plus1d.classes import class_name, read_classes
-from r2plus1d.comparison import Comparison, EngineChoice, describe_models
-from r2plus1d.data import Samples, read_config
-from r2plus1d.metrics import choose_videos, top1_accuracy
-from r2plus1d.outputs import Run
-from r2plus1d.precision import FLOAT_PRECISIONS, PRECISIONS
-from r2plus1d.provenance import check_list, check_same_list
-from r2plus1d.results import read_performance
-from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
+
+with packages_needed():
+    from r2plus1d import agreement
+    from r2plus1d.bins import count_views
+    from r2plus1d.classes import class_name, read_classes
+    from r2plus1d.comparison import COLUMNS, Comparison, EngineChoice, cells_of, describe_models
+    from r2plus1d.data import Samples, read_config
+    from r2plus1d.metrics import choose_videos, top1_accuracy
+    from r2plus1d.outputs import Run
+    from r2plus1d.precision import FLOAT_PRECISIONS, PRECISIONS
+    from r2plus1d.provenance import check_list, check_same_list
+    from r2plus1d.results import read_performance
 
 
-def compare_models(args):
-    """The report as a dict, in which 'passed' says whether all models are within their bounds.
-
-    None where the data set is not there and --skip_without_data is given.
-    """
+def compare_models(args: argparse.Namespace) -> Dict[str, Any]:
+    """The report as a dict, in which 'passed' says whether all models are within their bounds."""
     cfg = read_config(args.config, args.cfg_options)
     if args.skip_without_data and not os.path.isfile(cfg.data.test.ann_file):
         log(f'no comparison with PyTorch: the test list {cfg.data.test.ann_file} is not there')
-        return None
+        sys.exit(0)
     samples = Samples(cfg)
     if not len(samples):
         raise InputError(f'{args.config}: its test list has no video')
@@ -75,23 +75,16 @@ def compare_models(args):
     }
 
 
-def print_table(report):
+def print_table(report: Dict[str, Any]) -> None:
     """The most important figures, as text on standard error."""
-    lines = [('model', 'step', 'precision', 'max diff', 'relative', 'bound', 'cosine', 'top-1', 'top-5', '')]
-    for row in report['models']:
-        figures = []
-        for name, form in (('max_abs_difference', '.2e'), ('max_rel_difference', '.2e'), ('bound', '.0e'),
-                           ('cosine', '.5f'), ('top1_agreement', '.3f'), ('top5_agreement', '.3f')):
-            value = row.get(name, '')
-            figures.append('not finite' if value is None else format(value, form if name in row else ''))
-        lines.append((row['model'], row['step'], row['precision'], *figures, 'good' if row['passed'] else 'TOO FAR'))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines = [[*COLUMNS, ''], *(cells_of(row) for row in report['models'])]
+    widths = [max(map(len, column)) for column in zip(*lines)]
     print(f'\n{report["num_videos"]} of {report["num_test_videos"]} test videos, against PyTorch', file=sys.stderr)
     for line in lines:
         print('  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip(), file=sys.stderr)
 
 
-def compare_runs(args):
+def compare_runs(args: argparse.Namespace) -> Dict[str, Any]:
     """The report about the accuracies of two runs, as a dict; 'rejected' says why the second one is, or is None."""
     samples = Samples(read_config(args.config, args.cfg_options))
     runs = [Run.open(path) for path in args.runs]
@@ -104,20 +97,20 @@ def compare_runs(args):
     if labels[0] != samples.labels:
         raise InputError(f'{samples.list_file}: its labels are not those of {runs[0].path}; give the --config of that '
                          'run')
-    classes = read_classes(args.classes) if args.classes else []
-    predicted = [predicted_classes(rows) for rows in scores]
-    judgement = judge_pair(samples.labels, *predicted, Gate(args.max_drop, args.allow_unproven))
+    names, classes = samples.names, read_classes(args.classes) if args.classes else []
+    predicted = [agreement.predicted_classes(rows) for rows in scores]
+    judgement = agreement.judge_pair(labels[0], *predicted, agreement.Gate(args.max_drop, args.allow_unproven))
     return {
         'first': args.runs[0],
         'second': args.runs[1],
         'views': [rows.shape[1] for rows in scores],
         'samples_per_second': [read_performance(run).rate for run in runs],
         **vars(judgement),
-        'differences': list_differences(samples.names, samples.labels, predicted, lambda c: class_name(classes, c)),
+        'differences': agreement.list_differences(names, labels[0], predicted, lambda c: class_name(classes, c)),
     }
 
 
-def print_judgement(report):
+def print_judgement(report: Dict[str, Any]) -> None:
     """What matters of the report of compare_runs(), as text on standard error."""
     lines = ['']
     for number, way in enumerate(('first', 'second')):
@@ -130,16 +123,16 @@ def print_judgement(report):
     lines.append(f'right in the first way only: {report["only_first_right"]}, in the second only: '
                  f'{report["only_second_right"]}; McNemar\'s exact p-value is {report["p_value"]:.3g}')
     change = 'rises' if report['top1_drop'] < 0 else 'falls'
-    lines.append(f'top-1 {change} by {abs(report["top1_drop"]):.4f}; at {CONFIDENCE:.0%} confidence at most '
+    lines.append(f'top-1 {change} by {abs(report["top1_drop"]):.4f}; at {agreement.CONFIDENCE:.0%} confidence at most '
                  f'{report["loss_bound"]:.4f} of all such videos are lost')
-    if report['proves_nothing'] and not report['rejected']:
-        lines.append(f'accepted, and proves nothing: {report["proves_nothing"]}')
-    elif not report['rejected']:
-        lines.append(f'accepted: a drop of {report["max_drop"]:g} is allowed')
+    if not report['rejected']:
+        doubt = report['proves_nothing']
+        lines.append(f'accepted, and proves nothing: {doubt}' if doubt else
+                     f'accepted: a drop of {report["max_drop"]:g} is allowed')
     print('\n'.join(lines), file=sys.stderr)
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config file of mmaction2 with the model and the '
                         'test videos. (default: this repository\'s config of three crops)')
@@ -148,18 +141,15 @@ def parse_args():
                         'order. Of several plain ONNX files the first is taken for the exported one.')
     parser.add_argument('--runs', nargs=2, metavar='RUN', help='Two runs on the same videos, whose accuracies are '
                         'compared: the --output of two inferences, the one that is to be replaced first.')
-    parser.add_argument('--bins', help='A folder of r2plus1d_preprocess.py, which is compared with what the test '
-                        'pipeline makes.')
+    parser.add_argument('--bins', help='A folder of bins, which is compared with what the test pipeline makes.')
     parser.add_argument('--classes', help='The class list, which names the different answers of two runs.')
-    add_gate_options(parser)
-    parser.add_argument('--videos', type=positive_int, default=20, help='The number of test videos to compare models '
-                        'on.')
+    agreement.add_gate_options(parser)
+    parser.add_argument('--videos', type=positive_int, default=20, help='How many test videos to compare models on.')
     parser.add_argument('--seed', type=int, default=0, help='The seed of the choice of videos.')
-    parser.add_argument('--precision', choices=FLOAT_PRECISIONS, default='f32', help='The precision of the arithmetic '
-                        'for ONNX files that are not int8.')
-    parser.add_argument('--om_precision', choices=list(PRECISIONS), default='fp16', help='The precision of the .om '
-                        'files, which do not tell it themselves. ATC makes fp16 unless told otherwise. Those with int8 '
-                        'in their name are int8.')
+    parser.add_argument('--precision', choices=FLOAT_PRECISIONS, default='f32', help='That of ONNX files that are not '
+                        'int8.')
+    parser.add_argument('--om_precision', choices=list(PRECISIONS), default='fp16', help='That of the .om files, which '
+                        'do not tell it. ATC makes fp16 unless told otherwise. Those with int8 in their name are int8.')
     parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
                         help='The engine for the ONNX files.')
     parser.add_argument('--device', type=int, default=0, help='The number of the accelerator.')
@@ -168,17 +158,12 @@ def parse_args():
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
                         'mmaction2\'s tools.')
     args = parser.parse_args()
-    check_arguments(parser, args)
-    return args
-
-
-def check_arguments(parser, args):
-    check_gate_options(parser, args)
+    agreement.check_gate_options(parser, args)
     require_files(parser, args, 'config', *(['classes'] if args.classes else []))
     if args.runs:
         if args.models or args.checkpoint:
             parser.error('--runs goes without --models and --checkpoint')
-        return
+        return args
     if not args.checkpoint or not args.models:
         parser.error('give --checkpoint and --models, or --runs')
     require_files(parser, args, 'checkpoint')
@@ -187,14 +172,13 @@ def check_arguments(parser, args):
             parser.error(f'--models {path}: no such file')
         if not path.endswith(('.onnx', '.om')):
             parser.error(f'--models {path}: expected an .onnx or an .om')
+    return args
 
 
 @script_main
-def main():
+def main() -> None:
     args = parse_args()
     report = compare_runs(args) if args.runs else compare_models(args)
-    if report is None:
-        return
     print(json.dumps(report, allow_nan=False))
     if args.runs:
         print_judgement(report)
@@ -202,8 +186,8 @@ def main():
             raise InputError(f'{args.runs[1]}: is not accepted in the place of {args.runs[0]}: {report["rejected"]}')
         return
     print_table(report)
-    first = report['first_difference']
-    if first:
+    if report['first_difference']:
+        first = report['first_difference']
         reason = f'; {first["looks_like"]}' if first['looks_like'] else ''
         raise InputError(f'{first["model"]}: differs too much from the step before: {first["step"]}{reason}')
 

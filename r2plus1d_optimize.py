@@ -22,7 +22,6 @@ import importlib.util
 import json
 import os
 import sys
-import tempfile
 from typing import Any, Dict, List
 
 import numpy as np
@@ -45,6 +44,9 @@ from r2plus1d.run import (
     require_files,
     script_main,
 )
+from r2plus1d.store import PART_ENDING, claim, remove_tree
+
+NEW = 'new.onnx'  # the variant, until it is accepted
 
 # ---- --int8 -----------------------------------------------------------------------------------------
 
@@ -94,28 +96,37 @@ def optimize(args: argparse.Namespace) -> Dict[str, Any]:
     if not cfg.data.test.get('ann_file'):
         raise InputError(f'{args.config}: its data.test has no ann_file')
     read_onnx_input(args.model)  # raises where it is no model of this kind
-    check_replaceable(args.output)
+    with claim(args.output, check_replaceable, [args.model, args.config]) as output:
+        part = output + PART_ENDING
+        remove_tree(part)
+        os.mkdir(part)
+        try:
+            report = make_variant(args, cfg, part)
+            if report['accepted']:
+                os.replace(os.path.join(part, NEW), output)
+        finally:
+            remove_tree(part)
+    return report
+
+
+def make_variant(args: argparse.Namespace, cfg: Any, folder: str) -> Dict[str, Any]:
+    """Write the variant as NEW into FOLDER. Returns what optimize() returns."""
     import onnx
     model = onnx.load(args.model)
     check_all_weights(args.model, model)
     check_classes(cfg, args.model, classes_of(args.model, model))
     report = {'model': args.model, 'output': args.output, 'accepted': True}
-    with tempfile.TemporaryDirectory(prefix='.optimize', dir=os.path.dirname(args.output) or '.') as folder:
-        new = os.path.join(folder, 'new.onnx')
+    new = os.path.join(folder, NEW)
+    if args.uint8_input:
+        add_uint8_input(model, args.model, cfg)
+        save(model, new)
+    if args.int8:
+        float_model = args.model
         if args.uint8_input:
-            add_uint8_input(model, args.model, cfg)
-            save(model, new)
-        if args.int8:
-            float_model = args.model
-            if args.uint8_input:
-                float_model = os.path.join(folder, 'float.onnx')
-                os.rename(new, float_model)
-            report.update(make_int8(args, cfg, model, [float_model, new]))
-        report['input_dtype'] = str(read_onnx_input(new).dtype)
-        report['bytes'] = os.path.getsize(new)
-        if report['accepted']:
-            os.replace(new, args.output)
-    return report
+            float_model = os.path.join(folder, 'float.onnx')
+            os.rename(new, float_model)
+        report.update(make_int8(args, cfg, model, [float_model, new]))
+    return {**report, 'input_dtype': str(read_onnx_input(new).dtype), 'bytes': os.path.getsize(new)}
 
 
 def make_int8(args: argparse.Namespace, cfg: Any, model: Any, paths: List[str]) -> Dict[str, Any]:

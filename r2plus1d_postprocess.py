@@ -9,15 +9,20 @@ Labels come from the names of the .bin files (see r2plus1d_preprocess.py), which
 from mmaction2. Nothing is printed unless every video of the data set was found exactly once (or --allow_missing is
 given, which lets videos be missing).
 """
+from __future__ import annotations
+
+import argparse
 import json
 
-from r2plus1d.metrics import accuracy_of_scores
-from r2plus1d.outputs import Run
-from r2plus1d.provenance import check_unchanged
-from r2plus1d.run import make_parser, positive_int, script_main
+from r2plus1d.run import make_parser, packages_needed, positive_int, script_main
+
+with packages_needed():
+    from r2plus1d.metrics import accuracy_of_scores
+    from r2plus1d.outputs import Run
+    from r2plus1d.provenance import check_unchanged
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--result_path', required=True, help='The --output of the inference, of which the newest run '
                         'is taken, or the folder of one run, or its _summary.json.')
@@ -36,7 +41,7 @@ def parse_args():
 
 
 @script_main
-def main():
+def main() -> None:
     args = parse_args()
     run = Run.open(args.result_path)
     num_videos = run.num_videos(args.num_videos)

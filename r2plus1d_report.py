@@ -9,21 +9,31 @@ It reads evaluation.json, result_bs<N>.json and predata_bts1_bs<N>_out of each b
 test/pth2om.sh. What no option says is that of evaluation.json. Classes and clips are those of the first batch size. The
 page is one file and opens without a network.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
 import argparse
 import os
 import sys
+from typing import Tuple
 
-from r2plus1d.metrics import fraction
-from r2plus1d.report.page import check_output, render, write_page
-from r2plus1d.report.values import Settings, collect
-from r2plus1d.results import parse_batch_sizes, take_evaluation
-from r2plus1d.run import DEFAULT_CLASSES, DEFAULT_CONFIG, make_parser, positive_int, require_files, script_main
+from r2plus1d.run import (
+    DEFAULT_CLASSES,
+    DEFAULT_CONFIG,
+    make_parser,
+    packages_needed,
+    positive_int,
+    require_files,
+    script_main,
+)
+
+with packages_needed():
+    from r2plus1d.metrics import fraction
+    from r2plus1d.report.page import check_output, render, write_page
+    from r2plus1d.report.values import Settings, collect
+    from r2plus1d.results import parse_batch_sizes, take_evaluation
 
 
-def name_and_folder(text):
+def name_and_folder(text: str) -> Tuple[str, str]:
     """Type of the option --extra: (name, folder) of NAME=DIR."""
     name, _, folder = text.partition('=')
     if not name or not os.path.isdir(folder):
@@ -31,14 +41,14 @@ def name_and_folder(text):
     return name, folder
 
 
-def language_of_user():
+def language_of_user() -> str:
     """zh where the environment asks for Chinese messages, as LANG=zh_CN.UTF-8 does; else en."""
     variables = [os.environ.get(name) for name in ('LC_ALL', 'LC_MESSAGES', 'LANG')]
     first = next(filter(None, variables), '')
     return 'zh' if first.lower().startswith('zh') else 'en'
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--work_dir', default='.', help='The folder in which test/eval_acc_perf.sh has put '
                         'its results.')
@@ -79,7 +89,7 @@ def parse_args():
 
 
 @script_main
-def main():
+def main() -> None:
     args = vars(parse_args())
     language, output = args.pop('language'), args.pop('output')
     output = output or os.path.join(args['work_dir'], 'report', 'index.html')

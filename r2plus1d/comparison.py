@@ -67,6 +67,22 @@ class Verdict:
                 for key, value in row.items()}
 
 
+COLUMNS = {  # title: (key of the JSON, form)
+    'model': ('model', ''), 'step': ('step', ''), 'precision': ('precision', ''),
+    'max diff': ('max_abs_difference', '.2e'), 'relative': ('max_rel_difference', '.2e'), 'bound': ('bound', '.0e'),
+    'cosine': ('cosine', '.5f'), 'top-1': ('top1_agreement', '.3f'), 'top-5': ('top5_agreement', '.3f'),
+}
+
+
+def cells_of(row: Dict[str, Any]) -> List[str]:
+    """The texts of a row of the table, one for each of the COLUMNS and one for the verdict."""
+    cells = []
+    for key, form in COLUMNS.values():
+        value = row.get(key, '')
+        cells.append('not finite' if value is None else format(value, form if key in row else ''))
+    return [*cells, 'good' if row['passed'] else 'TOO FAR']
+
+
 # ---- what a model file is ----------------------------------------------------------------------------
 
 

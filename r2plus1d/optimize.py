@@ -8,7 +8,6 @@
 """
 from __future__ import annotations
 
-import os
 from typing import Any, List, Sequence, Tuple
 
 import numpy as np
@@ -124,11 +123,7 @@ def note(model: ModelProto, key: str, text: str) -> None:
 
 
 def check_replaceable(path: str) -> None:
-    """Raise InputError unless there is no file PATH, or a variant that was made here, which a new one may replace."""
-    if not os.path.lexists(path):
-        return
-    if os.path.islink(path):
-        raise InputError(f'{path}: is a link; give another --output')
+    """Raise InputError unless the file PATH is a variant that was made here, which a new one may replace."""
     try:
         noted = {entry.key for entry in load_onnx(path).metadata_props}
     except InputError:

@@ -258,8 +258,10 @@ def one_of(told: Dict[str, Optional[int]], things: str) -> Optional[int]:
 
     TOLD: {who tells it: the number}. THINGS: what is counted.
     """
-    numbers = {who: number for who, number in told.items() if number is not None}
-    *others, (last, number) = numbers.items() or [('', None)]
+    numbers = [(who, number) for who, number in told.items() if number is not None]
+    if not numbers:
+        return None
+    *others, (last, number) = numbers
     for who, other in reversed(others):
         if other != number:
             words = [count_views(n) + ' a video' if things == 'views' else f'{n} {things}' for n in (other, number)]

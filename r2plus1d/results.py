@@ -21,7 +21,7 @@ from r2plus1d.metrics import REFERENCE_TOP1, accuracy_of_scores, average_crops
 from r2plus1d.outputs import Run
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import PART_ENDING, claim, read_json, write_json
-from r2plus1d.summary import NUMBER, OBJECT, Loose
+from r2plus1d.summary import NUMBER, OBJECT, Loose, Summary
 
 BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*')
 DEFAULT_BATCH_SIZES = [1, 16]
@@ -67,10 +67,19 @@ def read_performance(run: Run) -> Performance:
     devices = [device for summary in run.summaries for device in summary.devices]
     speeds = [DeviceSpeed(name, 1000 * batch_size / float(np.mean(ms)), *median_and_p99(ms)) for name, ms in devices]
     times = np.concatenate([ms for _, ms in devices])
-    engine = run.summary.engine_facts
+    engine = run.summary.engine
     return Performance(batch_size, len(times), sum(speed.rate for speed in speeds), times, *median_and_p99(times),
                        devices=speeds if len(speeds) > 1 else [], model=run.summary.model or 'unknown model',
-                       engine=str(engine), cpu=engine.cpu, args=[str(arg) for arg in run.summary.args or ()])
+                       engine=describe_engine(run.summary), cpu=engine['cpu'] if engine else None,
+                       args=[str(arg) for arg in run.summary.args or ()])
+
+
+def describe_engine(summary: Summary) -> str:
+    """Which engine a summary is of. ais_bench does not say it."""
+    if summary.engine:
+        return '{name} {version}, {precision}, on {cpu}'.format(**summary.engine)
+    is_older = 'r2plus1d_infer' in str(summary.args)
+    return 'r2plus1d_infer.py of a version that did not note its engine' if is_older else 'ais_bench, on an NPU'
 
 
 def median_and_p99(times: np.ndarray) -> Tuple[float, float]:

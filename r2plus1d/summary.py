@@ -24,12 +24,10 @@ from r2plus1d.bins import INFO, list_inputs
 from r2plus1d.environment import describe_environment
 from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, AnyForm, Check, Form, field
 from r2plus1d.info import read_info
-from r2plus1d.output_files import output_name
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import file_digest
 
 SUMMARY_ENDING = '_summary.json'
-NOT_NOTED = (None, None, None)
 NOT_A_SUMMARY = 'not a summary of ais_bench or r2plus1d_infer.py'
 
 
@@ -42,8 +40,25 @@ def are_times(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0 and all(is_number(ms) and ms > 0 for ms in value)
 
 
+def is_engine(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ENGINE_KEYS)
+
+
+def is_filesinfo(value: Any) -> bool:
+    """Whether it has the paths of the input and output files of each number."""
+    return OBJECT.takes(value) and all(
+        OBJECT.takes(info) and all(TEXT.list_of().takes(info.get(key)) and info[key] for key in ('infiles', 'outfiles'))
+        for info in value.values())
+
+
+ENGINE_KEYS = ('name', 'version', 'precision', 'cpu')
 NUMBER = Check(is_number, 'a number')
 OBJECT = Check(lambda value: isinstance(value, dict), 'an object')
+
+
+def output_name(input_path: str, index: int, extension: str) -> str:
+    """Name of the file with output INDEX of an input file: ais_bench takes the name up to its first dot."""
+    return f'{os.path.basename(input_path).split(".")[0]}_{index}.{extension}'
 
 
 class Loose(Form):
@@ -86,20 +101,6 @@ def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> 
                       file_digest(os.path.join(folder, INFO)))
 
 
-@dataclasses.dataclass(frozen=True)
-class Engine(Loose):
-    """What ran. release: its version. ais_bench does not note it."""
-
-    name: str = field(TEXT)
-    cpu: str = field(TEXT)
-    release: Optional[str] = field(TEXT.or_null())
-    precision: Optional[str] = field(TEXT.or_null())
-    threads: Optional[int] = field(COUNT.or_null())
-
-    def __str__(self) -> str:
-        return f'{self.name} {self.release}, {self.precision}, on {self.cpu}' if self.release else self.name
-
-
 # ---- reading ---------------------------------------------------------------------------------------
 
 
@@ -120,12 +121,12 @@ class Summary(Loose):
     """
 
     REMEDY = 'run the inference again'
-    filesinfo: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    filesinfo: Optional[Dict[str, Dict[str, List[str]]]] = field(Check(is_filesinfo, 'files of ais_bench').or_null())
     args: Optional[List[Any]] = field(Check(lambda value: isinstance(value, list), 'a command line').or_null())
     NPU_compute_time: Optional[Dict[str, Any]] = field(OBJECT.or_null())
     throughput: Optional[float] = field(NUMBER.or_null())
     npu_compute_time_list: Optional[List[float]] = field(Check(are_times, 'times in ms').or_null())
-    engine: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    engine: Optional[Dict[str, Any]] = field(Check(is_engine, 'what has computed').or_null())
     batchsize: Optional[int] = field(COUNT.or_null())
     batches_by_device: Optional[Dict[str, int]] = field(COUNT.for_each_name().or_null())
     num_videos: Optional[int] = field(COUNT.or_null())
@@ -161,33 +162,20 @@ class Summary(Loose):
     def files(self) -> List[Tuple[str, str]]:
         """(input file, file of the model's first output) of each input file."""
         pairs = []
-        try:
-            for info in self.filesinfo.values():  # type: ignore[union-attr]
-                bin_path = os.fspath(info['infiles'][0])
-                output = os.path.basename(info['outfiles'][0])
-                if output != output_name(bin_path, 0, output.rpartition('.')[2]):
-                    raise InputError(f'{self.path}: was changed: {one_line(output, 100)} is not the name of an output '
-                                     f'of {one_line(bin_path, 100)}; run the inference again')
-                pairs.append((bin_path, os.path.join(self.folder, output)))
-        except (KeyError, TypeError, AttributeError, IndexError):
-            raise InputError(f'{self.path}: not a summary of ais_bench: its filesinfo has another form')
+        for info in (self.filesinfo or {}).values():
+            bin_path, output = info['infiles'][0], os.path.basename(info['outfiles'][0])
+            if output != output_name(bin_path, 0, output.rpartition('.')[2]):
+                raise InputError(f'{self.path}: was changed: {one_line(output, 100)} is not the name of an output of '
+                                 f'{one_line(bin_path, 100)}; run the inference again')
+            pairs.append((bin_path, os.path.join(self.folder, output)))
         if not pairs:
-            raise InputError(f'{self.path}: lists no file')
+            raise InputError(f'{self.path}: not a summary of ais_bench: lists no file')
         return pairs
 
     @property
     def model(self) -> Optional[str]:
         """The model file, as the command line names it."""
         return option_of([str(arg) for arg in self.args or ()], ('--model', '-m'))
-
-    @property
-    def engine_facts(self) -> Engine:
-        if self.engine is not None:
-            noted = {'release' if key == 'version' else key: value for key, value in self.engine.items()}
-            return Engine.from_json(self.path, noted)
-        if 'r2plus1d_infer' in str(self.args):
-            return Engine('r2plus1d_infer.py of a version that did not note its engine', 'unknown', *NOT_NOTED)
-        return Engine('ais_bench', 'NPU', *NOT_NOTED)
 
     @property
     def devices(self) -> List[Device]:

@@ -14,28 +14,28 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.run import InputError, make_parser, script_main  # it comes first, so that a missing NumPy is one line
+from r2plus1d.run import InputError, make_parser, packages_needed, script_main
 
-# isort: split
-from r2plus1d.bins import count_views
-from r2plus1d.metrics import (
-    GUIDE_CHIPS,
-    GUIDE_RATES,
-    GUIDE_VIDEOS,
-    GUIDE_VIEWS,
-    describe_low_accuracy,
-    fraction,
-)
-from r2plus1d.results import (
-    Evaluation,
-    judge_accuracy,
-    parse_batch_sizes,
-    read_performance,
-    read_result,
-    read_videos,
-    result_path,
-    take_evaluation,
-)
+with packages_needed():
+    from r2plus1d.bins import count_views
+    from r2plus1d.metrics import (
+        GUIDE_CHIPS,
+        GUIDE_RATES,
+        GUIDE_VIDEOS,
+        GUIDE_VIEWS,
+        describe_low_accuracy,
+        fraction,
+    )
+    from r2plus1d.results import (
+        Evaluation,
+        judge_accuracy,
+        parse_batch_sizes,
+        read_performance,
+        read_result,
+        read_videos,
+        result_path,
+        take_evaluation,
+    )
 
 
 def print_table(head, rows):

@@ -69,7 +69,7 @@ def identify_run(result: Result, cfg: Any, names: Sequence[str]) -> Dict[str, An
     """What a run was. NAMES of the classes. Whether its list of videos is that of CFG, check_list() says."""
     run, accuracy = result.run, result.accuracy
     performance = read_performance(run)
-    engine = run.summary.engine_facts
+    engine = run.summary.engine or {'name': 'ais_bench', 'cpu': 'NPU'}
     environment = run.summary.environment
     noted = Environment.from_json(run.path, environment) if environment else None
     return {
@@ -84,11 +84,11 @@ def identify_run(result: Result, cfg: Any, names: Sequence[str]) -> Dict[str, An
         'num_classes': len(names),
         'average_clips': accuracy.average_clips,
         'engine': {
-            'name': engine.name,
-            'version': engine.release,
-            'precision': engine.precision,
-            'machine': engine.cpu,
-            'threads': engine.threads,
+            'name': engine['name'],
+            'version': engine.get('version'),
+            'precision': engine.get('precision'),
+            'machine': engine['cpu'],
+            'threads': engine.get('threads'),
             # an NPU's host, if it is the one that writes the page
             'host': cpu_name() if run.summary.engine is None else None,
         },

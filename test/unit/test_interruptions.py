@@ -22,7 +22,7 @@ from runs import Run, processes, wait_for
 import r2plus1d.store
 import r2plus1d_report
 from r2plus1d.bins import bin_digest
-from r2plus1d.output_writer import OutputWriter
+from r2plus1d.output_files import OutputWriter
 from r2plus1d.run import InputError
 
 SECONDS = 110

@@ -31,7 +31,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from r2plus1d.batches import Files
 from r2plus1d.bins import BinName, write_bin
 from r2plus1d.info import Info, read_info
-from r2plus1d.output_writer import OutputWriter
+from r2plus1d.output_files import OutputWriter
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
@@ -260,7 +260,7 @@ class NpyBin(BinAlone):
         return path.with_suffix('.npy')
 
 
-class Info(Bin):
+class InfoFile(Bin):
     """The info.json of bins. Which list and config they are of is for r2plus1d_preprocess.py, which makes them anew."""
 
     kinds = mutations.JSON
@@ -410,7 +410,7 @@ def npu_smi(*arguments):
 SUBJECTS = {
     'list, with the official lists': FrameList, 'list, alone': FrameListAlone, 'frame, JPEG': Frame, 'video, .avi': Avi,
     'video, .mp4': Mp4, 'classInd.txt': Classes, 'classInd.txt, alone': ClassesAlone,
-    'info.json': Info, 'bin, with info.json': Bin, 'bin, alone': BinAlone,
+    'info.json': InfoFile, 'bin, with info.json': Bin, 'bin, alone': BinAlone,
     'bin, .npy': NpyBin, 'summary': Summary, 'output, TXT': TextOutput, 'output, NPY': NpyOutput,
     'output, BIN': BinOutput, 'output, BIN, of ais_bench': OutputOfAisBench, 'result': Result,
 }

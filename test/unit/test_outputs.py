@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import call
 
-from r2plus1d.output_writer import OutputWriter
+from r2plus1d.output_files import OutputWriter
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError

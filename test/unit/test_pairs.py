@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from conftest import CONFIG, call
 
+from r2plus1d.store import file_digest
+
 SECONDS = 15
 
 
@@ -107,7 +109,7 @@ def make_list(folder, labels):
     return folder / 'config.py'
 
 
-def make_run(folder, labels, predicted, views, rate=10):
+def make_run(folder, labels, predicted, views, rate=10, **more):
     """A run as r2plus1d_infer.py leaves it, in which each video is given its predicted class."""
     out = folder / 'run'
     out.mkdir(parents=True)
@@ -120,7 +122,7 @@ def make_run(folder, labels, predicted, views, rate=10):
     summary = {'filesinfo': files, 'args': ['r2plus1d_infer.py'], 'npu_compute_time_list': [1000 / rate] * len(labels),
                'throughput': float(rate), 'NPU_compute_time': {'mean': 1000 / rate}, 'batchsize': 1,
                'num_videos': len(labels), 'sample_shape': [views, 3, 8, 256, 256],
-               'engine': {'name': 'any', 'version': '1', 'precision': 'f32', 'cpu': 'any'}}
+               'engine': {'name': 'any', 'version': '1', 'precision': 'f32', 'cpu': 'any'}, **more}
     (folder / 'run_summary.json').write_text(json.dumps(summary))
     return folder
 
@@ -170,6 +172,22 @@ def test_runs_that_do_not_fit(tmp_path, case, words):
         np.save(second / 'run/bin5-5_5_0.npy', np.zeros((3, 12), np.float32))
     status, report, text = compare('--config', config, '--runs', first, second)
     assert status == 1 and report is None and words in text.splitlines()[-1]
+
+
+def test_two_runs_of_one_list(tmp_path):
+    """The digests of their lists say it, not the order of their labels; where one says nothing, that is said."""
+    labels = labels_of(24)
+    options = ['--config', make_list(tmp_path, labels), '--allow_unproven', '--max_drop=1', '--runs']
+    digests = {'this': file_digest(str(tmp_path / 'list.txt')), 'other': 'ab' * 32, 'none': None}
+    runs = {name: make_run(tmp_path / name, labels, labels, 3, list_sha256=digest) for name, digest in digests.items()}
+    status, _, text = compare(*options, runs['this'], runs['this'])
+    assert status == 0 and 'not checked' not in text
+    status, report, text = compare(*options, runs['this'], runs['other'])
+    assert status == 1 and report is None and 'are of different lists of videos' in text.splitlines()[-1]
+    status, report, text = compare(*options, runs['other'], runs['other'])
+    assert status == 1 and 'list.txt: is not the list of' in text.splitlines()[-1]
+    status, report, text = compare(*options, runs['this'], runs['none'])
+    assert status == 0 and 'none/run_summary.json: not checked: whether both runs are of the same videos' in text
 
 
 @pytest.mark.parametrize('options, words', [
