@@ -32,33 +32,27 @@ from r2plus1d.dataset import (
 )
 from r2plus1d.own_data import PARTS, SHAPES, Settings, config_lines, mirrored_pairs, read_mirrored
 from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, printable, require_files, script_main
-from r2plus1d.store import PART_ENDING, locked, remove_tree, replace_folder
+from r2plus1d.store import PART_ENDING, claim, remove_tree, replace_folder
 
 MARK = '# made by r2plus1d_dataset.py; digest of config.py: '  # begins videos.tsv, and says that the folder is ours
-FILES = {'classes.txt', 'config.py', 'videos.tsv', *(f'{part}.txt' for part in PARTS)}
+FILES = {'classes.txt', 'config.py', 'videos.tsv', 'videos', 'rawframes', *(f'{part}.txt' for part in PARTS)}
 
 
-def check_output(args: argparse.Namespace) -> None:
-    """Raise InputError unless the output folder is not there, empty, or as this script has left it."""
-    videos, output = (os.path.realpath(path) + os.sep for path in (args.videos, args.output))
-    if videos.startswith(output) or output.startswith(videos):
-        raise InputError(f'{args.output}: lies in {args.videos}, or holds it; give another --output')
-    if not os.path.lexists(args.output):
-        return
-    if not os.path.isdir(args.output) or os.path.islink(args.output):
-        raise InputError(f'{args.output}: is not a folder; give another --output')
-    found = set(os.listdir(args.output))
-    table = os.path.join(args.output, 'videos.tsv')
-    first = ''
+def check_ours(folder: str) -> None:
+    """Raise InputError unless the folder is empty, or as this script has left it."""
+    if not os.path.isdir(folder):
+        raise InputError(f'{folder}: is not a folder; give another --output')
+    found = set(os.listdir(folder))
+    table = os.path.join(folder, 'videos.tsv')
+    mark = ''
     if os.path.isfile(table):
         with open(table, encoding='utf-8', errors='surrogateescape') as f:
-            first = f.readline().strip()
-    strangers = found - FILES - {'videos', 'rawframes'}
-    if found and (strangers or not first.startswith(MARK)):
-        raise InputError(f'{args.output}: has files that are not of this script, such as '
-                         f'{sorted(strangers or found)[0]}; give another --output')
-    config = os.path.join(args.output, 'config.py')
-    if os.path.isfile(config) and first != MARK + digest_of(config):
+            mark = f.readline().strip()
+    strangers = found - FILES if mark.startswith(MARK) else found
+    if strangers:
+        raise InputError(f'{folder}: {sorted(strangers)[0]} in it is not of this script; give another --output')
+    config = os.path.join(folder, 'config.py')
+    if os.path.isfile(config) and mark != MARK + digest_of(config):
         raise InputError(f'{config}: was changed since this script wrote it; move it away, or give another --output')
 
 
@@ -147,32 +141,40 @@ def parse_args() -> Tuple[argparse.Namespace, Dict[str, str]]:
     return args, classes
 
 
+def make_data_set(folder: str, folders: Dict[str, str], args: argparse.Namespace) -> str:
+    """Make all files in FOLDER, which becomes --output. What came of it, in words."""
+    classes = list(folders)
+    videos = find_videos(folders)
+    look_at_all(videos, f'{folder}/rawframes' if args.frames else None)
+    print_table([(video.path, f'left out: {video.left_out}') for video in videos if video.left_out])
+    if args.split:
+        split_by_file(videos, args.videos, args.split)
+    else:
+        split_by_share(videos, classes, args.share, args.seed)
+    print_table(odd_classes(videos, classes))
+    write_lists(folder, videos, args)
+    write_lines(f'{folder}/classes.txt', [f'{number} {name}' for number, name in enumerate(classes, 1)])
+    data = f'{args.output}/{"rawframes" if args.frames else "videos"}'
+    settings = Settings(args.base, data, args.shape, args.mirrored)
+    write_lines(f'{folder}/config.py', config_lines(settings, classes, args.checkpoint))
+    write_table(folder, videos, classes)
+    counts = ', '.join(f'{sum(video.part == name for video in videos)} for {name}' for name in PARTS)
+    return f'{len(classes)} classes, {counts}'
+
+
 @script_main
 def main() -> None:
     args, folders = parse_args()
-    classes = list(folders)
-    part = args.output + PART_ENDING
-    with locked(args.output):
-        check_output(args)
+    with claim(args.output, check_ours, [args.videos]) as output:
+        part = output + PART_ENDING
         remove_tree(part)
         os.makedirs(part)
-        videos = find_videos(folders)
-        look_at_all(videos, f'{part}/rawframes' if args.frames else None)
-        print_table([(video.path, f'left out: {video.left_out}') for video in videos if video.left_out])
-        if args.split:
-            split_by_file(videos, args.videos, args.split)
-        else:
-            split_by_share(videos, classes, args.share, args.seed)
-        print_table(odd_classes(videos, classes))
-        write_lists(part, videos, args)
-        write_lines(f'{part}/classes.txt', [f'{number} {name}' for number, name in enumerate(classes, 1)])
-        settings = Settings(args.base, f'{args.output}/{"rawframes" if args.frames else "videos"}', args.shape,
-                            args.mirrored)
-        write_lines(f'{part}/config.py', config_lines(settings, classes, args.checkpoint))
-        write_table(part, videos, classes)
-        replace_folder(part, args.output)
-    counts = ', '.join(f'{sum(video.part == name for video in videos)} for {name}' for name in PARTS)
-    log(f'{args.output}: {len(classes)} classes, {counts}')
+        try:
+            summary = make_data_set(part, folders, args)
+            replace_folder(part, output)
+        finally:
+            remove_tree(part)
+    log(f'{args.output}: {summary}')
 
 
 if __name__ == '__main__':

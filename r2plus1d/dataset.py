@@ -155,7 +155,7 @@ def write_frame(folder: str, number: int, image: Any) -> None:
     path = f'{folder}/img_{number:05}.jpg'
     _, content = cv2.imencode('.jpg', image)
     with naming(path), open(path, 'wb') as f:
-        f.write(content)
+        f.write(content.tobytes())
 
 
 def digest_of(path: str) -> str:

@@ -112,9 +112,9 @@ def test_what_is_not_ours_stays(own):
     config.write_text(config.read_text() + '# mine\n')
     assert 'was changed since this script wrote it' in make(own, check=False).stderr
     (own.parent / 'data/mine/notes').write_text('mine')
-    assert 'such as notes' in make(own, check=False).stderr
+    assert 'notes in it is not of this script' in make(own, check=False).stderr
     for output in ('my videos', 'my videos/rest/data', '.'):
-        assert 'give another --output' in make(own, output=output, check=False).stderr
+        assert 'choose ' in make(own, output=output, check=False).stderr
     assert (own.parent / 'data/mine/notes').exists() and config.read_text().endswith('# mine\n')
 
 
