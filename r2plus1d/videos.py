@@ -15,9 +15,11 @@ import math
 import os
 import shlex
 import stat
-from typing import NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
 
 import cv2
+import numpy as np
 
 from r2plus1d.data import Samples, listed_videos
 from r2plus1d.frames import check_container, check_video_file, released, steps_for_video_files, strict_steps
@@ -28,28 +30,42 @@ VIDEO_ENDINGS = ('.avi', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.mpg', '.mpeg
 FEWEST_FRAMES = 2  # one frame has no motion
 MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
 
-class Video(NamedTuple):
-    """A video to predict. LABEL: int, or None where it is unknown. INFO: mmaction2's description; None for a file."""
+
+@dataclass(frozen=True)
+class Video:
+    """A video to predict. LABEL: None where it is unknown. INFO: mmaction2's description; None for a file."""
 
     path: str
     label: Optional[int] = None
-    info: Optional[dict] = None
+    info: Optional[Dict[str, Any]] = None
 
 
-class Task(NamedTuple):
-    """The WINDOW-th of the WINDOWS of a video: frames FIRST to END (not included), END_S - START_S seconds.
+@dataclass(frozen=True)
+class Window:
+    """The NUMBER-th, from 0 on, of COUNT windows of a video: from START_S to END_S (not included), in seconds."""
 
-    FIRST is None where the whole video is one window. FAULT: why there is nothing to decode.
-    """
+    number: int
+    count: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one sample is made of: a video, or one window of it. FAULT: why there is nothing to decode."""
 
     video: Video
-    window: int = 0
-    windows: int = 1
-    first: Optional[int] = None
-    end: Optional[int] = None
-    start_s: Optional[float] = None
-    end_s: Optional[float] = None
-    fault: Optional[str] = None
+    window: Optional[Window] = None
+    fault: Optional[InputError] = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was counted of a video that was decoded, by the time stamps of its frames. WINDOW_FRAMES: of the window."""
+
+    frames: Optional[int] = None
+    duration_s: Optional[float] = None
+    window_frames: Optional[int] = None
 
 
 # ---- which videos there are ----------------------------------------------------------------------------
@@ -157,10 +173,10 @@ def tasks_of(video, every, allow_damaged=False):
         if step < FEWEST_FRAMES:
             raise InputError(f'{video.path}: {fps:g} frames a second, and --every {every:g} is less than two frames')
     except InputError as e:
-        return [Task(video, fault=str(e))]
+        return [Task(video, fault=e)]
     count = max(1, math.ceil((frames - FEWEST_FRAMES + 1) / step))
     bounds = [round(i * step) for i in range(count)] + [frames]
-    return [Task(video, i, count, bounds[i], bounds[i + 1], round(bounds[i] / fps, 3), round(bounds[i + 1] / fps, 3))
+    return [Task(video, Window(i, count, round(bounds[i] / fps, 3), round(bounds[i + 1] / fps, 3)))
             for i in range(count)]
 
 
@@ -219,19 +235,17 @@ class Decoder:
             self.samples[is_file] = samples
         return self.samples[is_file]
 
-    def decode(self, task):
-        """(sample, {'frames': …, 'duration_s': …} of its video). Raises InputError, which names the video."""
+    def decode(self, task: Task) -> Tuple[np.ndarray, Facts]:
+        """The sample of a task and the facts of its video. Raises InputError, which names the video."""
         if task.fault:
-            raise InputError(task.fault)
-        path, _, info = task.video
+            raise task.fault
+        path, info = task.video.path, task.video.info
         samples = self.samples_for(info is None)
-        facts = {}
         if info is None:
             start = {'filename': path, 'label': -1, 'start_index': 0, 'modality': 'RGB'}
         else:
-            start = dict(info)
-            facts['frames'] = info.get('total_frames')
-        start.update(facts=facts, task=task)
+            start = dict(info, facts=Facts(info.get('total_frames')))
+        start['window'] = task.window
         try:
             results = samples.dataset.pipeline(start)
         except InputError:
@@ -240,7 +254,8 @@ class Decoder:
             if info is None:
                 check_video_file(path, self.cfg.get('allow_damaged', False))  # it names the usual faults
             raise InputError(f'{path}: no clip can be made of this video: {one_line(e)}')
-        if task.first is not None and 'duration_s' not in facts:
+        facts = results.get('facts', start.get('facts', Facts()))
+        if task.window and facts.window_frames is None:
             raise InputError(f'{self.cfg.filename}: --every needs a test pipeline that begins with OpenCVInit')
         return samples.to_array(results, path), facts
 
@@ -248,9 +263,10 @@ class Decoder:
 def look_at_video(results):
     """A step of a pipeline behind OpenCVInit: note the facts of the video, and go on with the task's window of it."""
     frames, fps = read_facts(results['filename'], results['video_reader'].vcap)
-    results['facts'].update(frames=frames, duration_s=round(frames / fps, 3) if fps else None)
-    task = results['task']
-    if task.first is not None:
-        results['start_index'] = task.first
-        results['total_frames'] = task.end - task.first
+    window = results['window']
+    window_frames = None
+    if window is not None:
+        results['start_index'] = round(window.start_s * fps)
+        results['total_frames'] = window_frames = round(window.end_s * fps) - results['start_index']
+    results['facts'] = Facts(frames, round(frames / fps, 3) if fps else None, window_frames)
     return results
