@@ -155,17 +155,18 @@ def test_measurements_of_one_model_are_of_one_unit(small, quick_start):
 # ---- videos ----------------------------------------------------------------------------------------
 
 
-def test_ways_to_preprocess_write_the_same_bins(dataset, monkeypatch, tmp_path):
+def test_ways_to_preprocess_write_the_same_bins(dataset, quick_start, monkeypatch, tmp_path):
     """More videos than the list has, so that some are there twice. PyAV's colours may differ a little: not compared."""
     monkeypatch.setattr(preprocessing, 'WORKERS', (1,))
     monkeypatch.setattr(preprocessing, 'VIDEO_WORKERS', (2,))
     count = 6
+    videos = preprocessing.make_videos(str(dataset), str(tmp_path / 'links'), count)
     found = {}
-    for i, (name, preprocess) in enumerate(preprocessing.choose_ways()):
+    for i, (name, preprocess) in enumerate(preprocessing.choose_ways().items()):
         folder = tmp_path / str(i)
         folder.mkdir()
-        preprocess(str(dataset), str(folder), count)
-        found[name] = {path.name: path for path in folder.iterdir()}
+        assert preprocess(videos, str(folder)) > 0
+        found[name] = {path.name: path for path in folder.glob('*.bin')}
     lines = (dataset / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()
     assert len(lines) < count
     labels = [(lines * 2)[i].split()[-1] for i in range(count)]
