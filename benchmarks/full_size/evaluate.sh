@@ -47,4 +47,4 @@ torch.save({"state_dict": weights}, "weights.pth")' "train_$stage/latest.pth"
 fi
 make_models "$here/r2plus1d_r34_made.py" three_crops
 make_models "$here/r2plus1d_r34_made_fullframe.py" full_frame
-PYTHONPATH=$root:$root/demo python "$here/evaluate.py" --stage "$stage" --videos "$videos" --output "$output"
+PYTHONPATH=$root/benchmarks:$root/demo python "$here/evaluate.py" --stage "$stage" --videos "$videos" --output "$output"

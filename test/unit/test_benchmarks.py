@@ -19,7 +19,6 @@ from conftest import ROOT, run, start
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import archive
 import engines
-import gflop
 import limit
 import preprocessing
 import tables
@@ -95,16 +94,16 @@ def test_arithmetic_of_a_convolution(kernel, strides, pads):
     node = onnx.helper.make_node('Conv', ['x', 'w'], ['y'], kernel_shape=kernel, strides=strides, pads=pads * 2)
     weights = [onnx.numpy_helper.from_array(weight.numpy(), 'w')]
     graph = onnx.helper.make_graph([node], 'graph', tensors[:1], tensors[1:], weights)
-    assert gflop.count_gflop(onnx.helper.make_model(graph), 2) == pytest.approx(2 * float(output.sum()) / 1e9)
+    assert limit.count_gflop(onnx.helper.make_model(graph), 2) == pytest.approx(2 * float(output.sum()) / 1e9)
 
 
 @pytest.mark.parametrize('int8', [False, True])
 def test_arithmetic_of_a_chain(int8):
     products = limit.Chain([64, 64], (), int8).model
-    assert gflop.count_gflop(products, 64) == pytest.approx(limit.DEPTH * 2 * 64**3 / 1e9)
+    assert limit.count_gflop(products, 64) == pytest.approx(limit.DEPTH * 2 * 64**3 / 1e9)
     # A kernel of three frames on a single frame: two thirds of it lie on the padding.
     convolutions = limit.Chain([3, 16, 1, 8, 8], (3, 1, 1), int8).model
-    assert gflop.count_gflop(convolutions, 3) == pytest.approx(limit.DEPTH * 2 * 3 * 16 * 16 * 8 * 8 / 1e9)
+    assert limit.count_gflop(convolutions, 3) == pytest.approx(limit.DEPTH * 2 * 3 * 16 * 16 * 8 * 8 / 1e9)
 
 
 @needs_openvino
