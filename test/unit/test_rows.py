@@ -3,8 +3,10 @@
 """Rows, the file that a later run continues, and subtitles, without a model: rows.py, journal.py, predictions.py,
 subtitles.py.
 """
+import contextlib
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import types
@@ -14,11 +16,12 @@ import pytest
 import r2plus1d_predict
 from r2plus1d.journal import Journal, Settings, noted_precision
 from r2plus1d.predictions import Tally, check_folders
-from r2plus1d.rows import Row, write_csv
+from r2plus1d.rows import Row, write_csv, write_parquet
 from r2plus1d.run import InputError
 from r2plus1d.subtitles import Subtitles, srt_time
 from r2plus1d.videos import Video, find_videos
 
+VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '\udcff', [], [None], ['\udcff'], {}, {'a': 1})
 GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2], probabilities=[0.5])
 
 
@@ -95,6 +98,27 @@ def test_a_row_of_another_form_is_one_line(tmp_path, change, words):
         f.write(json.dumps(content) + '\n')
     with pytest.raises(InputError, match='line 2 is not a row of a prediction: .*' + words), journal_of(path):
         pass
+
+
+def test_rows_and_settings_of_other_structures(tmp_path):
+    """Each key lost, each value of another kind: it is refused by one line, or stands in all forms."""
+    pytest.importorskip('pyarrow')
+    window = dataclasses.replace(GOOD, window=0, windows=2, start_s=0.5, end_s=1, frames=3, duration_s=2, file_bytes=1)
+    taken = []
+    for good in (window, Row('b', 'b', error='e')):
+        for key, value in itertools.product(good.to_json(), (..., *VALUES)):
+            content = {name: item for name, item in dict(good.to_json(), **{key: value}).items() if item is not ...}
+            try:
+                taken.append(Row.from_json(json.loads(json.dumps(content))))
+            except ValueError as e:
+                assert str(e).startswith(('its ', 'it has no ', 'of its label and label_index'))
+    assert len(taken) > 40
+    write_csv(str(tmp_path / 'rows.csv'), taken)
+    write_parquet(str(tmp_path / 'rows.parquet'), taken)
+    journal = journal_of(tmp_path / 'rows.jsonl')
+    for key, value in itertools.product(journal.settings.to_json(), VALUES):
+        with contextlib.suppress(InputError):
+            Settings.from_json('rows.jsonl.settings.json', dict(journal.settings.to_json(), **{key: value}))
 
 
 def test_cells_of_csv_are_no_formulas(tmp_path):
