@@ -37,9 +37,10 @@ from r2plus1d.agreement import (
 )
 from r2plus1d.bins import check_same_shape, check_values, list_inputs, read_bin_name, read_info, read_input
 from r2plus1d.data import Clips, Samples, read_config
-from r2plus1d.engines import PyTorch, load_onnx, make_engine
+from r2plus1d.engines import PyTorch, make_engine
 from r2plus1d.inference import infer_sample, score_videos
 from r2plus1d.metrics import choose_videos, compare_scores, top1_accuracy
+from r2plus1d.onnx_files import load_onnx
 from r2plus1d.run import (
     DEFAULT_CONFIG,
     InputError,
@@ -131,7 +132,7 @@ class Comparison:
         if row['step'] == 'conversion':
             engine = make_engine(row['model'], device=device)
         else:
-            engine = make_engine(row['model'], None, backend, precision, device)
+            engine = make_engine(row['model'], backend, precision, device)
         check_same_shape(self.cfg.filename, self.reference.sample_shape, row['model'], engine.sample_shape)
         engine.prepare(engine.batch_size or 1)
         samples = self.samples_of(str(engine.dtype))
@@ -140,7 +141,7 @@ class Comparison:
         if found.shape != self.expected.shape:
             raise InputError(f'{row["model"]}: gives scores of {found.shape[1:]} for a video, '
                              f'PyTorch gives {self.expected.shape[1:]}')
-        row.update(compare_scores(self.expected, found), engine=engine.describe(), bound=BOUNDS[precision])
+        row.update(compare_scores(self.expected, found), engine=engine.describe().to_json(), bound=BOUNDS[precision])
         row['top1_acc'] = top1_accuracy(found, self.labels)
         row['passed'] = within(precision, self.expected, found)
         position = row.pop('first_top1_difference')
@@ -235,7 +236,7 @@ def compare(args):
     return {
         'checkpoint': args.checkpoint,
         'config': config,
-        'reference': comparison.reference.describe(),
+        'reference': comparison.reference.describe().to_json(),
         'top1_acc': top1_accuracy(comparison.expected, comparison.labels),
         'num_videos': len(comparison.indices),
         'num_test_videos': num_videos,

@@ -12,23 +12,27 @@ Each video goes through the config's test pipeline, decoded straight from the fi
 the same command continues what an interrupted one has left. A video that cannot be read is a row with an error. With
 --ray, a cluster does the work; see r2plus1d/cluster.py.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
 import argparse
+import functools
 import hashlib
 import json
 import math
 import os
-
-from tqdm import tqdm
+from concurrent.futures import Future
+from typing import Any, Callable, Iterable, List, Optional, Sequence, Union
 
 from r2plus1d.bins import check_same_shape
-from r2plus1d.classes import class_name, read_classes
+from r2plus1d.classes import read_classes
 from r2plus1d.data import read_config, shape_of_config
+from r2plus1d.engine_base import Engine
 from r2plus1d.engines import add_engine_options, input_of_model, start_engines
-from r2plus1d.inference import infer_here
-from r2plus1d.rows import FORMATS, Journal, Printer, Tally, error_row, make_row, require_pyarrow, write_srt
+from r2plus1d.inference import Outcome, infer_here
+from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision
+from r2plus1d.precision import AUTO
+from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
+from r2plus1d.rows import Row, require_pyarrow
 from r2plus1d.run import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
@@ -41,143 +45,102 @@ from r2plus1d.run import (
     script_main,
 )
 from r2plus1d.store import file_digest
-from r2plus1d.videos import find_videos, names_one_video, tasks_of, videos_of_test_split
+from r2plus1d.subtitles import Subtitles
+from r2plus1d.videos import Decoder, Task, Video, find_videos, names_one_video, videos_of_test_split
 
 # ---- from videos to rows -------------------------------------------------------------------------------
 
 
-def predict(args):
+def predict(args: argparse.Namespace) -> None:
     names = read_classes(args.classes)
-    # read_config() imports mmaction2 meanwhile
+    if args.precision == AUTO:
+        args.precision = noted_precision(args.output, args.model) or AUTO
     engines = None if args.ray else start_engines(args, many_batches=not is_one_sample(args))
-    cfg = read_config(args.config)
+    cfg = read_config(args.config)  # it imports mmaction2 meanwhile
     cfg.allow_damaged = args.allow_damaged
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
-    tally = Tally(names)
-    with open_journal(args, cfg, len(videos)) as journal:
-        if args.retry_failed:
-            journal.remove_failed()
-        missing = read_rows(journal, videos, names, tally)
-        infer_missing(args, cfg, names, missing, engines, journal, tally)
+    check_folders(args.classes, names, videos)
+    subtitles = Subtitles(args.srt, args.video, videos) if args.srt else None
+    tally = Tally(len(names))
+
+    def finish(rows: List[Row]) -> None:
+        tally.add(rows)
+        if subtitles:
+            subtitles.write(rows)
+
+    with open_journal(args, cfg, videos, precision_of(args, engines)) as journal:
+        missing = read_rows(journal.rows(), videos, finish)
+        if missing:
+            maker = RowMaker(args.classes, names, args.topk, args.average_clips)
+            for rows in predict_videos(args, missing, maker, infer_function(args, cfg, engines)):
+                finish(rows)
+                journal.add(rows)
         journal.finish()
-    accuracy = None if args.every else tally.accuracy(args.average_clips, shape_of_config(cfg))
-    if accuracy:
-        print(json.dumps(accuracy))
-    if tally.failed:
-        if len(videos) == 1 and not args.output:
-            raise InputError(tally.last_error)
-        where = f'; their rows in {args.output} say why, and --retry_failed tries them again' if args.output else ''
-        raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
+    report(args, tally, shape_of_config(cfg), is_alone=len(videos) == 1)
 
 
-def is_one_sample(args):
+def is_one_sample(args: argparse.Namespace) -> bool:
     """Whether --video is one video file, of which one row is wanted. It shall be there as soon as can be."""
     return len(args.video or ()) == 1 and not args.every and names_one_video(args.video[0])
 
 
-def open_journal(args, cfg, num_videos):
+def precision_of(args: argparse.Namespace, engines: Optional[Future[List[Engine]]]) -> str:
+    """What the model is computed in, on Ray by all actors."""
+    if engines:
+        return engines.result()[0].precision
+    from r2plus1d.cluster import settle_precision
+    return settle_precision(args)
+
+
+def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
+                 precision: str) -> Union[Journal, Printer]:
     if not args.output:
-        return Printer(says_errors=num_videos > 1)
+        return Printer(says_errors=len(videos) > 1)
     pipeline = json.dumps(cfg.data.test.pipeline, sort_keys=True, default=str)
-    settings = {
-        'model': file_digest(args.model),
-        'test pipeline of the config': hashlib.sha256(pipeline.encode()).hexdigest(),
-        'classes': file_digest(args.classes),
-        **{name: getattr(args, name) for name in ('topk', 'average_clips', 'every', 'backend', 'precision',
-                                                  'allow_damaged')},
-    }
-    return Journal(args.output, settings, {'model': args.model, 'config': args.config, 'classes': args.classes})
+    settings = Settings(
+        model=file_digest(args.model), test_pipeline=hashlib.sha256(pipeline.encode()).hexdigest(),
+        classes=file_digest(args.classes), topk=args.topk, average_clips=args.average_clips, every=args.every,
+        backend=args.backend, precision=precision, allow_damaged=args.allow_damaged,
+        notes={'model': args.model, 'config': args.config, 'classes': args.classes})
+    paths = {video.path for video in videos}
+    return Journal(args.output, settings, lambda row: why_again(row, args.retry_failed) if row.path in paths else None)
 
 
-def read_rows(journal, videos, names, tally):
-    """Count the rows that are there. The videos that have none: a list."""
-    wanted = {video.path: video for video in videos}
-    done = set()
-    others = 0
-    for row in journal.rows():
-        video = wanted.get(row['path'])
-        if video is None:
-            others += 1
-            continue
-        label = None if video.label is None else class_name(names, video.label)
-        if row['label'] != label:
-            raise InputError(f'{journal.path}: {row["path"]} has the label {row["label"]}, and now it is {label}; '
-                             'give another --output')
-        tally.add(row)
-        done.add(row['path'])
-    if done or others:
-        log(f'{journal.path}: {len(done)} of {len(wanted)} videos are done' +
-            (f'; its {others} rows of other videos stay' if others else ''))
-    return [video for video in videos if video.path not in done]
-
-
-def infer_missing(args, cfg, names, videos, engines, journal, tally):
-    """Add the rows of these VIDEOS to the journal and to the tally. ENGINES: of start_engines()."""
-    if not videos:
-        return
+def infer_function(args: argparse.Namespace, cfg: Any,
+                   engines: Optional[Future[List[Engine]]]) -> Callable[[Iterable[Task]], Iterable[Outcome]]:
+    """What makes outcomes of tasks: the ENGINES of start_engines(), or a cluster."""
+    ready = engines.result() if engines else []
     given = shape_of_config(cfg)
-    if args.ray:
-        expected, _ = input_of_model(args.model)
-    else:
-        engines = engines.result()
-        expected = engines[0].sample_shape
+    expected = ready[0].sample_shape if ready else input_of_model(args.model)[0]
     if expected and given:
         check_same_shape(args.config, given, args.model, expected)
-    tasks = (task for video in videos for task in tasks_of(video, args.every, args.allow_damaged))
-    if args.ray:
+    if not ready:
         from r2plus1d.cluster import infer_on_ray
-        outcomes = infer_on_ray(args, cfg, tasks)
-    else:
-        outcomes = infer_here(engines, args.batchsize or engines[0].batch_size or 1, cfg, tasks)
-    subtitles = SubtitleNames(args.srt, videos) if args.srt else None
-    with tqdm(total=len(videos), unit='video', desc='Prediction', disable=len(videos) == 1 and not args.every) as bar:
-        for rows in complete_videos(args, names, outcomes, bar):
-            if subtitles:
-                write_srt(subtitles.path_for(rows[0]['path']), rows)
-            journal.add(rows)
-            for row in rows:
-                tally.add(row)
-            bar.update()
+        return functools.partial(infer_on_ray, args, cfg)
+    return functools.partial(infer_here, ready, args.batchsize or ready[0].batch_size or 1,
+                             Decoder(cfg, str(ready[0].dtype)))
 
 
-def complete_videos(args, names, outcomes, bar):
-    """The rows of one video after another: a list each, as soon as all windows of the video are there."""
-    incomplete = {}
-    for done, (task, scores, facts, fault) in enumerate(outcomes, 1):
-        if fault is not None:
-            row = error_row(task, fault, names)
-        else:
-            if len(names) > scores.shape[-1]:
-                raise InputError(f'{args.classes}: {len(names)} classes, and {args.model} has {scores.shape[-1]}')
-            row = make_row(task, scores, facts, names, args.topk, args.average_clips)
-        rows = incomplete.setdefault(task.video.path, {})
-        number, count = (task.window.number, task.window.count) if task.window else (0, 1)
-        rows[number] = row
-        if args.every:
-            bar.set_postfix(windows=done, refresh=False)
-            bar.update(0)
-        if len(rows) == count:
-            del incomplete[task.video.path]
-            yield [rows[i] for i in range(count)]
-
-
-class SubtitleNames:
-    """The names of subtitles: those of the videos, in FOLDER, in the folders that the videos have below a common one.
-    """
-
-    def __init__(self, folder, videos):
-        self.folder = folder
-        self.common = os.path.commonpath([os.path.dirname(os.path.abspath(video.path)) for video in videos])
-
-    def path_for(self, video):
-        relative = os.path.relpath(os.path.abspath(video), self.common)
-        return os.path.join(self.folder, os.path.splitext(relative)[0] + '.srt')
+def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], is_alone: bool) -> None:
+    """Print the accuracy, and what a person should know. Raises InputError where videos failed."""
+    accuracy = None if args.every else tally.accuracy(args.average_clips, shape)
+    if accuracy:
+        print(json.dumps(accuracy))
+    if tally.beyond_list:
+        log(f'{args.classes}: {tally.num_classes} classes, and the most probable class of {tally.beyond_list} of '
+            f'{tally.count} rows is not among them; {args.model} was trained on other classes: give their list by '
+            '--classes')
+    if tally.failed:
+        if is_alone and not args.output:
+            raise InputError(str(tally.last_error))
+        where = f'; their rows in {args.output} say why, and --retry_failed tries them again' if args.output else ''
+        raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
 
 
 # ---- arguments -----------------------------------------------------------------------------------------
 
 
-def seconds(text):
+def seconds(text: str) -> float:
     """Type of --every: a finite number above 0."""
     value = float(text)
     if not 0 < value < math.inf:
@@ -185,7 +148,7 @@ def seconds(text):
     return value
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--model', '-m', required=True, help='The ONNX model, or an .om.')
     parser.add_argument('--video', nargs='+', metavar='PATH', help='Video files, folders of them, or text lists (.txt) '
@@ -207,14 +170,14 @@ def parse_args():
     parser.add_argument('--ray', metavar='local|auto|HOST:PORT', help='Run on Ray: on this machine, on the cluster to '
                         'which it belongs, or on the cluster at this address.')
     parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
-    add_engine_options(parser)
+    add_engine_options(parser, precision=AUTO)
     args = parser.parse_args()
     require_files(parser, args, 'model', 'classes', 'config')
     check_args(parser, args)
     return args
 
 
-def check_args(parser, args):
+def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     for path in args.video or ():
         if not os.path.lexists(path):
             parser.error(f'--video {path}: no such file{explain_missing(path)}')
@@ -231,7 +194,7 @@ def check_args(parser, args):
 
 
 @script_main
-def main():
+def main() -> None:
     args = parse_args()
     if args.output and args.output.endswith('.parquet'):
         require_pyarrow()

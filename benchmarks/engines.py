@@ -20,7 +20,8 @@ import time
 import numpy as np
 from common import CONFIG, ROOT, run
 
-from r2plus1d.engines import OpenVINO, make_engine
+from r2plus1d.engines import make_engine
+from r2plus1d.precision import PRECISIONS
 
 STARTED = time.perf_counter()
 # Of a sample: views, RGB, frames, height, width. The frame is that of a 320 x 240 video, resized to a height of 256.
@@ -139,12 +140,14 @@ def pytorch_compile_bf16(checkpoint, precision, batch_size):
 
 @timed
 def onnx_runtime(model, precision, batch_size):
-    return make_engine(model, batch_size, 'onnxruntime', precision)
+    return make_engine(model, 'onnxruntime', precision)
 
 
 @timed
 def our_engine(model, precision, batch_size):
-    return make_engine(model, batch_size, 'openvino', precision)
+    engine = make_engine(model, 'openvino', precision)
+    engine.prepare(batch_size)
+    return engine
 
 
 # ---- OpenVINO's own benchmark ----------------------------------------------------------------------
@@ -161,7 +164,7 @@ def run_benchmark_app(hint, row, model, batch_size, seconds):
     before = time.perf_counter()
     done = run(sys.executable, '-c', start_app, '-m', model, '-d', 'CPU', '-hint', hint,
                '-t', int(seconds) + 1, '-shape', f'[{shape}]',
-               '-infer_precision', OpenVINO.INFERENCE_PRECISION[row.precision])
+               '-infer_precision', PRECISIONS[row.precision].hint)
     whole = time.perf_counter() - before
     start = whole - read_figure('Duration', done.stdout)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -17,7 +17,7 @@ from common import ROOT, run
 from gflop import count_gflop
 from onnx import TensorProto, helper, numpy_helper
 
-from r2plus1d.engines import OpenVINO
+from r2plus1d.onnx_engines import OpenVINO
 
 CROPS = 3
 PRODUCTS = [1024, 2048]  # rows and columns

@@ -204,7 +204,7 @@ def score_models(args):
     samples = []
     scores = []
     for config, model in zip(args.config, args.models):
-        engine = make_engine(model, None, args.backend if model.endswith('.onnx') else 'auto', args.precision,
+        engine = make_engine(model, args.backend if model.endswith('.onnx') else 'auto', args.precision,
                              args.device)
         samples.append(Samples(read_config(config, args.cfg_options), str(engine.dtype)))
         if samples[-1].labels != samples[0].labels:

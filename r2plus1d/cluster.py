@@ -31,8 +31,12 @@ import time
 import cv2
 import numpy as np
 
-from r2plus1d.engines import OnnxRuntime, backend_of, make_engine
+from r2plus1d.engines import backend_of, make_engine
+from r2plus1d.inference import Decoded as Sample
 from r2plus1d.inference import Outcome, infer_batch
+from r2plus1d.onnx_engines import OnnxRuntime, computed_in
+from r2plus1d.onnx_files import is_quantized, load_onnx
+from r2plus1d.precision import AUTO
 from r2plus1d.run import InputError, log, one_line
 
 DECODING = 'decoding'
@@ -60,7 +64,7 @@ class DecodingWorker:
         try:
             sample, facts = self.decoder.decode(task)
         except InputError as e:
-            return None, (None, str(e))
+            return None, (None, e)
         return sample, (facts, None)
 
 
@@ -73,7 +77,7 @@ class InferenceWorker:
         self.tables = tables
         self.fault = None
         try:
-            self.engine = make_engine(model, None, backend, precision, device=0)
+            self.engine = make_engine(model, backend, precision)
             self.batch_size = batch_size or self.engine.batch_size or 1
             self.engine.prepare(self.batch_size)
         except InputError as e:
@@ -89,7 +93,7 @@ class InferenceWorker:
 
     def infer(self, decoded, *samples):
         """[Outcome] of a list of (task, facts) and their samples."""
-        items = [(task, sample, facts, None) for (task, facts), sample in zip(decoded, samples)]
+        items = [Sample(task, sample, facts) for (task, facts), sample in zip(decoded, samples)]
         return infer_batch(self.engine, self.batch, items, self.put)
 
     def put(self, place, sample):
@@ -101,6 +105,19 @@ class InferenceWorker:
             for channel, table in enumerate(self.tables):
                 for source, target in zip(sample[crop, channel], place[crop, channel]):
                     cv2.LUT(source, table, target)
+
+
+def settle_precision(args):
+    """What the model is computed in by all actors. Where --precision is auto, it becomes f32, the only one that all
+    machines of a cluster have, or on this machine the fastest one.
+    """
+    if backend_of(args) == 'ais_bench':
+        return 'as converted'
+    if args.precision == AUTO and args.ray == 'local':
+        args.precision = make_engine(args.model, args.backend, AUTO).precision
+    elif args.precision == AUTO:
+        args.precision = 'f32'
+    return computed_in(args.model, args.precision, is_quantized(load_onnx(args.model)))
 
 
 # ---- how many ------------------------------------------------------------------------------------------
@@ -283,7 +300,7 @@ class Driver:
             if fault:
                 raise InputError(fault)
             if self.batch_size is None:
-                log('on Ray: {name} {version}, {precision}, {cpu}'.format(**description))
+                log(f'on Ray: {description}')
                 self.batch_size = batch_size
 
     # ---- tasks ----
@@ -387,8 +404,8 @@ class Driver:
             if self.tries[key_of(task)] < MOST_TRIES:
                 self.again.append(task)
             else:
-                outcomes.append(Outcome(task, fault=f'{task.video.path}: {job.method} failed {MOST_TRIES} times, the '
-                                                    f'last time by: {last_line(error)}'))
+                outcomes.append(Outcome(task, fault=InputError(f'{task.video.path}: {job.method} failed {MOST_TRIES} '
+                                                               f'times, the last time by: {last_line(error)}')))
         return outcomes
 
     def say_when_stalled(self):

@@ -34,6 +34,11 @@ def softmax(scores):
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def are_probabilities(scores):
+    """Whether all rows of an array of scores are probabilities, as a model with a softmax gives them."""
+    return bool((scores >= 0).all() and np.allclose(scores.sum(axis=-1), 1, atol=5e-3))
+
+
 def average_crops(scores, average_clips):
     """videos x crops x classes to videos x classes, as mmaction2's test_cfg.average_clips does it.
 

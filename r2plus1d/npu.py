@@ -25,6 +25,7 @@ import weakref
 
 import numpy as np
 
+from r2plus1d.engine_base import Engine, EngineDescription
 from r2plus1d.run import InputError, end_with_parent, one_line
 
 # aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
@@ -115,8 +116,8 @@ def path_problem(path, forbidden, remedy):
 # ---- the engine -------------------------------------------------------------------------------------
 
 
-class AisBench:
-    """An .om on one NPU. The interface is that of r2plus1d.engines.Engine; the batch size is that of the model."""
+class AisBench(Engine):
+    """An .om on one NPU. The batch size is that of the model."""
 
     name = 'ais_bench InferSession'
 
@@ -150,10 +151,6 @@ class AisBench:
         if batch_size != self.batch_size:
             raise InputError(f'{self.model}: was converted for batch size {self.batch_size}, '
                              f'and {batch_size} is asked for')
-
-    def side_by_side(self):
-        """Itself alone: the session computes one batch after another."""
-        return [self]
 
     def allocate(self, count, batch_size):
         """COUNT arrays for batches, in the shared memory: a batch in one of them reaches the session without a copy."""
@@ -189,8 +186,7 @@ class AisBench:
 
     def describe(self):
         """What runs, for the summary of a run."""
-        return {'name': self.name, 'version': self.version, 'precision': self.precision, 'cpu': f'NPU {self.device}',
-                'threads': None}
+        return EngineDescription(self.name, self.version, self.precision, f'NPU {self.device}')
 
 
 def end_process(connection, process):

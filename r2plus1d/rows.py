@@ -1,116 +1,215 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions: the row of a video, the files in which rows can be written, and the accuracy of many rows.
+"""A row of a prediction, and its forms: JSON lines, CSV and Parquet.
 
-    row = make_row(task, scores, facts, names, topk, average_clips)
+    row = Row.from_json(json.loads(line))
+    write_csv('rows.csv', [row])
 
-A row is a dict: id, path, label, label_rank, classes, probabilities, frames, duration_s; or id, path, label, error.
-Rows of windows have window, windows, start_s and end_s as well. r2plus1d/rows.py keeps the rows.
-
-The file of the rows of a prediction, which a later run continues.
-
-    with Journal('predictions.jsonl', settings, notes) as journal:
-        for row in journal.rows():                    # of the runs before
-            ...
-        journal.add([row])
-        journal.finish()
-
-The journal is a file of JSON lines, to which only one process writes. A row that is there is never computed again. All
-rows of a video are added at once. The journal of FILE.jsonl is that file itself; that of FILE.csv or FILE.parquet is
-FILE.csv.rows.jsonl beside it, from which the other form is made at the end.
+Row is the only declaration of the columns: a field that is added there is checked when a row is read, and stands in all
+forms. r2plus1d/predictions.py makes the rows.
 """
-import array
-import contextlib
+from __future__ import annotations
+
 import csv
-import io
+import dataclasses
 import itertools
 import json
 import os
+import typing
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-import numpy as np
-from tqdm import tqdm
+from r2plus1d.run import InputError, printable
+from r2plus1d.store import whole_file
 
-from r2plus1d.classes import class_name
-from r2plus1d.metrics import accuracy_of_ranks, average_crops, softmax
-from r2plus1d.run import InputError, log, printable
-from r2plus1d.store import locked, naming, read_json, write_all, write_json, write_whole
+FORMULA = ('=', '+', '-', '@', '\t', '\r')  # a spreadsheet takes a cell that begins so for a formula
+MOST = 2**63  # numbers of a row are below this, as Parquet has them
+MOST_CLASSES = 10**6
 
-COLUMNS = ('id', 'path', 'label', 'label_rank', 'classes', 'probabilities', 'frames', 'duration_s', 'window', 'windows',
-           'start_s', 'end_s', 'error')
-DIGITS = 7  # of a probability after the point
-
-
-# ---- rows ----------------------------------------------------------------------------------------------
+# Which rows have a field.
+EVERY, LABELLED, PREDICTION, WINDOW, ERROR = 'every', 'labelled', 'prediction', 'window', 'error'
 
 
-def begin_row(task, names):
-    """What the rows of a prediction and of an error have in common."""
-    video = task.video
-    row = {'id': video.path, 'path': video.path, 'label': None}
-    if video.label is not None:
-        row['label'] = class_name(names, video.label)
-    window = task.window
-    if window is not None:
-        row['id'] = f'{video.path}#{window.start_s:g}'
-        row.update(window=window.number, windows=window.count, start_s=window.start_s, end_s=window.end_s)
-    return row
-
-
-def error_row(task, fault, names):
-    return dict(begin_row(task, names), error=fault)
-
-
-def make_row(task, scores, facts, names, topk, average_clips):
-    """The row of a task. SCORES: crops x classes. FACTS: of its video.
-
-    label_rank: how many classes are at least as probable as the label, itself included: 1 where the prediction is
-    right. The order is that of mmaction2's top_k_accuracy.
+def of(kind: str, needed: bool = True, most: int = MOST) -> Any:
+    """A field that the rows of this KIND have; where it is not NEEDED, it may be null in them. Numbers are below MOST.
     """
-    if not np.isfinite(scores).all():
-        return error_row(task, f'{task.video.path}: the outputs of the model are not finite', names)
-    averaged = average_crops(scores[None], average_clips)[0]
-    probabilities = averaged if average_clips == 'prob' else softmax(averaged)
-    best = np.argsort(-averaged, kind='stable')[:topk]
-    row = begin_row(task, names)
-    label = task.video.label
-    if label is not None:
-        if label >= len(averaged):
-            raise InputError(f'{task.video.path}: has label {label}, and the model has {len(averaged)} classes')
-        ascending = np.argsort(averaged[None], axis=1)[0]
-        row['label_rank'] = int(len(averaged) - np.flatnonzero(ascending == label)[0])
-    row['classes'] = [class_name(names, i) for i in best]
-    row['probabilities'] = [round(float(probabilities[i]), DIGITS) for i in best]
-    row['frames'] = facts.frames
-    row['duration_s'] = facts.duration_s
-    return row
+    return dataclasses.field(default=None, metadata={'kind': kind, 'needed': needed, 'most': most})
 
 
-def describe_row(row):
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The prediction for a video or for a window of it, or the error in its place. In this order stand the columns.
+
+    label: the name of the true class, null where it is unknown. label_rank: how many classes are at least as probable
+    as the label, itself included; 1 where the prediction is right. classes: the most probable ones, in falling order,
+    with their numbers (from 0) and probabilities. frames: how many were counted, in the window where there is one.
+    file_bytes, file_time: size and time of change (seconds since 1970) of the video when it was predicted.
+    """
+
+    id: str
+    path: str
+    label: Optional[str] = of(EVERY, needed=False)
+    label_index: Optional[int] = of(EVERY, needed=False, most=MOST_CLASSES)
+    label_rank: Optional[int] = of(LABELLED)
+    classes: Optional[List[str]] = of(PREDICTION)
+    class_indices: Optional[List[int]] = of(PREDICTION, most=MOST_CLASSES)
+    probabilities: Optional[List[float]] = of(PREDICTION)
+    frames: Optional[int] = of(PREDICTION, needed=False)
+    duration_s: Optional[float] = of(PREDICTION, needed=False)
+    window: Optional[int] = of(WINDOW)
+    windows: Optional[int] = of(WINDOW)
+    start_s: Optional[float] = of(WINDOW)
+    end_s: Optional[float] = of(WINDOW)
+    file_bytes: Optional[int] = of(EVERY, needed=False)
+    file_time: Optional[float] = of(EVERY, needed=False)
+    error: Optional[str] = of(ERROR)
+
+    def kinds(self) -> List[str]:
+        kinds = [EVERY, PREDICTION if self.error is None else ERROR]
+        if self.window is not None:
+            kinds.append(WINDOW)
+        if self.label_index is not None and self.error is None:
+            kinds.append(LABELLED)
+        return kinds
+
+    def to_json(self) -> Dict[str, Any]:
+        kinds = self.kinds()
+        return {column.name: getattr(self, column.name) for column in COLUMNS if column.kind in kinds}
+
+    @classmethod
+    def from_json(cls, content: object) -> Row:
+        """Raises ValueError, which says what is wrong."""
+        if not isinstance(content, dict):
+            raise ValueError('no JSON object')
+        values = {column.name: content[column.name] for column in COLUMNS if content.get(column.name) is not None}
+        for column in COLUMNS:
+            if column.name in values and not column.takes(values[column.name]):
+                raise ValueError(f'its {column.name} is not {column.words()}')
+        row = cls(**{'id': '', 'path': '', **values})
+        kinds = row.kinds()
+        needed = ['label', *(column.name for column in COLUMNS if column.needed and column.kind in kinds)]
+        for name in needed:
+            if name not in values and (name != 'label' or name not in content):
+                raise ValueError(f'it has no {name}')
+        if (row.label is None) != (row.label_index is None):
+            raise ValueError('of its label and label_index, one is null')
+        lengths = {len(value or ()) for value in (row.classes, row.class_indices, row.probabilities)}
+        if row.error is None and (len(lengths) > 1 or not row.classes):
+            raise ValueError('its classes, class_indices and probabilities are not of one length')
+        return row
+
+    def is_last_of_video(self) -> bool:
+        return self.window is None or self.windows is None or self.window == self.windows - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A field of Row. ITEM: str, int or float; of a list where IS_LIST."""
+
+    name: str
+    item: type
+    is_list: bool
+    kind: str
+    needed: bool
+    most: int
+
+    def takes(self, value: object) -> bool:
+        """Whether a value from a JSON file is of this column."""
+        if self.is_list:
+            return isinstance(value, list) and all(map(self.takes_item, value))
+        return self.takes_item(value)
+
+    def takes_item(self, value: object) -> bool:
+        if self.item is str:
+            return isinstance(value, str)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return 0 <= value < self.most and (self.item is float or isinstance(value, int))
+
+    def words(self) -> str:
+        name = {str: 'text', int: 'whole numbers' if self.is_list else 'a whole number', float: 'numbers'}[self.item]
+        return f'a list of {name}' if self.is_list else name.rstrip('s') if self.item is float else name
+
+    def arrow_type(self) -> Any:
+        import pyarrow as pa
+        item = {str: pa.string(), int: pa.int64(), float: pa.float64()}[self.item]
+        return pa.list_(item) if self.is_list else item
+
+
+def columns_of(form: type) -> List[Column]:
+    """The columns by the type hints of a dataclass, which are T, Optional[T] or Optional[List[T]]."""
+    columns = []
+    hints = typing.get_type_hints(form)
+    for field in dataclasses.fields(form):
+        hint = hints[field.name]
+        if typing.get_origin(hint) is typing.Union:
+            hint = typing.get_args(hint)[0]
+        is_list = typing.get_origin(hint) is list
+        columns.append(Column(field.name, typing.get_args(hint)[0] if is_list else hint, is_list,
+                              **{'kind': EVERY, 'needed': True, 'most': MOST, **field.metadata}))
+    return columns
+
+
+COLUMNS = columns_of(Row)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileStamp:
+    """By what a video is known again: its size, and when it was changed (seconds since 1970). None: unknown."""
+
+    file_bytes: Optional[int] = None
+    file_time: Optional[float] = None
+
+    @classmethod
+    def of(cls, path: str) -> FileStamp:
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):  # it is gone, or its name has a zero byte
+            return cls()
+        return cls(status.st_size, max(0, status.st_mtime_ns // 10**6) / 1000)
+
+    def is_other_than(self, row: Row) -> bool:
+        """Whether the video of a row was replaced by another file since."""
+        return None not in (self.file_bytes, row.file_bytes) and self != FileStamp(row.file_bytes, row.file_time)
+
+
+# ---- forms ---------------------------------------------------------------------------------------------
+
+
+def describe_row(row: Row) -> str:
     """A row as a person reads it: the name of the video, then a line for each class."""
-    head = printable(row['path'])
-    if 'start_s' in row:
-        head += f', {row["start_s"]:g} s to {row["end_s"]:g} s'
-    lines = [f'{probability:.4f} {name}' for probability, name in zip(row['probabilities'], row['classes'])]
+    head = printable(row.path)
+    if row.start_s is not None:
+        head += f', {row.start_s:g} s to {row.end_s:g} s'
+    lines = [f'{probability:.4f} {name}' for probability, name in zip(row.probabilities or (), row.classes or ())]
     return '\n'.join([head, *map(printable, lines)])
 
 
-# ---- other forms ---------------------------------------------------------------------------------------
+def json_line(row: Row) -> bytes:
+    content = row.to_json()
+    try:
+        return json.dumps(content, ensure_ascii=False).encode() + b'\n'
+    except UnicodeEncodeError:  # of a file name that is not UTF-8
+        return json.dumps(content).encode() + b'\n'
 
 
-def write_csv(path, rows):
-    """A CSV file that appears whole or not at all. Lists are JSON texts."""
-    part = path + '.part'
-    with naming(path), open(part, 'w', newline='', encoding='utf-8', errors='surrogateescape') as f:
+def csv_cell(value: object) -> object:
+    """A list is a JSON text. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def write_csv(path: str, rows: Iterable[Row]) -> None:
+    """A CSV file that appears whole or not at all."""
+    with whole_file(path) as part, open(part, 'w', newline='', encoding='utf-8', errors='surrogateescape') as f:
         writer = csv.writer(f)
-        writer.writerow(COLUMNS)
+        writer.writerow([column.name for column in COLUMNS])
         for row in rows:
-            values = (row.get(column) for column in COLUMNS)
-            writer.writerow([json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-                             for value in values])
-    os.replace(part, path)
+            content = row.to_json()
+            writer.writerow([csv_cell(content.get(column.name)) for column in COLUMNS])
 
 
-def require_pyarrow():
+def require_pyarrow() -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -118,247 +217,21 @@ def require_pyarrow():
                          '.jsonl or .csv')
 
 
-def write_parquet(path, rows, rows_at_once=10000):
+def write_parquet(path: str, rows: Iterable[Row], rows_at_once: int = 10000) -> None:
     """A Parquet file that appears whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet
-    kinds = dict.fromkeys(COLUMNS, pa.string())
-    kinds.update(classes=pa.list_(pa.string()), probabilities=pa.list_(pa.float64()))
-    kinds.update(dict.fromkeys(['label_rank', 'frames', 'window', 'windows'], pa.int64()))
-    kinds.update(dict.fromkeys(['duration_s', 'start_s', 'end_s'], pa.float64()))
-    schema = pa.schema(list(kinds.items()))
-    part = path + '.part'
-    rows = iter(rows)
-    with naming(path), pyarrow.parquet.ParquetWriter(part, schema) as writer:
+    schema = pa.schema([(column.name, column.arrow_type()) for column in COLUMNS])
+    rest = iter(rows)
+    with whole_file(path) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
         while True:
-            some = list(itertools.islice(rows, rows_at_once))
+            some = [readable(row.to_json()) for row in itertools.islice(rest, rows_at_once)]
             if not some:
                 break
-            writer.write_table(pa.Table.from_pylist([readable_row(row) for row in some], schema))
-    os.replace(part, path)
+            writer.write_table(pa.Table.from_pylist(some, schema))
 
 
-def readable(text):
-    """A text for what takes only UTF-8: the bytes of a file name that are none are written out."""
-    return text.encode('utf-8', 'backslashreplace').decode()
-
-
-def readable_row(row):
-    return {key: readable(value) if isinstance(value, str) else value for key, value in row.items()}
-
-
-def srt_time(seconds):
-    """Seconds as SubRip has them: 00:01:02,345."""
-    milliseconds = round(seconds * 1000)
-    minutes, milliseconds = divmod(milliseconds, 60000)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours:02}:{minutes:02}:{milliseconds // 1000:02},{milliseconds % 1000:03}'
-
-
-def write_srt(path, rows):
-    """Subtitles with the best class of each window of a video."""
-    text = io.StringIO()
-    for number, row in enumerate((row for row in rows if 'error' not in row), 1):
-        text.write(f'{number}\n{srt_time(row["start_s"])} --> {srt_time(row["end_s"])}\n'
-                   f'{row["classes"][0]} {100 * row["probabilities"][0]:.0f}%\n\n')
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    write_whole(path, text.getvalue().encode())
-
-
-# ---- accuracy ------------------------------------------------------------------------------------------
-
-
-class Tally:
-    """Counts rows, in 12 bytes for each that has a label: how many there are, how many failed, how accurate they are.
-    """
-
-    def __init__(self, names):
-        self.names = {name: number for number, name in enumerate(names)}
-        self.count = 0
-        self.failed = 0
-        self.last_error = None
-        self.labels = array.array('i')
-        self.predicted = array.array('i')
-        self.ranks = array.array('i')
-        self.all_have_labels = True
-
-    def add(self, row):
-        self.count += 1
-        if row['label'] is None:
-            self.all_have_labels = False
-        if 'error' in row:
-            self.failed += 1
-            self.last_error = row['error']
-        elif row['label'] is not None:
-            self.labels.append(self.number_of(row['label']))
-            self.predicted.append(self.number_of(row['classes'][0]))
-            self.ranks.append(row['label_rank'])
-
-    def number_of(self, name):
-        """The inverse of class_name()."""
-        if name in self.names:
-            return self.names[name]
-        return int(name.split()[1].rstrip(',')) - 1
-
-    def accuracy(self, average_clips, shape):
-        """The accuracy JSON of postprocess, as a dict; None unless all videos have labels and one could be read.
-
-        SHAPE: of a sample, None if unknown.
-        """
-        if not self.all_have_labels or not self.labels:
-            return None
-        arrays = [np.array(values, np.int64) for values in (self.labels, self.predicted, self.ranks)]
-        accuracy = dict(accuracy_of_ranks(*arrays, average_clips), num_expected=self.count)
-        if shape:
-            accuracy['views'] = shape[0]
-        return accuracy
-
-FORMATS = ('.jsonl', '.csv', '.parquet')
-SETTINGS_ENDING = '.settings.json'
-
-
-def encode_row(row):
-    """A row as a line of bytes."""
-    with contextlib.suppress(UnicodeEncodeError):  # of a file name that is not UTF-8
-        return json.dumps(row, ensure_ascii=False).encode() + b'\n'
-    return json.dumps(row).encode() + b'\n'
-
-
-def journal_path(output):
-    return output if output.endswith('.jsonl') else f'{output}.rows.jsonl'
-
-
-class Journal:
-    """The rows of a prediction, to be used in a with statement, which no second process may enter at the same time.
-
-    SETTINGS: a dict of what the rows depend on; a run with other settings is refused. NOTES: a dict that is written
-    beside them and compared with nothing.
-    """
-
-    def __init__(self, output, settings, notes):
-        self.output = output
-        self.path = journal_path(output)
-        self.settings = settings
-        self.notes = notes
-        self.stack = contextlib.ExitStack()
-
-    def __enter__(self):
-        with self.stack as stack:
-            stack.enter_context(locked(self.output))
-            self.check_settings()
-            with naming(self.path):
-                self.file = stack.enter_context(open(self.path, 'ab', buffering=0))
-            self.cut_torn_end()
-            self.stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *exception):
-        self.stack.close()
-
-    def check_settings(self):
-        """Write the settings beside the output, or compare them with those that are there."""
-        path = self.output + SETTINGS_ENDING
-        has_rows = os.path.exists(self.path) and os.path.getsize(self.path) > 0
-        if not has_rows:
-            if os.path.exists(self.output) and self.output != self.path:
-                raise InputError(f'{self.output}: is there without {self.path}, by which it could be continued; '
-                                 'move it away or give another --output')
-            write_json(path, {'settings': self.settings, 'notes': self.notes})
-            return
-        content = read_json(path, f'the rows in {self.path} cannot be continued without it; give another --output')
-        before = content.get('settings') if isinstance(content, dict) else None
-        if not isinstance(before, dict):
-            raise InputError(f'{path}: is not the settings of a prediction; give another --output')
-        for name in sorted({*before, *self.settings}):
-            old, new = before.get(name), self.settings.get(name)
-            if old != new:
-                raise InputError(f'{self.output}: {name} was {json.dumps(old)} and is {json.dumps(new)} now; '
-                                 'give another --output, or what it was begun with')
-
-    def cut_torn_end(self):
-        """Cut off what a killed run has left at the end: part of a line, or some rows of a video without the rest."""
-        whole = 0  # bytes up to the end of the last video
-        position = 0
-        for line, row in self.lines():
-            position += len(line)
-            if row is not None and row.get('window', 0) == row.get('windows', 1) - 1:
-                whole = position
-        size = os.path.getsize(self.path)
-        if whole < size:
-            log(f'{self.path}: its last {size - whole} bytes are no whole row; they are cut off')
-            self.file.truncate(whole)
-
-    def lines(self):
-        """(line, row) of all lines; the row is None where the last line has no end. Raises InputError."""
-        with naming(self.path), open(self.path, 'rb') as f:
-            for number, line in enumerate(f, 1):
-                if not line.endswith(b'\n'):
-                    yield line, None
-                    return
-                try:
-                    row = json.loads(line)
-                    row['id'] + row['path']  # they are texts
-                except (ValueError, TypeError, KeyError):
-                    raise InputError(f'{self.path}: line {number} is not a row of a prediction; '
-                                     'give another --output')
-                yield line, row
-
-    def rows(self):
-        for _, row in self.lines():
-            yield row
-
-    def add(self, rows):
-        """Add all rows of a video. An OSError names the file."""
-        with naming(self.path):
-            write_all(self.file, b''.join(map(encode_row, rows)))
-
-    def remove_failed(self):
-        """Take the videos with errors out, so that they are tried again."""
-        failed = {row['path'] for row in self.rows() if 'error' in row}
-        if not failed:
-            return
-        part = self.path + '.part'
-        with naming(part), open(part, 'wb') as f:
-            for line, row in self.lines():
-                if row['path'] not in failed:
-                    f.write(line)
-        os.replace(part, self.path)
-        self.file.close()
-        self.file = self.stack.enter_context(open(self.path, 'ab', buffering=0))
-        log(f'{len(failed)} videos with errors are tried again')
-
-    def finish(self):
-        """Make the .csv or .parquet file of all rows."""
-        if self.output.endswith('.csv'):
-            write_csv(self.output, self.rows())
-        elif self.output.endswith('.parquet'):
-            write_parquet(self.output, self.rows())
-
-
-class Printer:
-    """Takes the place of a Journal where there is no --output: the rows are printed, and nothing is kept."""
-
-    def __init__(self, says_errors):
-        self.says_errors = says_errors
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-    def rows(self):
-        return ()
-
-    def add(self, rows):
-        for row in rows:
-            if 'error' not in row:
-                tqdm.write(describe_row(row))
-            elif self.says_errors:
-                log(row['error'])
-
-    def remove_failed(self):
-        pass
-
-    def finish(self):
-        pass
+def readable(content: Mapping[str, Any]) -> Dict[str, Any]:
+    """For what takes only UTF-8: the bytes of a file name that are none are written out."""
+    return {key: value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value
+            for key, value in content.items()}

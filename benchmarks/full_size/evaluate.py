@@ -79,7 +79,8 @@ def score(way, indices):
     path = f'scores/{os.path.dirname(way.model)}_{way.precision}_{len(indices)}.npz'
     if not os.path.exists(path):
         samples = Samples(read_config(os.path.join(HERE, way.config)))
-        engine = make_engine(way.model, 1, 'openvino', way.precision)
+        engine = make_engine(way.model, 'openvino', way.precision)
+        engine.prepare(1)
         labels = []
         rows = []
         for i in tqdm(indices, unit='video', desc=way.name):
@@ -98,7 +99,8 @@ def measure_speed(ways):
     engines = {}
     for way in ways:
         if way.view is None:
-            engines[way.name] = make_engine(way.model, 1, 'openvino', way.precision)
+            engines[way.name] = make_engine(way.model, 'openvino', way.precision)
+            engines[way.name].prepare(1)
     times = {name: [] for name in engines}
     for number in range(SPEED_ROUNDS + 1):
         for name, engine in engines.items():

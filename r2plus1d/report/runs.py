@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from r2plus1d.engines import cpu_name
+from r2plus1d.engine_base import cpu_name
 from r2plus1d.environment import describe_environment
 from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS, wilson_interval
 from r2plus1d.outputs import SUMMARY_ENDING

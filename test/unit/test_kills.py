@@ -24,6 +24,7 @@ import time
 import pytest
 from conftest import ROOT, SMALL, annotations, run, save_random_checkpoint
 from runs import ForkedRun, Run
+from test_setup import COPIED
 
 SECONDS = 100
 KILLS = int(os.environ.get('KILLS', 20))
@@ -168,7 +169,8 @@ PYTHON_OF_SETUP = """case "$*" in
 *'pip install --help'*) echo --config-settings ;;
 *'pip list'*) ;;
 *'pip install'*) sleep 0.3 ;;
-'-W ignore - '*) sleep 0.2 ;;
+*'r2plus1d.installed plan'*) touch "$4"/{requirements,kept,pins}.txt ;;
+*'r2plus1d.installed check'*) sleep 0.2 ;;
 *) exec "$PYTHON_OF_TEST" "$@" ;;
 esac
 """
@@ -195,12 +197,9 @@ def pack_source(name, archive, work):
 def setup_step(folder):
     """setup.sh on an environment whose packages are there."""
     work = folder / 'work'
-    for name in ('setup.sh', 'requirements.txt', 'constraints.txt', 'test/shell.sh'):
+    for name in COPIED:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, work / name)
-    for path in ROOT.glob('r2plus1d_r34_*.py'):
-        shutil.copy(path, work)
-    shutil.copytree(ROOT / 'patches', work / 'patches')
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, work / name)
     (folder / 'sources').mkdir()
     pack_source('mmcv', folder / 'sources/mmcv-full-1.7.2.tar.gz', folder / 'mmcv')
     pack_source('mmaction2', folder / 'sources/mmaction2-0.24.1.tar.gz', folder / 'mmaction2')
@@ -229,6 +228,8 @@ PYTHON_OF_DEMO = WRITE + r"""case "$*" in
 *pytorch2onnx.py*) write "${*: -1}" ;;
 *r2plus1d_infer.py*--output\ fullframe_out*) write fullframe_out/1.txt ;;
 *r2plus1d_infer.py*) write "${*: -1}/1.txt" ;;
+*r2plus1d_optimize.py*) write fullframe/r2plus1d_uint8.onnx ;;
+*r2plus1d_preprocess.py*) write predata_fullframe/{1..6}.bin ;;
 *r2plus1d_compare.py*) echo '{}' ;;
 *r2plus1d_report.py*) write report/index.html ;;
 esac
@@ -244,7 +245,7 @@ mv "$work"/.part "$work"/r2plus1d.onnx
 cp "$work"/r2plus1d.onnx "$work"/r2plus1d_sim.onnx
 """
 EVALUATION_OF_DEMO = WRITE + """rm -rf predata_bts1_bs{1,16}_out result_bs{1,16}.json
-write predata_bts1/{1..6}.bin predata_bts1_bs{1,16}_out/1.txt result_bs{1,16}.json
+write predata_bts1_bs{1,16}_out/1.txt result_bs{1,16}.json
 """
 
 
@@ -252,14 +253,9 @@ def demo_step(folder):
     """demo/run.sh in a copy of the scripts that it looks at."""
     work = folder / 'work'
     root = folder / 'copy'
-    for name in ('demo', 'test'):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns('__pycache__'))
-    for path in ROOT.glob('r2plus1d_*'):
-        shutil.copy(path, root)
-    shutil.copytree(ROOT / 'r2plus1d', root / 'r2plus1d', ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('mmcv/mmcv/a.py', 'mmaction2/mmaction/a.py', 'mmaction2/tools/a.py'):
-        (root / name).parent.mkdir(parents=True)
-        (root / name).touch()
+    for name in ('demo/run.sh', 'test/steps.sh', 'test/shell.sh'):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
     (root / 'setup.sh').write_text('')
     write_program(root / 'test/pth2om.sh', PTH2OM_OF_DEMO)
     write_program(root / 'test/eval_acc_perf.sh', EVALUATION_OF_DEMO)

@@ -1,36 +1,44 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files that are refused: weights outside their folder, an input of another form, a batch that fits no memory.
+"""Models that are refused: weights outside their folder or not finite, another input or output, a batch without memory.
 
 MODELS has a row for each model: the shape of its input, where its weights are, and words of the message.
 """
+import json
 import os
+import sys
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from conftest import ROOT, run, start
 from onnx import TensorProto, helper, numpy_helper
 
-from r2plus1d.engines import check_memory, read_onnx_input
+from r2plus1d.engine_base import check_memory
+from r2plus1d.onnx_files import read_onnx_input
 from r2plus1d.run import InputError
 
 SECONDS = 30
-GOOD = [None, 3, 3, 8, 4, 4]
+GOOD = [None, 3, 3, 8, 2, 2]
 
 
-def make_model(path, shape, weights=None, elem_type=TensorProto.FLOAT):
-    """A model that adds a weight to its input. WEIGHTS: the file that the weight lies in, where not in the model."""
-    source = helper.make_tensor_value_info('0', elem_type, shape)
-    result = helper.make_tensor_value_info('y', elem_type, None)
-    weight = numpy_helper.from_array(np.ones(1, np.float32), 'w')
+def make_model(path, shape, weights=None, values=(1, 1), more=(), outputs='y'):
+    """A model whose scores are its input plus a weight. WEIGHTS: the file that it lies in, where not in the model.
+
+    MORE nodes make other OUTPUTS, one letter each.
+    """
+    source = helper.make_tensor_value_info('0', TensorProto.FLOAT, shape)
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    weight = numpy_helper.from_array(np.array(values, np.float32).reshape(-1, 1), 'w')
     if weights:
         weight.ClearField('raw_data')
         weight.data_location = TensorProto.EXTERNAL
-        for key, value in (('location', weights), ('offset', '0'), ('length', '4')):
+        for key, value in (('location', weights), ('offset', '0'), ('length', '8')):
             weight.external_data.add(key=key, value=value)
-    node = helper.make_node('Add', ['0', 'w'], ['y'])
-    graph = helper.make_graph([node], 'g', [source], [result], [weight])
+    step = [numpy_helper.from_array(value, name) for name, value in (('s', np.float32(1)), ('z', np.uint8(128)))]
+    nodes = [helper.make_node('Add', ['0', 'w'], ['x']), helper.make_node('Flatten', ['x'], ['y']), *more]
+    graph = helper.make_graph(nodes, 'g', [source], results, [weight, *step])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 11)], ir_version=7)
     path.write_bytes(model.SerializeToString())
     return model
@@ -49,9 +57,9 @@ MODELS = {
     'weights behind a linked folder': (GOOD, 'linked/weights.bin', 'outside of the folder'),
     'weights that are missing': (GOOD, 'no.bin', 'no such file'),
     'weights that are a named pipe': (GOOD, 'pipe.bin', 'a named pipe'),
-    'dynamic height': ([None, 3, 3, 8, None, 4], None, 'batch x 3 x 3 x 8 x ? x 4'),
+    'dynamic height': ([None, 3, 3, 8, None, 2], None, 'batch x 3 x 3 x 8 x ? x 2'),
     'dynamic height and width, with names': (['n', 3, 3, 8, 'h', 'w'], None, 'batch x 3 x 3 x 8 x h x w'),
-    'a height of zero': ([None, 3, 3, 8, 0, 4], None, 'batch x 3 x 3 x 8 x 0 x 4'),
+    'a height of zero': ([None, 3, 3, 8, 0, 2], None, 'batch x 3 x 3 x 8 x 0 x 2'),
     'rank 1': ([None], None, 'its input is batch,'),
     'rank 2': ([None, 5], None, 'its input is batch x 5'),
     'an image model': ([None, 3, 224, 224], None, 'its input is batch x 3 x 224 x 224'),
@@ -65,7 +73,7 @@ def folder(tmp_path):
     folder = tmp_path / 'models'
     (folder / 'more').mkdir(parents=True)
     for path in (tmp_path, folder, folder / 'more'):
-        (path / 'weights.bin').write_bytes(np.ones(1, np.float32).tobytes())
+        (path / 'weights.bin').write_bytes(np.ones(2, np.float32).tobytes())
     (folder / 'link.bin').symlink_to('../weights.bin')
     (folder / 'linked').symlink_to('..')
     os.mkfifo(folder / 'pipe.bin')
@@ -101,6 +109,75 @@ def test_weights_of_inner_graphs_are_looked_at(folder):
         onnx.save_model(model, str(folder / f'{name}.onnx'))
         with pytest.raises(InputError, match='outside of the folder'):
             read_onnx_input(str(folder / f'{name}.onnx'))
+
+
+# name: (arguments of make_model(), the precision that is noted, or words of the message)
+ENGINE_MODELS = {
+    'scores': ({}, 'f32'),
+    'quantized': ({'more': [helper.make_node('QuantizeLinear', ['y', 's', 'z'], ['q']),
+                            helper.make_node('DequantizeLinear', ['q', 's', 'z'], ['d'])], 'outputs': 'd'}, 'int8'),
+    'nan': ({'values': (1, np.nan)}, 'its weight w holds values that are not finite'),
+    'infinite': ({'values': (1, -np.inf)}, 'its weight w holds values that are not finite'),
+    'features': ({'outputs': 'xy'}, 'has 2 outputs, expected one, the scores'),
+    'nothing': ({'outputs': ''}, 'has 0 outputs, expected one, the scores'),
+    'scalar': ({'more': [helper.make_node('ReduceSum', ['y'], ['t'], keepdims=0)], 'outputs': 't'},
+               'its output has 0 dimensions, expected rows of scores'),
+}
+OTHER_FILES = {
+    'page': (b'\n<!DOCTYPE html>\n<html>', 'it is an HTML page'),
+    'pointer': (b'version https://git-lfs.github.com/spec/v1\noid sha256:', 'it is a pointer of Git LFS'),
+    'empty': (b'', 'is empty'),
+}
+# In a process of its own: pytest's has PyTorch's threads, and forks.
+MAKE_ENGINES = """
+import json, os
+from r2plus1d.engines import make_engine
+from r2plus1d.run import InputError
+found = {}
+for name in filter(lambda name: name.endswith('.onnx'), os.listdir('.')):
+    for backend in ('openvino', 'onnxruntime'):
+        for precision in ('f32', 'int8') if name in ('scores.onnx', 'quantized.onnx') else ('f32',):
+            try:
+                text = make_engine(name, backend, precision).describe().precision
+            except InputError as e:
+                text = str(e)
+            found[f'{name[:-5]} {backend} {precision}'] = text
+print(json.dumps(found))
+"""
+
+
+def test_what_engines_refuse_and_compute_in(folder):
+    """Weights that are not finite, of which OpenVINO's ReLU makes ordinary scores; and int8 where nothing is int8."""
+    for name, (arguments, _) in ENGINE_MODELS.items():
+        make_model(folder / f'{name}.onnx', GOOD, **arguments)
+    for name, (content, _) in OTHER_FILES.items():
+        (folder / f'{name}.onnx').write_bytes(content)
+    found = json.loads(run(sys.executable, '-c', MAKE_ENGINES, cwd=folder, env={'PYTHONPATH': str(ROOT)}).stdout)
+    assert len(found) == 2 * (len(ENGINE_MODELS) + len(OTHER_FILES) + 2)
+    for backend in ('openvino', 'onnxruntime'):
+        assert found.pop(f'scores {backend} int8').startswith('--precision int8: scores.onnx is not quantized')
+    for key, text in found.items():
+        name = key.split()[0]
+        words = dict(**ENGINE_MODELS, **OTHER_FILES)[name][1]
+        if ' ' in words:
+            assert words in text and f'{name}.onnx' in text, (key, text)
+        else:
+            assert text == words, key
+
+
+def test_checkpoints_that_are_none(folder, small):
+    from r2plus1d.data import read_config
+    from r2plus1d.engines import PyTorch
+    cfg = read_config(str(small.config))
+    for content, words in OTHER_FILES.values():
+        (folder / 'model.pth').write_bytes(content)
+        with pytest.raises(InputError, match=f'^{folder}/model.pth: .*{words}'):
+            PyTorch(cfg, str(folder / 'model.pth'), GOOD[1:])
+    checkpoint = torch.load(small.checkpoint, weights_only=False)
+    next(iter(checkpoint['state_dict'].values()))[0] = np.nan
+    torch.save(checkpoint, folder / 'model.pth')
+    with pytest.raises(InputError, match='its weight .* holds values that are not finite'):
+        PyTorch(cfg, str(folder / 'model.pth'), GOOD[1:])
 
 
 SCRIPTS = {
@@ -155,7 +232,7 @@ def test_a_batch_larger_than_the_memory(folder):
 class Full:
     """An engine that runs out of memory, by one of the errors that engines raise then."""
 
-    sample_shape, dtype, batch_size = [3, 3, 8, 4, 4], np.dtype(np.float32), None
+    sample_shape, dtype, batch_size = [3, 3, 8, 2, 2], np.dtype(np.float32), None
 
     def __init__(self, error):
         self.error = error

@@ -21,7 +21,8 @@ VIDEO = 'v_YoYo_g02_c01'
 
 
 def predict(small, *options, **more):
-    return start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--config', small.config, *options, **more)
+    return start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--config', small.config, '--precision', 'f32',
+                 *options, **more)
 
 
 def read_rows(path):
@@ -161,7 +162,7 @@ SIDE_BY_SIDE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from r2plus1d.engines import OpenVINO
+from r2plus1d.onnx_engines import OpenVINO
 alone = OpenVINO(sys.argv[1], 'f32', 0)
 alone.prepare(1)
 assert alone.side_by_side() == [alone]
@@ -198,7 +199,8 @@ def test_engines_side_by_side(small):
 def test_engines_are_side_by_side_for_many_single_samples(small, options, expected, tmp_path, monkeypatch):
     """One video alone has all cores."""
     import r2plus1d_predict
-    from r2plus1d.engines import Engine, start_engines
+    from r2plus1d.engine_base import Engine
+    from r2plus1d.engines import start_engines
     (tmp_path / 'clips').mkdir()
     for name in ('clip.avi', 'other.avi', 'clips.txt', 'classInd.txt'):
         (tmp_path / name).touch()
@@ -214,15 +216,19 @@ def test_engines_are_side_by_side_for_many_single_samples(small, options, expect
 # ---- continuing ----------------------------------------------------------------------------------------
 
 
-def journal_of(path, **settings):
-    from r2plus1d.rows import Journal
-    return Journal(str(path), settings, {})
+def journal_of(path, **changes):
+    from r2plus1d.journal import Journal, Settings
+    settings = Settings(**{**dict(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
+                                  backend='auto', precision='f32', allow_damaged=False), **changes})
+    return Journal(str(path), settings, lambda row: None)
 
 
 def test_a_torn_end_is_cut(tmp_path):
     """At every byte: what is left are whole rows, and all windows of a video or none."""
-    videos = [[{'id': f'{name}#{i}', 'path': name, 'window': i, 'windows': 2} for i in range(2)] for name in 'ab']
-    videos.append([{'id': 'ç', 'path': 'ç', 'label': None}])
+    from r2plus1d.rows import Row
+    videos = [[Row(f'{name}#{i}', name, window=i, windows=2, start_s=i, end_s=i + 1, error='e') for i in range(2)]
+              for name in 'ab']
+    videos.append([Row('ç', 'ç', error='e')])
     with journal_of(tmp_path / 'rows.jsonl') as journal:
         ends = [0]
         for video in videos:
@@ -240,10 +246,11 @@ def test_a_torn_end_is_cut(tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
+    from r2plus1d.rows import Row
     from r2plus1d.run import InputError
     path = tmp_path / 'rows.jsonl'
     with journal_of(path, topk=5) as journal:
-        journal.add([{'id': 'a', 'path': 'a'}])
+        journal.add([Row('a', 'a', error='e')])
         with pytest.raises(InputError, match='is being written by process'), journal_of(path, topk=5):
             pass
     with pytest.raises(InputError, match='topk was 5 and is 3 now'), journal_of(path, topk=3):
@@ -264,8 +271,8 @@ def test_the_same_command_continues(small, folder, rows, dataset):
     kept = [line.replace(b'"frames": ', b'"frames": 9') for line in lines[:9]]  # a row computed again would differ
     output.write_bytes(b''.join(kept) + lines[9][:50])
     options = ['--classes', 'classes.txt', '--video', 'clips', '--output', 'again.jsonl']
-    refused = call('r2plus1d_predict', '--model', small.sim, '--config', small.config, *options, '--topk=3', cwd=folder,
-                   check=False)
+    refused = call('r2plus1d_predict', '--model', small.sim, '--config', small.config, '--precision=f32', *options,
+                   '--topk=3', cwd=folder, check=False)
     assert refused.returncode == 1 and 'topk was 5 and is 3 now' in refused.stderr
     done = predict(small, *options, cwd=folder, check=False)
     assert done.returncode == 1 and '9 of 14 videos are done' in done.stderr
@@ -294,7 +301,7 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
     rows = [row for row in read_rows(tmp_path / 'rows.jsonl').values() if 'error' not in row]
     assert [row['id'] for row in rows] == [f'{video}#{start}' for start in (0, 1.6, 3.2)]
     assert [(row['start_s'], row['end_s'], row['frames']) for row in rows] == [
-        (0, 1.6, 101), (1.6, 3.2, 101), (3.2, 4.04, 101)]
+        (0, 1.6, 40), (1.6, 3.2, 40), (3.2, 4.04, 21)]
     model = init_recognizer(str(small.config), str(small.checkpoint), 'cpu')
     capture = cv2.VideoCapture(str(video))
     for i, row in enumerate(rows):
@@ -314,7 +321,7 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
 
 
 def test_times_of_subtitles():
-    from r2plus1d.rows import srt_time
+    from r2plus1d.subtitles import srt_time
     assert [srt_time(s) for s in (0, 59.9996, 3723.05)] == ['00:00:00,000', '00:01:00,000', '01:02:03,050']
 
 

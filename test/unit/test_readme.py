@@ -59,7 +59,7 @@ def test_options_in_the_text_exist():
                '--test-input-shape', '--input-shape', '--dynamic-input-shape', '--verify', '--validate', '--seed',
                '--cfg-options', '--level', '--ext', '--task', '--format', '--shuffle', '--use-opencv', '--shape',
                '--output-file'}
-    scripts = [*ROOT.glob('*.py'), *ROOT.glob('test/*.sh'), *ROOT.glob('demo/*')]
+    scripts = [*ROOT.glob('*.py'), *ROOT.glob('r2plus1d/*.py'), *ROOT.glob('test/*.sh'), *ROOT.glob('demo/*')]
     code = ' '.join(f.read_text(encoding='utf-8') for f in scripts if f.suffix in ('.py', '.sh'))
     names = set(re.findall(r'(?<![\w-])--[a-z][\w-]+', (ROOT / 'README.en.md').read_text(encoding='utf-8')))
     unknown = {n for n in names - foreign if n not in code and not re.search(rf'\b{n[2:]}\b', code)}

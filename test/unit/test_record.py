@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """demo/record.py: what a command prints on a terminal, as a recording and as an animated picture."""
 import importlib
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,18 @@ pytest.importorskip('pyte', reason='pyte, the terminal of demo/record.py, is not
 record = importlib.import_module('record')
 
 
+def has_terminals():
+    """Whether there are pseudo-terminals, which a chroot or a container may lack."""
+    try:
+        for descriptor in os.openpty():
+            os.close(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+needs_terminals = pytest.mark.skipif(not has_terminals(), reason='no pseudo-terminals on this machine')
+
 SCRIPT = r'''[ -t 1 ] && stty size <&1
 printf '一 step\n'
 printf '\r\e[Kwait'
@@ -21,6 +34,7 @@ printf '\r\e[Kdone\n'
 '''
 
 
+@needs_terminals
 def test_a_recording(tmp_path, capsys):
     """Lines, their times, and a live line that is written again and again."""
     script = tmp_path / 'script.sh'
@@ -37,16 +51,13 @@ def test_a_recording(tmp_path, capsys):
         record.record(['bash', '-c', 'exit 3'], tmp_path)
 
 
+@needs_terminals
 def test_the_live_line_of_a_step(tmp_path):
-    """What watch_log() of test/shell.sh shows, whose log is not there yet when it begins to look."""
+    """What live() of test/steps.sh shows while a command runs."""
     script = tmp_path / 'script.sh'
     script.write_text(f'''set -euo pipefail
-. "{ROOT}/test/shell.sh"
-watch_log x.log
-sleep 0.3
-echo 'half of it' >x.log
-sleep 1.5
-stop_watching
+. "{ROOT}/test/steps.sh"
+live x.log bash -c 'sleep 0.3; echo "half of it"; sleep 1.5'
 ''')
     text = ''.join(text for _, text in record.record(['bash', str(script)], tmp_path))
     assert 's  half of it' in text and text.endswith('\r\x1b[K')

@@ -7,8 +7,6 @@ import sys
 import pytest
 from conftest import ROOT, run
 
-import r2plus1d.engines
-
 SECONDS = 10
 SLOW = {'torch', 'mmcv', 'mmaction', 'onnx', 'onnxruntime', 'openvino'}
 
@@ -26,7 +24,7 @@ def test_scripts_start_without_slow_packages(script):
 
 @pytest.mark.skipif(not importlib.util.find_spec('openvino'), reason='needs OpenVINO')
 def test_a_model_is_loaded_without_other_packages(small):
-    modules = modules_after(f'import r2plus1d.engines; r2plus1d.engines.make_engine({str(small.sim)!r}, 1)')
+    modules = modules_after(f'import r2plus1d.engines; r2plus1d.engines.make_engine({str(small.sim)!r}).prepare(1)')
     assert 'openvino' in modules
     assert not modules & (SLOW - {'openvino'})
 
@@ -39,12 +37,3 @@ def test_mmaction2_finds_our_steps_by_custom_imports():
     assert {'FrameDecode', 'SeekDecode', 'CheckVideoFile'} <= set(done.stderr.split())
 
 
-@pytest.mark.parametrize('position', [0, 5, 60, 61, 64, 100])
-def test_other_files_are_found_wherever_they_are_named(monkeypatch, tmp_path, position):
-    monkeypatch.setattr(r2plus1d.engines, 'BLOCK', 64)
-    path = tmp_path / 'model.onnx'
-    content = bytes(position) + r2plus1d.engines.LOCATION + bytes(100)
-    path.write_bytes(content)
-    assert r2plus1d.engines.names_other_files(str(path))
-    path.write_bytes(content.replace(b'loc', b'log'))
-    assert not r2plus1d.engines.names_other_files(str(path))

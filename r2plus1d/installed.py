@@ -1,0 +1,164 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The packages of an environment: what set-up keeps, what it installs, and whether all is there.
+
+Of the standard library and pip only, since it runs before any package is installed. setup.sh calls
+
+    python -m r2plus1d.installed plan FOLDER    # writes FOLDER/requirements.txt, kept.txt and pins.txt for pip
+    python -m r2plus1d.installed check find     # or import
+
+An environment may hang on its packages: torch_npu on one PyTorch, CANN on one NumPy. So each package that is there
+keeps its version, unless requirements.txt refuses it.
+"""
+import importlib
+import importlib.util
+import platform
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from pip._vendor.packaging.utils import canonicalize_name
+from pip._vendor.packaging.version import InvalidVersion, Version
+
+TESTED_PYTHON = (3, 11)  # what constraints.txt was tested on
+OURS = {'mmcv', 'mmcv-full', 'mmaction2'}  # what set-up itself installs, and mends
+TOOLS = {'pip', 'setuptools', 'wheel'}  # PyTorch names setuptools, and runs with any
+OPENCV = {'opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless'}
+# Packages that come under several names: {what is imported: the name in requirements.txt}
+OTHER_NAMES = {'cv2': 'opencv-python-headless', 'onnxruntime': 'onnxruntime'}
+# mmcv 1.3.8 and older ask PyTorch's SyncBatchNorm for a method that PyTorch 1.12 no longer has.
+OLDEST_MMCV, NEWEST_TORCH = Version('1.3.9'), Version('1.12')
+NEEDED = ['torch.onnx', 'numpy', 'cv2', 'av', 'simplejpeg', 'xxhash', 'filelock', 'onnx.version_converter',
+          'onnxruntime', 'tqdm', 'jinja2', 'matplotlib.pyplot', 'mmcv', 'mmaction.apis', 'tools.data.parse_file_list']
+NEEDED_ON_X86_64 = ['onnxsim', 'openvino']
+
+
+class Refusal(Exception):
+    """What set-up cannot work with, and the line that changes it."""
+
+
+def installed_versions() -> Dict[str, Version]:
+    """{name: version} of all packages of this environment; those of no valid version are left out."""
+    found: Dict[str, Version] = {}
+    for package in metadata.distributions():
+        try:
+            found[canonicalize_name(package.metadata['Name'])] = Version(package.version)
+        except (InvalidVersion, TypeError):
+            continue
+    return found
+
+
+def users_of(name: str) -> List[str]:
+    """The installed packages that need the package, ours apart."""
+    found = set()
+    for package in metadata.distributions():
+        for line in package.requires or ():
+            try:
+                needed = Requirement(line)
+            except InvalidRequirement:
+                continue
+            if canonicalize_name(needed.name) == name and (
+                    needed.marker is None or needed.marker.evaluate({'extra': ''})):
+                found.add(canonicalize_name(package.metadata['Name']))
+    return sorted(found - OURS)
+
+
+def read_requirements(path: Path) -> List[Requirement]:
+    """The lines of a file of requirements that are for this machine and Python."""
+    lines = [line.partition('#')[0].strip() for line in path.read_text(encoding='utf-8').splitlines()]
+    requirements = [Requirement(line) for line in lines if line]
+    return [one for one in requirements if one.marker is None or one.marker.evaluate()]
+
+
+def refuse_other_mmcv(installed: Dict[str, Version], root: Path) -> None:
+    """Another mmcv would be imported in the place of ./mmcv; one of 2021 needs a PyTorch of 2021."""
+    for name in ('mmcv', 'mmcv-full', 'mmcv-lite'):
+        if name in installed and (installed[name] >= Version('2.0.0rc0') or holds_mmcv(name, root)):
+            raise Refusal(f'{name} {installed[name]} is installed, which would take the place of ./mmcv with our '
+                          f'patches; remove it: {sys.executable} -m pip uninstall {name}')
+    version = root / 'mmcv/mmcv/version.py'
+    if version.exists():
+        found = re.search(r"__version__ = '([\w.]+)'", version.read_text(encoding='utf-8'))
+        torch: Optional[Version] = installed.get('torch')
+        if found and Version(found[1]) < OLDEST_MMCV and (torch is None or torch >= NEWEST_TORCH):
+            raise Refusal(f'./mmcv is mmcv {found[1]}: a fault in its SyncBN limits it to PyTorch before 1.12, and '
+                          f'{"none" if torch is None else torch} is installed; install an older PyTorch first, or move '
+                          f'./mmcv away, and set-up unpacks mmcv 1.7.2')
+
+
+def holds_mmcv(name: str, root: Path) -> bool:
+    """Whether an installed package has files of mmcv outside of ./mmcv."""
+    package = metadata.distribution(name)
+    files = [file for file in package.files or () if str(file) == 'mmcv/__init__.py']
+    return any(root / 'mmcv' not in Path(str(package.locate_file(file))).resolve().parents for file in files)
+
+
+def check_opencv(installed: Dict[str, Version]) -> None:
+    opencv = sorted(OPENCV & set(installed))
+    if len(opencv) > 1:
+        print(f'    {" and ".join(f"{name} {installed[name]}" for name in opencv)} are installed over each other, and '
+              f'write the same files: keep one, uninstall them all and install that one again if cv2 does not import')
+
+
+def plan(root: Path, folder: Path) -> None:
+    """Write what pip is to install, what it has to leave, and which versions were tested."""
+    installed = installed_versions()
+    refuse_other_mmcv(installed, root)
+    check_opencv(installed)
+    kept = {name: version for name, version in installed.items() if name not in OURS | TOOLS}
+    requirements = read_requirements(root / 'requirements.txt')
+    for module, name in OTHER_NAMES.items():
+        if name not in installed and importlib.util.find_spec(module):
+            requirements = [one for one in requirements if one.name != name]
+    for one in requirements:
+        version = kept.get(canonicalize_name(one.name))
+        if version is not None and not one.specifier.contains(version, prereleases=True):
+            users = users_of(canonicalize_name(one.name))
+            if users:
+                raise Refusal(f'{one.name} {version} is installed, {one.specifier} is needed here, and '
+                              f'{", ".join(users)} may need the one that is there. Nothing was changed. Install '
+                              f'another {one.name} yourself, or use an environment of its own: deactivate, and run '
+                              f'set-up again')
+            print(f'    {one.name} {version} will be replaced: {one.specifier} is needed here')
+            del kept[canonicalize_name(one.name)]
+    tested = read_requirements(root / 'constraints.txt') if sys.version_info[:2] == TESTED_PYTHON else []
+    for path, lines in (('requirements.txt', map(str, requirements)),
+                        ('kept.txt', (f'{name}=={version}' for name, version in kept.items())),
+                        ('pins.txt', (str(one) for one in tested if canonicalize_name(one.name) not in installed))):
+        (folder / path).write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
+
+
+def check(importing: bool) -> None:
+    """Whether all that the scripts import is there: to find the packages takes a tenth of a second, to import seconds.
+
+    Not from the root, where the folder mmcv would be taken for the package.
+    """
+    root = Path.cwd()
+    sys.path = [entry for entry in sys.path if Path(entry).resolve() != root]
+    names = NEEDED + (NEEDED_ON_X86_64 if platform.machine() == 'x86_64' else [])
+    for name in names:
+        try:
+            if importing:
+                importlib.import_module(name)
+            elif not importlib.util.find_spec(name.split('.')[0]):
+                raise ImportError(name)
+        except Exception as e:
+            raise Refusal(f'{name} does not import: {type(e).__name__}: {e}')
+
+
+def main() -> None:
+    command, argument = sys.argv[1:]
+    try:
+        if command == 'plan':
+            plan(Path.cwd(), Path(argument))
+        else:
+            check(argument == 'import')
+    except Refusal as e:
+        sys.exit(f'setup.sh: {e}')
+
+
+if __name__ == '__main__':
+    main()
