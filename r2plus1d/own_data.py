@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from r2plus1d.classes import read_names
-from r2plus1d.frames import register_steps, steps_for_video_files
 from r2plus1d.lists import check_list
 from r2plus1d.run import FOLDER, InputError
+from r2plus1d.video_file import read_clip, read_index
 
 PARTS = ('train', 'val', 'test')
 SHAPES = ('crops', 'center', 'stretch')
@@ -110,20 +110,47 @@ def own_data(base: str, folder: str, shape: str, mirrored: Optional[Dict[int, in
     import mmcv
     cfg = mmcv.Config.fromfile(base)
     output, name = os.path.split(folder)
-    kind = 'RawframeDataset' if name == 'rawframes' else 'VideoDataset'
+    are_frames = name == 'rawframes'
     data = {}
     for part in PARTS:
-        steps = [step for old in cfg.data[part].pipeline for step in changed_step(dict(old), shape, mirrored)]
-        if kind == 'VideoDataset':
-            steps = steps_for_video_files(steps)
-            if 'mmaction.datasets' in sys.modules:  # it is one of mmaction2's tools that reads the config
-                register_steps()
+        steps = [] if are_frames else [dict(type='VideoFileInit')]
+        for step in cfg.data[part].pipeline:
+            if step['type'].endswith('Decode'):
+                steps.append(dict(type='RawFrameDecode' if are_frames else 'VideoFileDecode'))
+            elif not step['type'].endswith('Init'):
+                steps += changed_step(dict(step), shape, mirrored)
+        kind = 'RawframeDataset' if are_frames else 'VideoDataset'
         data[part] = dict(type=kind, ann_file=f'{output}/{part}.txt', data_prefix=folder, pipeline=steps)
+    if 'mmaction.datasets' in sys.modules:  # it is one of mmaction2's tools that reads the config
+        register_steps()
     try:
         check_lists(data, f'{output}/classes.txt')
     except InputError as e:
         raise SystemExit(str(e))  # one line of mmaction2's tools, too
     return data
+
+
+class VideoFileInit:
+    """Step of mmaction2's pipelines: how many frames a video file has."""
+
+    def __call__(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        return dict(results, total_frames=len(read_index(results['filename']).times))
+
+
+class VideoFileDecode:
+    """Step of mmaction2's pipelines: the frames of a clip, as the scripts of this repository decode them."""
+
+    def __call__(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        numbers = results['frame_inds'].ravel().tolist()
+        images = read_clip(results['filename'], lambda index: numbers).images
+        shape = images[numbers[0]].shape[:2]
+        return dict(results, imgs=[images[number].copy() for number in numbers], original_shape=shape, img_shape=shape)
+
+
+def register_steps() -> None:
+    from mmaction.datasets import PIPELINES
+    for step in (VideoFileInit, VideoFileDecode):
+        PIPELINES.register_module(module=step, force=True)
 
 
 def changed_step(step: Dict[str, Any], shape: str, mirrored: Optional[Dict[int, int]]) -> List[Dict[str, Any]]:
