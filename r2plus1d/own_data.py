@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from r2plus1d.classes import read_names
+from r2plus1d.data import read_config
 from r2plus1d.lists import check_list
 from r2plus1d.run import FOLDER, InputError
 from r2plus1d.video_file import read_clip, read_index
@@ -107,8 +108,7 @@ def own_data(base: str, folder: str, shape: str, mirrored: Optional[Dict[int, in
     FOLDER: videos, or rawframes, the frames on disk. SHAPE: crops (the base config's), center (one crop) or stretch
     (full frame, of one shape). MIRRORED: {label: label in a mirror}; None: training clips are not mirrored.
     """
-    import mmcv
-    cfg = mmcv.Config.fromfile(base)
+    cfg = read_config(base)
     output, name = os.path.split(folder)
     are_frames = name == 'rawframes'
     data = {}
@@ -124,7 +124,7 @@ def own_data(base: str, folder: str, shape: str, mirrored: Optional[Dict[int, in
     if 'mmaction.datasets' in sys.modules:  # it is one of mmaction2's tools that reads the config
         register_steps()
     try:
-        check_lists(data, f'{output}/classes.txt')
+        check_lists(cfg, data, f'{output}/classes.txt')
     except InputError as e:
         raise SystemExit(str(e))  # one line of mmaction2's tools, too
     return data
@@ -167,18 +167,20 @@ def changed_step(step: Dict[str, Any], shape: str, mirrored: Optional[Dict[int, 
     return [step]
 
 
-def check_lists(data: Dict[str, Any], classes: str) -> None:
-    """Raise InputError where a list of DATA has a fault, or two have the same video. A missing list is no fault."""
-    import mmcv
+def check_lists(cfg: Any, data: Dict[str, Any], classes: str) -> None:
+    """Raise InputError where a list of DATA has a fault, or two have the same video. A missing list is no fault.
+
+    CFG: of the base config, which gets the number of the CLASSES.
+    """
     if not os.path.isfile(classes):
         return
-    model = dict(cls_head=dict(num_classes=len(read_names(classes))))
+    cfg.model.cls_head.num_classes = len(read_names(classes))
     seen: Dict[str, str] = {}
     for part in data.values():
         path = part['ann_file']
         if not os.path.isfile(path):
             continue
-        check_list(mmcv.Config(dict(model=model), filename=classes), part)
+        check_list(cfg, part)
         with open(path, encoding='utf-8') as f:
             for number, line in enumerate(f, 1):
                 name = line.split()[0]
