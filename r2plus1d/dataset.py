@@ -48,7 +48,7 @@ class Facts:
 
 @dataclass
 class OwnVideo:
-    """A video in a class folder. NAME: its plain one in the data set. PART: one of PARTS. LEFT_OUT: why it is in none."""
+    """A video in a class folder. NAME: its plain one in the data set. PART: of PARTS. LEFT_OUT: why it is in none."""
 
     path: str
     label: int
