@@ -15,27 +15,37 @@ of ais_bench, so that what reads them cannot tell the two apart. So are these fl
 --output_dirname, --outfmt, --loop, --batchsize, --device, --warmup_count, --pure_data_type and --debug, also with
 dashes for underscores as ais_bench has them since 2026. The other flags are our own.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
-import numpy as np
-from tqdm import tqdm
+from r2plus1d.run import (
+    DEFAULT_CONFIG,
+    InputError,
+    log,
+    make_parser,
+    packages_needed,
+    positive_int,
+    require_files,
+    script_main,
+)
 
-from r2plus1d.batches import Files, PureInference, Source, TestVideos, Work
-from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
-from r2plus1d.engines import add_engine_options, make_engines, start_engines
-from r2plus1d.inference import scores_of
-from r2plus1d.metrics import are_probabilities
-from r2plus1d.output_files import OutputWriter
-from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
-from r2plus1d.summary import RunFacts, make_summary, note_provenance
+with packages_needed():
+    import numpy as np
+    from tqdm import tqdm
+
+    from r2plus1d.batches import Files, PureInference, Source, TestVideos, Work
+    from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
+    from r2plus1d.engines import add_engine_options, make_engines, start_engines
+    from r2plus1d.inference import scores_of
+    from r2plus1d.metrics import are_probabilities
+    from r2plus1d.output_files import OutputWriter
+    from r2plus1d.summary import RunFacts, make_summary, note_provenance
 
 
 def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:
@@ -58,6 +68,17 @@ def infer(args: argparse.Namespace) -> None:
             raise InputError(f'{batch_size}: the memory is not enough; give a smaller batch size')
 
 
+def load(args: argparse.Namespace) -> Tuple[List[Engine], Any]:
+    """The engines, and the mmcv.Config of --config or None. Reading it imports mmaction2, while the engines load."""
+    if not args.config:
+        return make_engines(args), None
+    started = start_engines(args)
+    from r2plus1d.data import read_config
+    cfg = read_config(args.config, args.cfg_options)
+    cfg.merge_from_dict({'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged})
+    return started.result(), cfg
+
+
 def name_devices(numbers: List[int], engines: List[Engine]) -> Dict[str, Engine]:
     """The engines by the name of their device. A device that is there twice has two names."""
     once = len(set(numbers)) == len(numbers)
@@ -75,14 +96,9 @@ def warm_up(engine: Engine, batch_size: int, count: int) -> None:
 
 
 def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
-    cfg = None
-    if args.config:
-        started = start_engines(args)
-        from r2plus1d.data import read_config
-        cfg = read_config(args.config, args.cfg_options)  # it imports mmaction2 while the engines are loaded
-        cfg.merge_from_dict({'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged})
-    engines = name_devices(args.device, started.result() if args.config else make_engines(args))
-    first = next(iter(engines.values()))
+    all_engines, cfg = load(args)
+    first = all_engines[0]
+    engines = name_devices(args.device, all_engines)
     source = make_source(args, cfg, first)
     outputs.expect(name for names in source.groups for name in names if name)
     provenance = note_provenance(args.model, args.input, cfg)
