@@ -16,8 +16,7 @@ PACKAGE = {'.'.join(path.relative_to(ROOT / 'r2plus1d').with_suffix('').parts): 
 SCRIPTS = {path.stem: path for path in ROOT.glob('r2plus1d_*.py')}
 PROGRAMS = [*SCRIPTS.values(), *ROOT.glob('demo/*.py'), *ROOT.glob('benchmarks/**/*.py'), *ROOT.glob('test/*.py')]
 
-IN_WORK = {'frames.py', 'run.py', 'r2plus1d_compare.py', 'r2plus1d_optimize.py', 'r2plus1d_report.py', 'r2plus1d_infer.py',
-           'r2plus1d_preprocess.py'}
+IN_WORK = {'frames.py', 'run.py', 'r2plus1d_optimize.py', 'r2plus1d_infer.py', 'r2plus1d_preprocess.py'}
 
 
 def imported(path):
