@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping
 
@@ -22,10 +23,11 @@ from r2plus1d.engines import backend_of, make_engine
 from r2plus1d.onnx_engines import OnnxRuntime, computed_in
 from r2plus1d.onnx_files import is_quantized, load_onnx
 from r2plus1d.precision import AUTO
-from r2plus1d.run import InputError, one_line
+from r2plus1d.run import InputError, log, one_line
 
 DECODERS_PER_DEVICE = 4  # at 16 ms of CPU a video (benchmarks/archive.md) they make 250 videos/s
-CONNECT_SECONDS = 5.0  # for the head to answer
+CONNECT_SECONDS = 5.0  # for a head to take a connection
+SILENT_SECONDS = 8.0  # of Ray's start, before it is said
 LOCAL_OBJECT_STORE = 10**9  # bytes, of --ray local; Ray would take 30% of the memory
 
 
@@ -42,12 +44,16 @@ def connect(address: str) -> None:
         options.update(include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     import ray
+    words = f'--ray {address}: Ray has not answered yet; Ctrl-C ends the waiting'
+    waiting = threading.Timer(SILENT_SECONDS, log, [words])
+    waiting.start()
     try:
         ray.init(**options)
     except Exception as e:  # Ray raises many kinds
         advice = '' if address == 'local' else '; start its head by: ray start --head'
         raise InputError(f'--ray {address}: Ray does not start: {one_line(e)}{advice}')
     finally:
+        waiting.cancel()
         for number, handler in handlers.items():
             signal.signal(number, handler)  # Ray has put its own in their place
 

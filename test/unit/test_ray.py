@@ -292,6 +292,11 @@ def test_faults_are_one_line(archive, cluster, small, predict, monkeypatch):
             monkeypatch.setattr(r2plus1d.cluster, 'device_kind', lambda args: 'GPU')
         done = predict('none.jsonl', model)
         assert done.returncode == 1 and words in done.stderr.splitlines()[-1] and not done.stdout, done.stderr
+    began = time.monotonic()
+    done = call('r2plus1d_predict', *options(small, 'm_bs1.om', 'none.jsonl'), '--ray', '127.0.0.1:1', cwd=archive,
+                check=False)
+    assert done.returncode == 1 and 'no head of a cluster answers at 127.0.0.1:1' in done.stderr.splitlines()[-1]
+    assert time.monotonic() - began < 10
     monkeypatch.setattr(r2plus1d.cluster, 'ray', None)
     done = predict('none.jsonl')
     assert done.returncode == 1 and 'pip install "ray[data]"' in done.stderr.splitlines()[-1]
