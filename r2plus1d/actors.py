@@ -10,6 +10,7 @@ quarter of the size of float32, and an inference actor makes of them what the co
 """
 from __future__ import annotations
 
+import argparse
 import os
 import queue
 from dataclasses import dataclass, replace
@@ -19,8 +20,11 @@ import cv2
 import numpy as np
 
 from r2plus1d.engine_base import Engine
-from r2plus1d.engines import make_engine
+from r2plus1d.engines import backend_of, make_engine
 from r2plus1d.inference import Decoded, Outcome, decode, infer_batch
+from r2plus1d.onnx_engines import computed_in
+from r2plus1d.onnx_files import is_quantized, load_onnx
+from r2plus1d.precision import AUTO
 from r2plus1d.run import InputError
 from r2plus1d.videos import Task
 
@@ -124,3 +128,15 @@ class InferenceWorker:
             for channel, table in enumerate(self.tables):
                 for source, target in zip(sample[crop, channel], place[crop, channel]):
                     cv2.LUT(source, table, target)
+
+
+def settle_precision(args: argparse.Namespace) -> str:
+    """What the model is computed in by all actors. Where --precision is auto, it becomes f32, the only one that all
+    machines of a cluster have, or on this machine the fastest one.
+    """
+    if backend_of(args) == 'ais_bench':
+        return 'as converted'
+    if args.precision == AUTO:
+        is_local = args.ray == 'local'
+        args.precision = make_engine(args.model, args.backend, AUTO).precision if is_local else 'f32'
+    return computed_in(args.model, args.precision, is_quantized(load_onnx(args.model)))

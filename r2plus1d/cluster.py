@@ -29,16 +29,9 @@ from r2plus1d.actors import (
     Started,
 )
 from r2plus1d.inference import Decoded, Outcome
-from r2plus1d.nodes import connect, device_kind, plan_cluster
+from r2plus1d.nodes import connect, device_kind, plan_cluster, ray
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.videos import Decoder, Task
-
-try:
-    import ray
-    from ray.exceptions import RayActorError, RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-except ImportError:
-    ray = None  # type: ignore[assignment]
 
 MOST_TRIES = 4  # of a task whose actor dies or raises
 MOST_FAILED_STARTS = 5  # of actors in a row
@@ -142,7 +135,8 @@ class Driver:
                     self.start_member(kind, node, places.options)
 
     def start_member(self, kind: str, node: str, options: Dict[str, Any]) -> None:
-        worker: Any = InferenceWorker if kind == INFERENCE else DecodingWorker
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        worker = InferenceWorker if kind == INFERENCE else DecodingWorker
         # Without enable_task_events=False, the head would keep a record of each of the last 100,000 calls.
         handle = ray.remote(worker).options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False), max_restarts=0,
@@ -156,7 +150,7 @@ class Driver:
         if member in self.members:
             self.members.remove(member)
             self.next_look = 0
-            with contextlib.suppress(RayError, ValueError):
+            with contextlib.suppress(ray.exceptions.RayError, ValueError):
                 ray.kill(member.handle)
 
     def started(self, member: Member, answer: Started) -> None:
@@ -226,7 +220,7 @@ class Driver:
             job.member.has_suspect = False
         try:
             answer = ray.get(result)
-        except RayError as e:
+        except ray.exceptions.RayError as e:
             return self.lose(job, e)
         if job.method == 'infer':
             return list(answer)
@@ -240,7 +234,7 @@ class Driver:
 
     def lose(self, job: Job, error: Exception) -> List[Outcome]:
         """What follows from an error of Ray instead of an answer: the outcomes of tasks that were tried too often."""
-        if job.method == 'start' or isinstance(error, RayActorError):
+        if job.method == 'start' or isinstance(error, ray.exceptions.RayActorError):
             self.remove_member(job.member)
         if job.method == 'start':
             self.failed_starts += 1

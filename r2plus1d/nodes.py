@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import signal
 import socket
@@ -19,11 +20,13 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping
 
 from r2plus1d.actors import DECODING, INFERENCE
-from r2plus1d.engines import backend_of, make_engine
-from r2plus1d.onnx_engines import OnnxRuntime, computed_in
-from r2plus1d.onnx_files import is_quantized, load_onnx
-from r2plus1d.precision import AUTO
+from r2plus1d.engines import backend_of
+from r2plus1d.onnx_engines import OnnxRuntime
 from r2plus1d.run import InputError, log, one_line
+
+ray: Any = None  # where it is not installed
+with contextlib.suppress(ImportError):
+    ray = importlib.import_module('ray')
 
 DECODERS_PER_DEVICE = 4  # at 16 ms of CPU a video (benchmarks/archive.md) they make 250 videos/s
 CONNECT_SECONDS = 5.0  # for a head to take a connection
@@ -43,7 +46,6 @@ def connect(address: str) -> None:
     if address == 'local':
         options.update(include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    import ray
     words = f'--ray {address}: Ray has not answered yet; Ctrl-C ends the waiting'
     waiting = threading.Timer(SILENT_SECONDS, log, [words])
     waiting.start()
@@ -77,25 +79,12 @@ def check_head(address: str) -> None:
 
 def plan_cluster(kind: str) -> Dict[str, Dict[str, Places]]:
     """{node: plan_node()} of all nodes that are alive."""
-    import ray
     nodes = {node['NodeID']: node['Resources'] for node in ray.nodes() if node['Alive']}
     devices = sum(int(resources.get(kind, 0)) for resources in nodes.values())
     return {node: plan_node(resources, kind, devices) for node, resources in nodes.items()}
 
 
 # ---- what the model needs ------------------------------------------------------------------------------
-
-
-def settle_precision(args: argparse.Namespace) -> str:
-    """What the model is computed in by all actors. Where --precision is auto, it becomes f32, the only one that all
-    machines of a cluster have, or on this machine the fastest one.
-    """
-    if backend_of(args) == 'ais_bench':
-        return 'as converted'
-    if args.precision == AUTO:
-        is_local = args.ray == 'local'
-        args.precision = make_engine(args.model, args.backend, AUTO).precision if is_local else 'f32'
-    return computed_in(args.model, args.precision, is_quantized(load_onnx(args.model)))
 
 
 def device_kind(args: argparse.Namespace) -> str:
