@@ -15,9 +15,8 @@ of ais_bench, so that what reads them cannot tell the two apart. So are these fl
 --output_dirname, --outfmt, --loop, --batchsize, --device, --warmup_count, --pure_data_type and --debug, also with
 dashes for underscores as ais_bench has them since 2026. The other flags are our own.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
 import argparse
 import os
 import sys
@@ -25,17 +24,28 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Tuple
 
-import numpy as np
-from tqdm import tqdm
+from r2plus1d.run import (
+    DEFAULT_CONFIG,
+    InputError,
+    log,
+    make_parser,
+    packages_needed,
+    positive_int,
+    require_files,
+    script_main,
+)
 
-from r2plus1d.batches import Files, PureInference, Source, TestVideos, Work
-from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
-from r2plus1d.engines import add_engine_options, make_engines, start_engines
-from r2plus1d.inference import scores_of
-from r2plus1d.metrics import are_probabilities
-from r2plus1d.output_files import OutputWriter
-from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
-from r2plus1d.summary import RunFacts, make_summary, note_provenance
+with packages_needed():
+    import numpy as np
+    from tqdm import tqdm
+
+    from r2plus1d.batches import Files, PureInference, Source, TestVideos, Work
+    from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
+    from r2plus1d.engines import add_engine_options, make_engines, start_engines
+    from r2plus1d.inference import scores_of
+    from r2plus1d.metrics import are_probabilities
+    from r2plus1d.output_files import OutputWriter
+    from r2plus1d.summary import RunFacts, make_summary, note_provenance
 
 
 def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:

@@ -13,9 +13,8 @@ beside the model that it was made from, on the test videos, and kept only if top
 videos prove something (see r2plus1d/agreement.py).
 What was done is noted in the model's metadata_props and printed as JSON on standard output.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
 import argparse
 import contextlib
 import importlib.util
@@ -24,46 +23,39 @@ import os
 import sys
 from typing import Any, Dict, List
 
-import numpy as np
-from tqdm import tqdm
-
-from r2plus1d.agreement import Gate, add_gate_options, check_enough, check_gate_options, judge_pair, predicted_classes
-from r2plus1d.bins import check_same_shape
-from r2plus1d.data import Samples, read_config
-from r2plus1d.engines import make_engine
-from r2plus1d.inference import check_classes, score_videos
-from r2plus1d.metrics import choose_videos, compare_scores
-from r2plus1d.onnx_files import check_all_weights, classes_of, read_onnx_input
-from r2plus1d.optimize import add_uint8_input, check_replaceable, quantize, save
 from r2plus1d.run import (
     DEFAULT_CONFIG,
     InputError,
     log,
     make_parser,
+    packages_needed,
     positive_int,
     require_files,
     script_main,
 )
-from r2plus1d.store import PART_ENDING, claim, remove_tree
+
+with packages_needed():
+    import numpy as np
+    from tqdm import tqdm
+
+    from r2plus1d.agreement import (
+        Gate,
+        add_gate_options,
+        check_enough,
+        check_gate_options,
+        judge_pair,
+        predicted_classes,
+    )
+    from r2plus1d.bins import check_same_shape
+    from r2plus1d.data import Samples, read_config
+    from r2plus1d.engines import make_engine
+    from r2plus1d.inference import check_classes, score_videos
+    from r2plus1d.metrics import choose_videos, compare_scores
+    from r2plus1d.onnx_files import check_all_weights, classes_of, read_onnx_input
+    from r2plus1d.optimize import add_uint8_input, calibration_samples, check_replaceable, quantize, save
+    from r2plus1d.store import PART_ENDING, claim, remove_tree
 
 NEW = 'new.onnx'  # the variant, until it is accepted
-
-# ---- --int8 -----------------------------------------------------------------------------------------
-
-
-def calibration_samples(cfg: Any, test: Samples) -> Samples:
-    """Samples of the training videos, through the test pipeline; raises InputError if any of them is in TEST."""
-    train = Samples.of_training_split(cfg, str(test.dtype))
-    for samples in (train, test):
-        if not len(samples):
-            raise InputError(f'{samples.list_file}: lists no video')
-    shared = {os.path.realpath(name) for name in train.names} & {os.path.realpath(name) for name in test.names}
-    same_list = os.path.realpath(train.list_file) == os.path.realpath(test.list_file)
-    if shared or same_list:
-        raise InputError(f'{train.list_file}: has {len(shared) or len(test)} videos of the test list '
-                         f'{test.list_file}; int8 is calibrated on training videos, never on test videos')
-    return train
-
 
 def evaluate(models: List[str], samples: Samples, indices: List[int], args: argparse.Namespace) -> Dict[str, Any]:
     """What judge_pair() says of two MODELS, float and int8, on samples[i] for i in INDICES, and their agreement."""

@@ -10,10 +10,10 @@ Of the standard library and pip only, since it runs before any package is instal
 An environment may hang on its packages: torch_npu on one PyTorch, CANN on one NumPy. So each package that is there
 keeps its version, unless requirements.txt refuses it.
 """
-import importlib
 import importlib.util
 import platform
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +34,18 @@ OLDEST_MMCV, NEWEST_TORCH = Version('1.3.9'), Version('1.12')
 NEEDED = ['torch.onnx', 'numpy', 'cv2', 'av', 'simplejpeg', 'xxhash', 'filelock', 'onnx.version_converter',
           'onnxruntime', 'tqdm', 'jinja2', 'matplotlib.pyplot', 'mmcv', 'mmaction.apis', 'tools.data.parse_file_list']
 NEEDED_ON_X86_64 = ['onnxsim', 'openvino']
+CHECK = """
+import importlib.util
+import sys
+for name in sys.argv[2:]:
+    try:
+        if sys.argv[1] == 'import':
+            importlib.import_module(name)
+        elif not importlib.util.find_spec(name.split('.')[0]):
+            raise ImportError(name)
+    except Exception as e:
+        sys.exit(f'setup.sh: {name} does not import: {type(e).__name__}: {e}')
+"""
 
 
 class Refusal(Exception):
@@ -131,22 +143,16 @@ def plan(root: Path, folder: Path) -> None:
         (folder / path).write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
 
 
-def check(importing: bool) -> None:
+def check(how: str) -> None:
     """Whether all that the scripts import is there: to find the packages takes a tenth of a second, to import seconds.
 
-    Not from the root, where the folder mmcv would be taken for the package.
+    In a Python of its own, since setuptools does not import beside pip, and from outside of the root, where the folder
+    mmcv would be taken for the package.
     """
-    root = Path.cwd()
-    sys.path = [entry for entry in sys.path if Path(entry).resolve() != root]
     names = NEEDED + (NEEDED_ON_X86_64 if platform.machine() == 'x86_64' else [])
-    for name in names:
-        try:
-            if importing:
-                importlib.import_module(name)
-            elif not importlib.util.find_spec(name.split('.')[0]):
-                raise ImportError(name)
-        except Exception as e:
-            raise Refusal(f'{name} does not import: {type(e).__name__}: {e}')
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', CHECK, how, *names], cwd='/')
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 def main() -> None:
@@ -155,7 +161,7 @@ def main() -> None:
         if command == 'plan':
             plan(Path.cwd(), Path(argument))
         else:
-            check(argument == 'import')
+            check(argument)
     except Refusal as e:
         sys.exit(f'setup.sh: {e}')
 

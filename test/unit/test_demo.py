@@ -131,6 +131,8 @@ def test_the_checkpoint_is_small_safe_and_documented():
 def full_size(demo, tmp_path_factory):
     """The folder of the full-size models that test/pth2om.sh makes of the demo's random weights."""
     folder = tmp_path_factory.mktemp('full_size')
+    for model in demo.glob('full_models/*.onnx'):
+        model.unlink()  # 255 MB each
     done = run('bash', ROOT / 'test/pth2om.sh', '--checkpoint', demo / 'full_models/random.pth', '--work_dir', folder,
                '--compare_videos', 0, '--config', CONFIG)
     assert 'batch 2: PyTorch and ONNX differ by' in done.stdout

@@ -221,6 +221,11 @@ def test_commands_run_as_printed(tmp_path):
     # A source that the user put in the place of ours: kept, patched once, by the run after one that is killed.
     (scratch / 'mmaction2' / 'mine').touch()
     patch = next((scratch / 'patches' / 'mmaction2').glob('0003*'))
+    # What the original guide has a user do: an edit, and a mv of the config.
+    exporter = scratch / 'mmaction2/tools/deployment/pytorch2onnx.py'
+    before = exporter.read_text()
+    exporter.write_text(before.replace('**export_args)', "**export_args,\n            dynamic_axes={'0':{0:'-1'}})"))
+    run('mv', config, scratch / 'mmaction2/configs/recognition/r2plus1d')
     run('git', 'apply', '-R', patch, cwd=scratch / 'mmaction2', env={'GIT_CEILING_DIRECTORIES': str(scratch)})
     with subprocess.Popen(['bash', 'setup.sh'], cwd=scratch, env={**os.environ, **env}, text=True,
                           stdout=subprocess.PIPE, start_new_session=True) as killed:
@@ -232,6 +237,7 @@ def test_commands_run_as_printed(tmp_path):
     assert 'nothing to do' not in again and (scratch / 'mmcv/mmcv').is_dir() and not list(scratch.glob('.setup.*'))
     assert again.count('applied patches/mmaction2') == 1 and patch.name in again
     assert (scratch / 'mmaction2' / 'mine').exists()
+    assert exporter.read_text() == before and config.read_text() == text
 
     # Another version of the repository has another patch: mmcv, which set-up has unpacked itself, is made anew.
     (scratch / 'mmcv' / 'mine').touch()
@@ -239,7 +245,7 @@ def test_commands_run_as_printed(tmp_path):
     changed.write_text(changed.read_text().replace('+    import numpy as np\n', '+    import numpy as np  # here\n'))
     again = run('bash', 'setup.sh', cwd=scratch, env=env).stdout
     assert 'patches/mmcv has changed: ./mmcv is made anew' in again and 'patches/mmaction2 has changed' not in again
-    assert (scratch / 'mmcv.old/mine').exists() and not (scratch / 'mmcv/mine').exists()
+    assert (scratch / 'mmcv.old.1/mine').exists() and not (scratch / 'mmcv/mine').exists()
     assert (scratch / 'mmcv/mmcv/runner/checkpoint.py').read_text().count('_allow_numpy_scalars():') == 1
     changes = git(scratch, 'status', '--short', '--untracked-files=all')
     assert changes.split() == ['M', str(changed.relative_to(scratch))]
