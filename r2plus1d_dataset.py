@@ -1,9 +1,9 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-r"""Make a data set of your own videos: lists for training, validation and test, the class list, and a config.
+"""Make a data set of your own videos: lists for training, validation and test, the class list, and a config.
 
     python r2plus1d_dataset.py --videos my_videos --output data/mine
-    python r2plus1d_dataset.py --videos my_videos --output data/mine --mirrored "turn left=turn right"
+    python r2plus1d_dataset.py --videos my_videos --output data/mine_center --mirrored same --shape center
 
 The videos lie in folders of classes, my_videos/<class>/<video>. Each is decoded once, and what is odd about it is told.
 Then data/mine has config.py, for training and for all scripts here; classes.txt; train.txt, val.txt and test.txt; and
@@ -22,7 +22,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from r2plus1d.dataset import (
     OwnVideo,
-    digest_of,
     find_classes,
     find_videos,
     look_at_all,
@@ -32,9 +31,10 @@ from r2plus1d.dataset import (
 )
 from r2plus1d.own_data import PARTS, SHAPES, Settings, config_lines, mirrored_pairs, read_mirrored
 from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, printable, require_files, script_main
-from r2plus1d.store import PART_ENDING, claim, remove_tree, replace_folder
+from r2plus1d.store import PART_ENDING, claim, file_digest, remove_tree, replace_folder
 
 MARK = '# made by r2plus1d_dataset.py; digest of config.py: '  # begins videos.tsv, and says that the folder is ours
+MOST_ROWS = 40  # of a table on the terminal
 FILES = {'classes.txt', 'config.py', 'videos.tsv', 'videos', 'rawframes', *(f'{part}.txt' for part in PARTS)}
 
 
@@ -52,7 +52,7 @@ def check_ours(folder: str) -> None:
     if strangers:
         raise InputError(f'{folder}: {sorted(strangers)[0]} in it is not of this script; give another --output')
     config = os.path.join(folder, 'config.py')
-    if os.path.isfile(config) and mark != MARK + digest_of(config):
+    if os.path.isfile(config) and mark != MARK + file_digest(config):
         raise InputError(f'{config}: was changed since this script wrote it; move it away, or give another --output')
 
 
@@ -72,14 +72,14 @@ def write_lists(folder: str, videos: Sequence[OwnVideo], args: argparse.Namespac
         write_lines(f'{folder}/{part}.txt', [
             f'{video.stem} {video.facts.frames} {video.label}' if args.frames and video.facts else
             f'{video.name} {video.label}' for video in members])
-    for video in videos:
+    for video in filter(lambda video: video.part, videos):
         link = f'{folder}/videos/{video.name}'
         os.makedirs(os.path.dirname(link), exist_ok=True)
         os.symlink(os.path.abspath(video.path), link)
 
 
 def write_table(folder: str, videos: Sequence[OwnVideo], classes: Sequence[str]) -> None:
-    lines = [MARK + digest_of(f'{folder}/config.py'),
+    lines = [MARK + file_digest(f'{folder}/config.py'),
              'part\tclass\tname\tframes\tseconds\twidth\theight\tpath\tleft out because']
     for video in videos:
         facts = video.facts
@@ -90,9 +90,11 @@ def write_table(folder: str, videos: Sequence[OwnVideo], classes: Sequence[str])
 
 
 def print_table(rows: Sequence[Tuple[str, str]]) -> None:
-    width = max((len(printable(name)) for name, _ in rows), default=0)
-    for name, text in rows:
+    width = max((len(printable(name)) for name, _ in rows[:MOST_ROWS]), default=0)
+    for name, text in rows[:MOST_ROWS]:
         print(f'  {printable(name):{width}}  {printable(text)}', file=sys.stderr)
+    if len(rows) > MOST_ROWS:
+        print(f'  and {len(rows) - MOST_ROWS} more, which stand in videos.tsv', file=sys.stderr)
 
 
 # ---- the script --------------------------------------------------------------------------------------
@@ -115,7 +117,7 @@ def ask_for_mirrored(parser: argparse.ArgumentParser, text: Optional[str],
 
 
 def parse_args() -> Tuple[argparse.Namespace, Dict[str, str]]:
-    parser = make_parser(__doc__ or '')
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('--videos', required=True, help='The folder with a folder of videos for each class.')
     add('--output', required=True, help='The folder of the data set, such as data/mine.')

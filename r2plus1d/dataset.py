@@ -10,25 +10,24 @@
 from __future__ import annotations
 
 import collections
-import functools
 import os
 import random
 import re
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
-import av
-import cv2
-import xxhash
+import numpy as np
+import simplejpeg
 from tqdm import tqdm
 
 from r2plus1d.inference import look_ahead
 from r2plus1d.own_data import PARTS
-from r2plus1d.run import InputError, one_line
-from r2plus1d.store import naming
-from r2plus1d.videos import videos_in_folder
+from r2plus1d.run import InputError
+from r2plus1d.store import file_digest, naming
+from r2plus1d.video_file import TAKE_IT, Damaged, VideoFile
+from r2plus1d.videos import VIDEO_ENDINGS, folders_in
 
 FEWEST_FRAMES = 8  # a clip has as many; of a shorter video it would repeat most of them
 # The end of a name that says which part of a recording the video is: g01_c02, match part 2, match_002, 比赛第2段
@@ -92,13 +91,16 @@ def find_classes(folder: str) -> Dict[str, str]:
 
 
 def find_videos(classes: Dict[str, str]) -> List[OwnVideo]:
-    """The videos of all classes. Raises InputError for a class without one."""
+    """The files in the folders of all classes. Those with other endings than videos have are left out."""
     found: List[OwnVideo] = []
-    for label, (name, folder) in enumerate(classes.items()):
-        for path in videos_in_folder(folder):
-            stem, ending = os.path.splitext(os.path.basename(path))
-            plain = f'label_{label}{plain_end(name)}/{len(found) + 1:05}{plain_end(stem)}{ending.lower()}'
-            found.append(OwnVideo(path, label, plain))
+    for label, (class_name, folder) in enumerate(classes.items()):
+        for parent, names in folders_in(folder):
+            for name in names:
+                stem, ending = os.path.splitext(name)
+                plain = f'label_{label}{plain_end(class_name)}/{len(found) + 1:05}{plain_end(stem)}{ending.lower()}'
+                left_out = '' if ending.lower() in VIDEO_ENDINGS else 'its ending is not that of a video'
+                if not name.startswith('.'):
+                    found.append(OwnVideo(os.path.join(parent, name), label, plain, left_out=left_out))
     return found
 
 
@@ -110,60 +112,47 @@ def plain_end(name: str) -> str:
 
 def look_at_all(videos: Sequence[OwnVideo], frames: Optional[str] = None) -> None:
     """Note the facts of each video, or why it is left out. FRAMES: a folder for the frames, as JPEG files."""
+    def look_at(video: OwnVideo) -> None:
+        try:
+            facts = look(video.path, frames and f'{frames}/{video.stem}')
+        except InputError as e:
+            video.left_out = str(e).replace(f'{video.path}: ', '', 1).replace(f'; {TAKE_IT}', '')
+            return
+        if facts.frames < FEWEST_FRAMES:
+            video.left_out = f'too short: {facts.frames} frames, expected {FEWEST_FRAMES} or more'
+        else:
+            video.facts = facts
+
     threads = len(os.sched_getaffinity(0))
+    new = [video for video in videos if not video.left_out]
     with ThreadPoolExecutor(threads) as pool:
-        looked = look_ahead(pool, functools.partial(look_or_fault, frames=frames), videos, threads)
-        for video, facts in zip(videos, tqdm(looked, total=len(videos), unit='video', desc='looking')):
-            if isinstance(facts, InputError):
-                video.left_out = str(facts).replace(f'{video.path}: ', '', 1)
-            elif facts.frames < FEWEST_FRAMES:
-                video.left_out = f'too short: {facts.frames} frames, expected {FEWEST_FRAMES} or more'
-            else:
-                video.facts = facts
+        for _ in tqdm(look_ahead(pool, look_at, new, threads), total=len(new), unit='video', desc='looking'):
+            pass
     leave_out_twins(videos)
-
-
-def look_or_fault(video: OwnVideo, frames: Optional[str]) -> Any:
-    """The Facts of a video, or the InputError."""
-    try:
-        return look(video.path, frames and f'{frames}/{video.stem}')
-    except InputError as e:
-        return e
 
 
 def look(path: str, frames: Optional[str] = None) -> Facts:
     """The facts of a video, by decoding all of it. FRAMES: a folder for its frames. Raises InputError."""
-    try:
-        container = av.open('file:' + os.path.abspath(path))
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {'err_detect': 'explode'}
-        count = 0
-        for frame in container.decode(stream):
-            count += 1
-            if frames:
-                write_frame(frames, count, frame.to_ndarray(format='bgr24'))
-        size = frame.width, frame.height
-        container.close()
-    except (av.FFmpegError, IndexError, ValueError, UnboundLocalError) as e:
-        raise InputError(f'{path}: {one_line(e)}')
-    return Facts(count, count / float(stream.average_rate or 25), *size, digest_of(path))
+    count, size = 0, (0, 0)
+    with VideoFile(path, allow_damaged=False) as video:
+        index = next(video.indexes())
+        try:
+            for count, frame in enumerate(video.shown(), 1):
+                if frames or count == 1:
+                    image = video.image(frame)
+                    size = image.shape[1], image.shape[0]
+                if frames:
+                    write_frame(frames, count, image)
+        except Damaged as e:
+            raise InputError(f'{path}: the decoder reports {e} after {count} frames')
+    return Facts(count, index.duration_s, *size, file_digest(path))
 
 
-def write_frame(folder: str, number: int, image: Any) -> None:
+def write_frame(folder: str, number: int, image: np.ndarray) -> None:
     os.makedirs(folder, exist_ok=True)
     path = f'{folder}/img_{number:05}.jpg'
-    _, content = cv2.imencode('.jpg', image)
     with naming(path), open(path, 'wb') as f:
-        f.write(content.tobytes())
-
-
-def digest_of(path: str) -> str:
-    digest = xxhash.xxh3_128()
-    with open(path, 'rb') as f:
-        for block in iter(lambda: f.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
+        f.write(simplejpeg.encode_jpeg(image, quality=95, colorspace='RGB', colorsubsampling='420'))
 
 
 def leave_out_twins(videos: Sequence[OwnVideo]) -> None:

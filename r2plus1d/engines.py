@@ -112,8 +112,8 @@ def start_engines(args: argparse.Namespace, many_batches: bool = False) -> Futur
 
     The engines load and compile the model while this thread imports mmaction2 and PyTorch.
 
-    Those of NPUs are made before this function returns. Each is a process, and Linux ends a process that asked to end
-    with its parent (PR_SET_PDEATHSIG) when the thread that has started it ends, which here must be the main thread.
+    Those of NPUs are made before this function returns. Each is a forked process, and must not inherit the locks that
+    another thread holds while it imports.
     """
 
     def make() -> List[Engine]:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from r2plus1d.classes import read_names
-from r2plus1d.frames import register_steps, steps_for_video_files
+from r2plus1d.data import read_config
 from r2plus1d.lists import check_list
 from r2plus1d.run import FOLDER, InputError
+from r2plus1d.video_file import read_clip, read_index
 
 PARTS = ('train', 'val', 'test')
 SHAPES = ('crops', 'center', 'stretch')
@@ -107,23 +108,49 @@ def own_data(base: str, folder: str, shape: str, mirrored: Optional[Dict[int, in
     FOLDER: videos, or rawframes, the frames on disk. SHAPE: crops (the base config's), center (one crop) or stretch
     (full frame, of one shape). MIRRORED: {label: label in a mirror}; None: training clips are not mirrored.
     """
-    import mmcv
-    cfg = mmcv.Config.fromfile(base)
+    cfg = read_config(base)
     output, name = os.path.split(folder)
-    kind = 'RawframeDataset' if name == 'rawframes' else 'VideoDataset'
+    are_frames = name == 'rawframes'
     data = {}
     for part in PARTS:
-        steps = [step for old in cfg.data[part].pipeline for step in changed_step(dict(old), shape, mirrored)]
-        if kind == 'VideoDataset':
-            steps = steps_for_video_files(steps)
-            if 'mmaction.datasets' in sys.modules:  # it is one of mmaction2's tools that reads the config
-                register_steps()
+        steps = [] if are_frames else [dict(type='VideoFileInit')]
+        for step in cfg.data[part].pipeline:
+            if step['type'].endswith('Decode'):
+                steps.append(dict(type='RawFrameDecode' if are_frames else 'VideoFileDecode'))
+            elif not step['type'].endswith('Init'):
+                steps += changed_step(dict(step), shape, mirrored)
+        kind = 'RawframeDataset' if are_frames else 'VideoDataset'
         data[part] = dict(type=kind, ann_file=f'{output}/{part}.txt', data_prefix=folder, pipeline=steps)
+    if 'mmaction.datasets' in sys.modules:  # it is one of mmaction2's tools that reads the config
+        register_steps()
     try:
-        check_lists(data, f'{output}/classes.txt')
+        check_lists(cfg, data, f'{output}/classes.txt')
     except InputError as e:
         raise SystemExit(str(e))  # one line of mmaction2's tools, too
     return data
+
+
+class VideoFileInit:
+    """Step of mmaction2's pipelines: how many frames a video file has."""
+
+    def __call__(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        return dict(results, total_frames=len(read_index(results['filename']).times))
+
+
+class VideoFileDecode:
+    """Step of mmaction2's pipelines: the frames of a clip, as the scripts of this repository decode them."""
+
+    def __call__(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        numbers = results['frame_inds'].ravel().tolist()
+        images = read_clip(results['filename'], lambda index: numbers).images
+        shape = images[numbers[0]].shape[:2]
+        return dict(results, imgs=[images[number].copy() for number in numbers], original_shape=shape, img_shape=shape)
+
+
+def register_steps() -> None:
+    from mmaction.datasets import PIPELINES
+    for step in (VideoFileInit, VideoFileDecode):
+        PIPELINES.register_module(module=step, force=True)
 
 
 def changed_step(step: Dict[str, Any], shape: str, mirrored: Optional[Dict[int, int]]) -> List[Dict[str, Any]]:
@@ -140,18 +167,20 @@ def changed_step(step: Dict[str, Any], shape: str, mirrored: Optional[Dict[int, 
     return [step]
 
 
-def check_lists(data: Dict[str, Any], classes: str) -> None:
-    """Raise InputError where a list of DATA has a fault, or two have the same video. A missing list is no fault."""
-    import mmcv
+def check_lists(cfg: Any, data: Dict[str, Any], classes: str) -> None:
+    """Raise InputError where a list of DATA has a fault, or two have the same video. A missing list is no fault.
+
+    CFG: of the base config, which gets the number of the CLASSES.
+    """
     if not os.path.isfile(classes):
         return
-    model = dict(cls_head=dict(num_classes=len(read_names(classes))))
+    cfg.model.cls_head.num_classes = len(read_names(classes))
     seen: Dict[str, str] = {}
     for part in data.values():
         path = part['ann_file']
         if not os.path.isfile(path):
             continue
-        check_list(mmcv.Config(dict(model=model), filename=classes), part)
+        check_list(cfg, part)
         with open(path, encoding='utf-8') as f:
             for number, line in enumerate(f, 1):
                 name = line.split()[0]

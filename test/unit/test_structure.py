@@ -14,6 +14,9 @@ import pytest
 from conftest import ROOT, call
 from made_runs import NAMES, Run
 
+from r2plus1d.data import config_digest, read_config
+from r2plus1d.info import Info
+
 SECONDS = 40
 VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '', [], [None], {}, {'a': 1})  # they take turns
 TOO_LONG = '9' * 5000  # digits, which Python's JSON reads no number of
@@ -41,10 +44,11 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp('structure') / 'run'
     run = Run(folder, NAMES, [0, 1, 2], np.random.default_rng(2).normal(0, 1, (3, 3, 8)))
     bins = {f'bin{i}-{i}_{i}.bin': f'{i}' * 32 for i in range(3)}
-    info = {'config': 'config.py', 'config_sha256': None, 'list': 'list.txt', 'list_sha256': run.list_sha256, 'bts': 1,
-            'dtype': 'float32', 'shape': [3, 3, 8, 256, 256], 'num_videos': 3, 'allow_damaged': False, 'bins': bins}
+    config = f'{folder}/config.py'
+    info = Info(config, config_digest(read_config(config)), f'{folder}/list.txt', run.list_sha256, 'float32',
+                [3, 3, 8, 256, 256], 1, 3, False, [[1, 2]] * 3, bins)
     (folder / 'predata_bts1').mkdir()
-    (folder / 'predata_bts1/info.json').write_text(json.dumps(info))
+    (folder / 'predata_bts1/info.json').write_text(json.dumps(info.to_json()))
     row = {'model': 'a.onnx', 'step': 'export', 'precision': 'f32', 'max_abs_difference': 1.5e-5, 'bound': 1e-4,
            'max_rel_difference': 6e-7, 'cosine': 0.999999, 'top1_agreement': 1.0, 'passed': False}
     (folder / 'compare.json').write_text(json.dumps({
