@@ -20,8 +20,7 @@ import sys
 import tempfile
 import time
 
-from common import CONFIG, ROOT, machine
-from tables import table
+from common import CONFIG, ROOT, machine, table
 
 from r2plus1d.run import InputError, positive_int, script_main
 from r2plus1d.store import read_json, write_json, write_whole

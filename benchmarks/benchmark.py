@@ -5,14 +5,14 @@
     python benchmarks/benchmark.py --frames <folder with data/ucf101 of videos, frames and lists>
     python benchmarks/benchmark.py --frames <folder> --parts preprocessing    # in parts: the rest of the results stays
 
-models.py         the models, with random weights, since speed does not depend on them
 engines.py        inference: mmaction2's own model call and its variants in PyTorch, ONNX Runtime, OpenVINO's
                   benchmark_app, and r2plus1d_infer.py's engine; in bf16 where the CPU has it, in int8 where NNCF is
                   installed; three crops, and the whole frame as one view
-limit.py          the limit of the machine: the fastest of single operations, in the same engine at the same precision
-gflop.py          the arithmetic that the model and these operations need
+limit.py          the limit of the machine: the fastest of single operations, in the same engine at the same precision;
+                  the arithmetic that the model and these operations need
 preprocessing.py  from frames or .avi files to .bin files
 videos.py         the whole way from .avi files to the accuracy; the time to the first prediction
+common.py         the models, with random weights, since speed does not depend on them
 tables.py         the results as Markdown and as a chart
 
 What is compared is measured in turns, in several rounds, so that a change of the machine's load meets all of it.
@@ -31,10 +31,8 @@ import time
 import limit
 import numpy as np
 import onnx
-from common import ROOT, machine, run
+from common import ROOT, machine, make_models, run
 from engines import choose_rows, measure
-from gflop import count_gflop
-from models import make_models
 from tables import draw_chart, markdown
 
 from r2plus1d.run import InputError, positive_int, script_main
@@ -68,7 +66,7 @@ def measure_inference(args, models, precisions):
             runs[row, batch_size].append(found)
             seconds = np.median(found['times'])
             print(f'round {number}: {row.name}, batch size {batch_size}: {seconds:.3f} s', flush=True)
-    gflop = {ending: count_gflop(onnx.load(models['onnx' + ending]), 1) for ending in ('', '_frame')}
+    gflop = {ending: limit.count_gflop(onnx.load(models['onnx' + ending]), 1) for ending in ('', '_frame')}
     entries = []
     for row, batch_size in jobs:
         ending = '_frame' if row.model.endswith('_frame') else ''

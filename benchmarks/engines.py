@@ -191,7 +191,7 @@ def benchmark_app_throughput(row, model, batch_size, seconds):
 
 # ---- the rows of the table -------------------------------------------------------------------------
 
-# name: in the tables. measure: a function as timed() makes it. model: which file it takes, by its name in models.py.
+# name: in the tables. measure: a function as timed() makes it. model: which file it takes, by its name in common.py.
 # precision: of the arithmetic, f32, bf16 or int8; the share of the machine's limit is that of the limit at it.
 # shape: of a sample.
 Row = collections.namedtuple('Row', 'name measure model precision shape', defaults=[CROPS])

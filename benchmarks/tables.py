@@ -5,17 +5,12 @@
 benchmark() in benchmark.py says what results.json holds.
 """
 import numpy as np
+from common import table
 from engines import EAGER, ROWS, our_engine
 from videos import OURS
 
 TEST_VIDEOS = 3783  # of UCF-101, test split 1
 LARGEST_SPREAD = 0.2  # of a figure that is not marked
-
-
-def table(*rows):
-    """Lines of Markdown: the first row is the head."""
-    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
-    return [lines[0], '| ' + ' | '.join('---' for _ in rows[0]) + ' |', *lines[1:]]
 
 
 def rounded(value, digits):

@@ -14,32 +14,22 @@
 # takes several times as long to find that direction matters. These two stages see crops. The last one is short and sees
 # whole frames, so that the model is as accurate with the whole frame as one view.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/test/shell.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../test/steps.sh"
+. "$root/demo/data.sh"
 folder=$root/work_dirs/demo_train
 parse_options ":folder" "$@"
 work=$(realpath -m -- "$folder")
 own_folder "$work" .r2plus1d_demo_train
-
-bash "$root/setup.sh"
-. "$root/test/common.sh"
+set_up
 tools=$root/mmaction2/tools
 config=$root/demo/r2plus1d_r18_demo.py
 frame_config=$root/demo/r2plus1d_r18_demo_fullframe.py
 export OMP_NUM_THREADS=1 # the loader's workers have the other cores; PyTorch's threads would wait for one another
 
 cd "$work"
-rm -rf data train train_directions train_frame rawframes.log directions.txt test.json test_frame.json \
-    shuffled.json # of an earlier run
-mkdir -p data/ucf101
-python "$root/demo/make_dataset.py" --out data/ucf101 --split test
-python "$root/demo/make_dataset.py" --out data/ucf101 --split train --clips 12
-python "$tools/data/build_rawframes.py" data/ucf101/videos/ data/ucf101/rawframes/ --task rgb --level 2 --ext avi \
-    --use-opencv --num-worker "$(nproc)" >rawframes.log
-python "$tools/data/build_file_list.py" ucf101 data/ucf101/rawframes/ --level 2 --format rawframes
+rm -rf train train_directions train_frame test.json test_frame.json shuffled.json # of an earlier run
+make_training_data
 python "$root/demo/shuffle_frames.py" data/ucf101/rawframes data/ucf101/rawframes_shuffled
-
-grep -E '^(Move|Pan)' data/ucf101/ucf101_train_split_1_rawframes.txt >directions.txt
 start=$SECONDS
 python "$tools/train.py" "$config" --work-dir train_directions --seed 0 --cfg-options data.train.ann_file=directions.txt \
     total_epochs=5 optimizer.lr=0.003

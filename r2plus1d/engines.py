@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from r2plus1d.engine_base import Engine, check_memory
+from r2plus1d.engine_base import Engine, check_memory, no_telemetry
 from r2plus1d.npu import AisBench
 from r2plus1d.onnx_engines import OnnxRuntime, OpenVINO
 from r2plus1d.onnx_files import ModelInput, check_input_type, check_weights, name_content, read_onnx_input
@@ -84,6 +84,7 @@ def default_backend(model: str) -> str:
         return 'ais_bench'
     if has_accelerator():
         return 'onnxruntime'
+    no_telemetry()
     try:
         import openvino  # noqa: F401
         return 'openvino'
@@ -112,8 +113,8 @@ def start_engines(args: argparse.Namespace, many_batches: bool = False) -> Futur
 
     The engines load and compile the model while this thread imports mmaction2 and PyTorch.
 
-    Those of NPUs are made before this function returns. Each is a process, and Linux ends a process that asked to end
-    with its parent (PR_SET_PDEATHSIG) when the thread that has started it ends, which here must be the main thread.
+    Those of NPUs are made before this function returns. Each is a forked process, and must not inherit the locks that
+    another thread holds while it imports.
     """
 
     def make() -> List[Engine]:
@@ -125,7 +126,8 @@ def start_engines(args: argparse.Namespace, many_batches: bool = False) -> Futur
             engine.prepare(batch_size)
         return engines
 
-    if backend_of(args) == 'ais_bench':
+    is_om: bool = args.model.endswith('.om')  # backend_of() would import OpenVINO, which the other thread can do
+    if args.backend == 'ais_bench' or (is_om and args.backend == 'auto'):
         engines: Future[List[Engine]] = Future()
         engines.set_result(make())
         return engines

@@ -10,10 +10,10 @@ Of the standard library and pip only, since it runs before any package is instal
 An environment may hang on its packages: torch_npu on one PyTorch, CANN on one NumPy. So each package that is there
 keeps its version, unless requirements.txt refuses it.
 """
-import importlib
 import importlib.util
 import platform
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,8 @@ from pip._vendor.packaging.version import InvalidVersion, Version
 
 TESTED_PYTHON = (3, 11)  # what constraints.txt was tested on
 OURS = {'mmcv', 'mmcv-full', 'mmaction2'}  # what set-up itself installs, and mends
-TOOLS = {'pip', 'setuptools', 'wheel'}  # PyTorch names setuptools, and runs with any
+# mmcv's setup.py needs pkg_resources, which setuptools 82 no longer has and 80 warns about.
+TOOLS = [Requirement('setuptools>=64,<80'), Requirement('wheel')]
 OPENCV = {'opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless'}
 # Packages that come under several names: {what is imported: the name in requirements.txt}
 OTHER_NAMES = {'cv2': 'opencv-python-headless', 'onnxruntime': 'onnxruntime'}
@@ -34,6 +35,18 @@ OLDEST_MMCV, NEWEST_TORCH = Version('1.3.9'), Version('1.12')
 NEEDED = ['torch.onnx', 'numpy', 'cv2', 'av', 'simplejpeg', 'xxhash', 'filelock', 'onnx.version_converter',
           'onnxruntime', 'tqdm', 'jinja2', 'matplotlib.pyplot', 'mmcv', 'mmaction.apis', 'tools.data.parse_file_list']
 NEEDED_ON_X86_64 = ['onnxsim', 'openvino']
+CHECK = """
+import importlib.util
+import sys
+for name in sys.argv[2:]:
+    try:
+        if sys.argv[1] == 'import':
+            importlib.import_module(name)
+        elif not importlib.util.find_spec(name.split('.')[0]):
+            raise ImportError(name)
+    except Exception as e:
+        sys.exit(f'setup.sh: {name} does not import: {type(e).__name__}: {e}')
+"""
 
 
 class Refusal(Exception):
@@ -108,8 +121,8 @@ def plan(root: Path, folder: Path) -> None:
     installed = installed_versions()
     refuse_other_mmcv(installed, root)
     check_opencv(installed)
-    kept = {name: version for name, version in installed.items() if name not in OURS | TOOLS}
-    requirements = read_requirements(root / 'requirements.txt')
+    kept = {name: version for name, version in installed.items() if name not in OURS | {'pip'}}
+    requirements = read_requirements(root / 'requirements.txt') + TOOLS
     for module, name in OTHER_NAMES.items():
         if name not in installed and importlib.util.find_spec(module):
             requirements = [one for one in requirements if one.name != name]
@@ -117,13 +130,15 @@ def plan(root: Path, folder: Path) -> None:
         version = kept.get(canonicalize_name(one.name))
         if version is not None and not one.specifier.contains(version, prereleases=True):
             users = users_of(canonicalize_name(one.name))
-            if users:
+            if users and one not in TOOLS:  # PyTorch names setuptools, and runs with any
                 raise Refusal(f'{one.name} {version} is installed, {one.specifier} is needed here, and '
                               f'{", ".join(users)} may need the one that is there. Nothing was changed. Install '
                               f'another {one.name} yourself, or use an environment of its own: deactivate, and run '
                               f'set-up again')
             print(f'    {one.name} {version} will be replaced: {one.specifier} is needed here')
             del kept[canonicalize_name(one.name)]
+    for one in TOOLS:
+        kept.pop(one.name, None)  # any that fits will do
     tested = read_requirements(root / 'constraints.txt') if sys.version_info[:2] == TESTED_PYTHON else []
     for path, lines in (('requirements.txt', map(str, requirements)),
                         ('kept.txt', (f'{name}=={version}' for name, version in kept.items())),
@@ -131,22 +146,16 @@ def plan(root: Path, folder: Path) -> None:
         (folder / path).write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
 
 
-def check(importing: bool) -> None:
+def check(how: str) -> None:
     """Whether all that the scripts import is there: to find the packages takes a tenth of a second, to import seconds.
 
-    Not from the root, where the folder mmcv would be taken for the package.
+    In a Python of its own, since setuptools does not import beside pip, and from outside of the root, where the folder
+    mmcv would be taken for the package.
     """
-    root = Path.cwd()
-    sys.path = [entry for entry in sys.path if Path(entry).resolve() != root]
     names = NEEDED + (NEEDED_ON_X86_64 if platform.machine() == 'x86_64' else [])
-    for name in names:
-        try:
-            if importing:
-                importlib.import_module(name)
-            elif not importlib.util.find_spec(name.split('.')[0]):
-                raise ImportError(name)
-        except Exception as e:
-            raise Refusal(f'{name} does not import: {type(e).__name__}: {e}')
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', CHECK, how, *names], cwd='/')
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 def main() -> None:
@@ -155,7 +164,7 @@ def main() -> None:
         if command == 'plan':
             plan(Path.cwd(), Path(argument))
         else:
-            check(argument == 'import')
+            check(argument)
     except Refusal as e:
         sys.exit(f'setup.sh: {e}')
 

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine for an .om model on an Ascend NPU: ais_bench's InferSession, in a process of its own.
 
-    engine = AisBench('r2plus1d_bs1.om', precision=None, device=0)
+    engine = AisBench('r2plus1d_bs1.om', precision='f32', device=0)
     outputs = engine(batch)
 
-The interface of InferSession that is used here is the same in ais_bench of 2023 and of 2025: InferSession(device_id,
+The interface of InferSession that is used here is the same in ais_bench of 2023, 2025 and 2026: InferSession(device_id,
 model_path), get_inputs(), infer(feeds). aclruntime, below it, holds Python's global lock while the NPU computes. So the
 session lives in a process of its own; the process that uses the engine decodes videos in the meantime. Batches pass
 through memory that both processes share.
 """
+from __future__ import annotations
+
 import contextlib
 import functools
 import getpass
@@ -22,19 +24,25 @@ import signal
 import subprocess
 import sys
 import weakref
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from r2plus1d.engine_base import Engine, EngineDescription
-from r2plus1d.run import InputError, end_with_parent, one_line
+from r2plus1d.run import InputError, one_line
 
 # aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
 ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}
 
+# ---- the client that is installed ----------------------------------------------------------------------
+
 
 @functools.lru_cache(maxsize=None)  # it is asked for each device
-def missing_packages():
-    """Which of the Python packages that run an .om cannot be imported: a list of names with the reason of each.
+def missing_packages() -> List[str]:
+    """Which of the Python packages that run an .om cannot be imported: their names, with the reason of each.
 
     Each import is tried in a process of its own, because aclruntime loads the libraries of CANN.
     """
@@ -50,6 +58,33 @@ def missing_packages():
     return missing
 
 
+@functools.lru_cache(maxsize=None)
+def help_text() -> str:
+    """What ais_bench prints for --help. That of 2026 prints a table, which is cut at the width of the terminal."""
+    done = subprocess.run([sys.executable, '-m', 'ais_bench', '--help'], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True,
+                          env=dict(os.environ, COLUMNS='300', TERM='dumb', NO_COLOR='1'))
+    return done.stdout
+
+
+def flag(name: str) -> Optional[str]:
+    """A flag of ais_bench as the installed one spells it: with underscores until 2025, with dashes since 2026.
+
+    None where it has no such flag.
+    """
+    spellings = (f'--{name}', f'--{name.replace("_", "-")}')
+    return next((text for text in spellings if re.search(rf'{text}(?![\w-])', help_text())), None)
+
+
+def divide_input() -> List[str]:
+    """The words by which several devices share the input. None for ais_bench of 2023, which does that unasked.
+
+    The flag came in early 2024, as the check of paths did. Since 2026 it takes no value.
+    """
+    return {'--divide_input': ['--divide_input', '1'], '--divide-input': ['--divide-input']}.get(
+        flag('divide_input') or '', [])
+
+
 # ---- what ais_bench refuses -------------------------------------------------------------------------
 #
 # Since February 2024 ais_bench looks at the model, the input folder, its files and the output folder before it opens
@@ -59,19 +94,7 @@ ALLOWED_CHARACTERS = re.compile(r'[A-Za-z0-9_/.-]*')
 MOST_FILES = 100000
 
 
-def help_text():
-    """What ais_bench prints for --help."""
-    done = subprocess.run([sys.executable, '-m', 'ais_bench', '--help'], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, universal_newlines=True)
-    return done.stdout
-
-
-def divides_input():
-    """Whether this ais_bench has --divide_input, which came in early 2024, as the check of paths did."""
-    return 'divide_input' in help_text()
-
-
-def check_paths(model, folder=None, output=None):
+def check_paths(model: str, folder: Optional[str] = None, output: Optional[str] = None) -> None:
     """Raise InputError, with the remedy, where ais_bench would refuse the model, a folder, or a file to be read.
 
     It looks at all that is in the input folder, info.json too. Root is exempt from none of it.
@@ -85,12 +108,12 @@ def check_paths(model, folder=None, output=None):
         problems.append(path_problem(output, 0o027, '750'))
     if len(paths) > MOST_FILES:
         problems.append(f'{folder}: {len(paths)} files, and ais_bench takes {MOST_FILES}; give them a larger --bts')
-    problems = [problem for problem in problems if problem]
-    if problems and divides_input():  # an older ais_bench does not look
-        raise InputError(problems[0])
+    found = [problem for problem in problems if problem]
+    if found and divide_input():  # an older ais_bench does not look
+        raise InputError(found[0])
 
 
-def path_problem(path, forbidden, remedy):
+def path_problem(path: str, forbidden: int, remedy: str) -> Optional[str]:
     """Why ais_bench would refuse this path and what to do, as one line of text; None where it would not.
 
     FORBIDDEN: the bits of its mode that may not be set. REMEDY: the argument of chmod that takes them away.
@@ -116,12 +139,30 @@ def path_problem(path, forbidden, remedy):
 # ---- the engine -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Session:
+    """What the process of a device says when it has opened the model. code: an aclDataType."""
+
+    version: str
+    shape: List[int]  # of a batch
+    code: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the process of a device is given: the number of the memory file, the model, the number of the device."""
+
+    memory: int
+    model: str
+    device: int
+
+
 class AisBench(Engine):
     """An .om on one NPU. The batch size is that of the model."""
 
     name = 'ais_bench InferSession'
 
-    def __init__(self, model, precision, device):
+    def __init__(self, model: str, precision: str, device: int) -> None:
         missing = missing_packages()
         if missing:
             raise InputError(f'{model} needs {" and ".join(missing)}; install the wheels of ais_bench and aclruntime '
@@ -133,26 +174,26 @@ class AisBench(Engine):
         self.memory = os.memfd_create('r2plus1d_batch')
         fork = multiprocessing.get_context('fork')  # the memory and the open file descriptor are inherited
         self.connection, other = fork.Pipe()
-        self.process = fork.Process(target=serve, daemon=True,
-                                    args=(other, self.memory, model, device, os.getpid()))
+        self.process: BaseProcess = fork.Process(target=serve, daemon=True,
+                                                 args=(other, self.connection, Job(self.memory, model, device)))
         self.process.start()
         other.close()
         weakref.finalize(self, end_process, self.connection, self.process)
-        self.version, shape, code = self.receive()
-        if code not in ACL_DTYPES:
-            raise InputError(f'{model}: its input has the data type {code} of acl_base.h, '
+        session = self.receive()
+        if session.code not in ACL_DTYPES:
+            raise InputError(f'{model}: its input has the data type {session.code} of acl_base.h, '
                              f'expected one of {sorted(ACL_DTYPES)}')
-        self.dtype = np.dtype(ACL_DTYPES[code])
-        self.batch_size = shape[0]
-        self.sample_shape = list(shape[1:])
-        self.offsets = {}
+        self.version = session.version
+        self.dtype = np.dtype(ACL_DTYPES[session.code])
+        self.batch_size, *self.sample_shape = session.shape
+        self.offsets: Dict[int, int] = {}
 
-    def prepare(self, batch_size):
+    def prepare(self, batch_size: int) -> None:
         if batch_size != self.batch_size:
             raise InputError(f'{self.model}: was converted for batch size {self.batch_size}, '
                              f'and {batch_size} is asked for')
 
-    def allocate(self, count, batch_size):
+    def allocate(self, count: int, batch_size: int) -> List[np.ndarray]:
         """COUNT arrays for batches, in the shared memory: a batch in one of them reaches the session without a copy."""
         shape = [batch_size, *self.sample_shape]
         size = int(np.prod(shape)) * self.dtype.itemsize
@@ -162,7 +203,7 @@ class AisBench(Engine):
         self.offsets = {array.ctypes.data: i * step for i, array in enumerate(arrays)}
         return arrays
 
-    def __call__(self, batch):
+    def __call__(self, batch: np.ndarray) -> List[np.ndarray]:
         """Outputs of a batch, a list of float32 arrays. An array that allocate() has not given is copied."""
         if batch.ctypes.data not in self.offsets:
             own, = self.allocate(1, len(batch))
@@ -170,9 +211,10 @@ class AisBench(Engine):
             batch = own
         with contextlib.suppress(ConnectionError):  # the process has ended: receive() says so
             self.connection.send(self.offsets[batch.ctypes.data])
-        return self.receive()
+        outputs: List[np.ndarray] = self.receive()
+        return outputs
 
-    def receive(self):
+    def receive(self) -> Any:
         """What the process sends. Raises InputError where it sends an exception or has ended."""
         try:
             answer = self.connection.recv()
@@ -184,67 +226,66 @@ class AisBench(Engine):
             raise InputError(f'{self.model}: NPU {self.device}: {answer}')
         return answer
 
-    def describe(self):
-        """What runs, for the summary of a run."""
+    def describe(self) -> EngineDescription:
         return EngineDescription(self.name, self.version, self.precision, f'NPU {self.device}')
 
 
-def end_process(connection, process):
+def end_process(connection: Connection, process: BaseProcess) -> None:
     """Let the process of a device end by itself, so that it gives the device's memory back."""
     with contextlib.suppress(OSError):  # it has ended already
         connection.send(None)
     process.join(10)
 
 
-def shared_array(memory, offset, shape, dtype):
+def shared_array(memory: int, offset: int, shape: Sequence[int], dtype: Any) -> np.ndarray:
     """The array that lies OFFSET bytes (a multiple of the page size) behind the begin of a memory file."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(memory, size, offset=offset), dtype).reshape(shape)
 
 
-def serve(connection, memory, model, device, asking_process):
+def serve(connection: Connection, asking: Connection, job: Job) -> None:
     """What the process does: open the session, say what it takes, then answer each request with the outputs.
 
-    An answer that is a text is the message of an error. A request is the offset of a batch in MEMORY, or None for the
-    end. The process ends with ASKING_PROCESS, too, even in the middle of a batch.
+    An answer that is a text is the message of an error. A request is the offset of a batch in the memory, or None for
+    the end. ASKING is the other end of CONNECTION, which the fork has opened here too: this process closes it, so that
+    it reads the end of the pipe, and ends, when the process that asks is killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; this one ends after it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which multiprocessing ends it; the script's handler is inherited
-    end_with_parent(asking_process)
+    asking.close()
     os.dup2(2, 1)  # aclruntime prints its messages to standard output, which is for the results of the script
     session = None
     try:
-        session, description = open_session(model, device)
+        session, description = open_session(job)
         connection.send(description)
-        _, shape, code = description
-        batches = {}  # by offset: mapping the memory anew for each batch would cost a tenth of a batch's time
+        batches: Dict[int, np.ndarray] = {}  # by offset: to map the memory anew would cost a tenth of a batch's time
         while True:
             offset = connection.recv()
             if offset is None:
                 break
             if offset not in batches:
-                batches[offset] = shared_array(memory, offset, shape, ACL_DTYPES[code])
+                batches[offset] = shared_array(job.memory, offset, description.shape, ACL_DTYPES[description.code])
             connection.send([np.array(output, np.float32) for output in session.infer([batches[offset]])])
     except (EOFError, ConnectionError):
         pass  # the process that asks has ended
     except Exception as e:  # InferSession raises RuntimeError, often without a word
         connection.send(f'ais_bench fails: {type(e).__name__}: {one_line(e) or "see its messages above"}')
     finally:
-        if hasattr(session, 'free_resource'):  # ais_bench of 2023 does not have it
+        if session is not None and hasattr(session, 'free_resource'):  # ais_bench of 2023 does not have it
             session.free_resource()
 
 
-def open_session(model, device):
-    """(InferSession, (version, shape of a batch, aclDataType))."""
+def open_session(job: Job) -> Tuple[Any, Session]:
+    """The InferSession, and what it takes."""
     import importlib.metadata
 
     from ais_bench.infer.interface import InferSession
-    session = InferSession(device, model)
+    session = InferSession(job.device, job.model)
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise InputError(f'{model}: has {len(inputs)} inputs, expected one')
+        raise InputError(f'{job.model}: has {len(inputs)} inputs, expected one')
     try:
         version = importlib.metadata.version('ais_bench')
     except importlib.metadata.PackageNotFoundError:
         version = 'of unknown version'
-    return session, (version, list(inputs[0].shape), int(inputs[0].datatype))
+    return session, Session(version, list(inputs[0].shape), int(inputs[0].datatype))

@@ -1,147 +1,12 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-# Shared by the scripts of this folder; not run by itself.
+# Shared by the scripts that use the environment; not run by itself.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/test/shell.sh"
-
 # shellcheck disable=SC2034 # of shell.sh
 last_line='fail!'
-
-fail() {
-    printf '%s: %s\nfail!\n' "$(basename "$0")" "$*" >&2
-    exit 1
-}
-
-need_file() { [ -f "$2" ] || usage "$1 $2: no such file"; }
-
-# need_folder NAME FOLDER: makes the folder if it is missing; ends the script if files cannot be written there.
-need_folder() {
-    [ ! -e "$2" ] || [ -d "$2" ] || fail "$1 $2: is a file, not a folder"
-    mkdir -p -- "$2" 2>/dev/null || fail "$1 $2: the folder cannot be made; give one that you may write to"
-    [ -w "$2" ] || fail "$1 $2: files cannot be written there; give a folder that you may write to"
-}
-
-# check_onnx MODEL [BATCH_SIZE…]: ends the script if an ONNX model is none that can be used here, or if a batch of one of
-# these sizes is larger than the memory. Where there is no python with the packages for it, as on an NPU server without
-# this environment, nothing is checked: status 3 alone says that something was found.
-check_onnx() {
-    local message status=0
-    message=$(
-        python - "$root" "$@" 2>/dev/null <<'EOF'
-import sys
-
-sys.path.insert(0, sys.argv[1])
-import onnx
-from r2plus1d.engines import check_memory, read_onnx_input
-from r2plus1d.run import InputError
-
-try:
-    shape, dtype = read_onnx_input(sys.argv[2])
-    for batch_size in sys.argv[3:]:
-        check_memory(int(batch_size), shape, dtype)
-except InputError as e:
-    print(e)
-    sys.exit(3)
-EOF
-    ) || status=$?
-    [ "$status" -ne 3 ] || fail "$message"
-}
-
-# ---- one run at a time in a folder, of pth2om.sh and eval_acc_perf.sh ----------------------------------
-
-# Prints the process id of a script of this folder that has $work_dir open as its lock, if it can be seen.
-find_holder() {
-    local fd pid
-    for fd in /proc/[0-9]*/fd/9; do
-        pid=${fd#/proc/}
-        pid=${pid%/fd/9}
-        # shellcheck disable=SC2154 # set by the scripts
-        if [ "$pid" != $$ ] && [ "$fd" -ef "$work_dir" ] &&
-            tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '(eval_acc_perf|pth2om)\.sh'; then
-            printf %s "$pid"
-            return
-        fi
-    done
-}
-
-# Takes $work_dir for this run alone. All processes of a run hold the lock: it goes when the last one has ended, even if
-# the script is killed. So those that a killed run has started are waited for; another run is not, beyond a moment.
-take_work_dir() {
-    local holder
-    exec 9<"$work_dir"
-    if ! command -v flock >/dev/null || flock -w 3 9; then
-        return
-    fi
-    holder=$(find_holder)
-    if [ -n "$holder" ] || ! flock -w 10 9; then
-        fail "--work_dir $work_dir: another run works there${holder:+, process $holder}; wait for its end"
-    fi
-}
-
-# ---- steps -------------------------------------------------------------------------------------------
-
-# step WHAT COMMAND…: says what is done; ends the script if it fails. It is for scripts that end_together.
-step() {
-    say "$1"
-    run "${@:2}" || fail "failed: $1"
-}
-
-# sample_shape FILE: prints the shape of a sample that a config makes or a model takes: views, RGB, frames, height, width.
-sample_shape() { python "$root/test/sample_shape.py" "$1"; }
-
-# show_if_failed COMMAND…: a command whose output is shown only if it fails.
-show_if_failed() {
-    local output
-    output=$("$@" 2>&1) && return
-    printf '%s\n' "$output" >&2
-    return 1
-}
-
-# ---- CANN --------------------------------------------------------------------------------------------
-
-# Prints the path of CANN's set_env.sh: by the variables that an earlier set_env.sh or an image has set, else where
-# CANN's installers put it, for an ordinary user first. The toolkit comes before nnrt, which runs models and has no ATC.
-# CANN_SYSTEM_ROOT stands before /usr/local in the tests.
-find_set_env() {
-    local home=${HOME:-}/Ascend system=${CANN_SYSTEM_ROOT:-}/usr/local/Ascend folder
-    for folder in "${ASCEND_TOOLKIT_HOME:-}" "${ASCEND_TOOLKIT_HOME:+$ASCEND_TOOLKIT_HOME/..}" \
-        "${ASCEND_HOME_PATH:-}" "${ASCEND_HOME_PATH:+$ASCEND_HOME_PATH/..}" \
-        "$home/cann" "$home/ascend-toolkit" "$system/cann" "$system/ascend-toolkit" "$home/nnrt" "$system/nnrt"; do
-        if [ -n "$folder" ] && [ -f "$folder/set_env.sh" ]; then
-            printf %s "$folder/set_env.sh"
-            return
-        fi
-    done
-}
-
-# Puts CANN on the path, if it is installed and not there yet.
-use_cann() {
-    local set_env
-    if command -v atc >/dev/null; then
-        return
-    fi
-    set_env=$(find_set_env)
-    if [ -z "$set_env" ]; then
-        return
-    fi
-    # A set_env.sh that meets an error can end the shell that reads it, so a shell of its own reads it first.
-    # shellcheck disable=SC2016
-    if [ "$(bash -c '. "$1" >/dev/null 2>&1; echo read' use_cann "$set_env")" != read ]; then
-        say "$set_env ends with an error, so CANN is not used: is it installed completely?"
-        return
-    fi
-    set +eu # it reads variables that are not set
-    # shellcheck disable=SC1090
-    . "$set_env"
-    set -euo pipefail
-}
-
-# Prints which of the Python packages that run an .om are missing, and why.
-missing_packages() {
-    (cd "$root" && python -c 'import r2plus1d.npu; print(" and ".join(r2plus1d.npu.missing_packages()))')
-}
 
 # The environment that setup.sh made, unless another one is active.
 if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -f "$root/.venv/bin/activate" ]; then
@@ -151,3 +16,115 @@ fi
 export PYTHONWARNINGS=ignore # of mmcv and torch, about their next versions
 # glibc gives the memory of each layer's output back, and the system clears it for the next: a quarter of an export's time
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
+
+fail() {
+    printf '%s: %s\nfail!\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# give_up STATUS: ends the script as a command has ended that has said why; 2 is of wrong arguments.
+give_up() {
+    [ "$1" -eq 2 ] || echo 'fail!' >&2
+    exit "$1"
+}
+
+# step WHAT COMMAND…: says what is done; ends the script if it fails. It is for scripts that end_together.
+step() {
+    say "$1"
+    run "${@:2}" || fail "failed: $1"
+}
+
+# step_to FILE WHAT COMMAND…: a step whose standard output is FILE, which appears whole or not at all
+step_to() {
+    say "$2"
+    if ! run "${@:3}" >"$1.part"; then
+        rm -f "$1.part"
+        fail "failed: $2"
+    fi
+    if [ -s "$1.part" ]; then mv "$1.part" "$1"; else rm "$1.part"; fi
+}
+
+# ---- options -----------------------------------------------------------------------------------------
+
+need_file() { [ -f "$2" ] || usage "$1 $2: no such file"; }
+
+# Makes of each of these options a file name for every command, not an option.
+file_names() {
+    local name
+    for name in config checkpoint model work_dir calibration_bins; do
+        [[ ${!name-} != -* ]] || printf -v "$name" %s "./${!name}"
+    done
+}
+
+check_batch_sizes() {
+    # shellcheck disable=SC2154 # set by the scripts
+    [[ " $batch_sizes" =~ ^(\ +[1-9][0-9]*)+\ *$ ]] || usage "--batch_sizes \"$batch_sizes\": numbers with spaces"
+}
+
+# Makes $work_dir, and takes it for this run alone. All processes of a run hold the lock, so those that a killed run has
+# left are waited for.
+take_work_dir() {
+    file_names
+    # shellcheck disable=SC2154 # set by the scripts
+    [ ! -e "$work_dir" ] || [ -d "$work_dir" ] || fail "--work_dir $work_dir: is a file, not a folder"
+    mkdir -p -- "$work_dir" 2>/dev/null || fail "--work_dir $work_dir: the folder cannot be made; give another one"
+    [ -w "$work_dir" ] || fail "--work_dir $work_dir: files cannot be written there; give another folder"
+    exec 9<"$work_dir"
+    ! command -v flock >/dev/null || flock -w 5 9 || fail "--work_dir $work_dir: another run works there; wait for its end"
+}
+
+# Makes the folder $scratch in $work_dir, which goes at the end.
+make_scratch() {
+    scratch=$work_dir/.conversion-export
+    rm -rf "$work_dir"/.conversion-* # of a run that was killed
+    mkdir "$scratch"
+    trap 'rm -rf "$work_dir"/.conversion-*' EXIT
+}
+
+# ---- CANN --------------------------------------------------------------------------------------------
+
+# test/convert.py, which needs no package, in a Python of 3.7 or later
+convert=(env -u PYTHONHOME python3 "$root/test/convert.py")
+if ! env -u PYTHONHOME python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null; then
+    convert[3]=${CANN_PYTHON:-python3}
+fi
+
+# Puts CANN on the path, if it is installed and not there yet, and sets $missing: which of the Python packages that run an
+# .om are missing, and why.
+use_cann() {
+    local set_env=
+    command -v atc >/dev/null || set_env=$("${convert[@]}" set_env)
+    if [ -n "$set_env" ]; then
+        set +eu # it reads variables that are not set
+        # shellcheck disable=SC1090
+        . "$set_env"
+        set -eu
+    fi
+    # shellcheck disable=SC2034 # used by the scripts
+    missing=$(cd "$root" && python -c 'import r2plus1d.npu; print(" and ".join(r2plus1d.npu.missing_packages()))')
+}
+
+# Leaves out of $models the .om files, where this machine cannot run them, and says why.
+leave_out_oms() {
+    local all=("${models[@]}") model
+    use_cann
+    [ -n "$missing" ] || return 0
+    models=()
+    for model in "${all[@]}"; do
+        [[ $model == *.om ]] || models+=("$model")
+    done
+    [ ${#models[@]} -eq ${#all[@]} ] || say "the .om files are not compared with PyTorch: that needs $missing"
+}
+
+# onnxsim FROM TO OPTION…: shows onnxsim's table of operators, in which a model with a dynamic batch has formulas for
+# numbers, only if it fails. There are machines for which it has no wheel.
+onnxsim() {
+    local output
+    if ! python -c 'import onnxsim' 2>/dev/null; then
+        say "onnxsim is not installed (no wheel for this Python and machine): $2 is a copy of $1"
+        cp "$1" "$2"
+    elif ! output=$(python -m onnxsim "${@:3}" "$1" "$2" 2>&1); then
+        printf '%s\n' "$output" >&2
+        return 1
+    fi
+}

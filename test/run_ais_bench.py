@@ -7,73 +7,68 @@ r"""Run python3 -m ais_bench on .bin files, on one device or several, with its i
         --outfmt TXT --device 0,1
 
 What ais_bench would refuse without saying what to do is said here, with the remedy. Several devices share the files,
-and their outputs lie in one folder of one run, with ais_bench of 2023 and of today alike: the newer one needs
---divide_input 1 for that, which the older one does not know.
+and their outputs lie in one folder of one run, with ais_bench of 2023, 2025 and 2026 alike, whose flags differ.
 """
-import functools
+import argparse
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
+from typing import List
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
-from r2plus1d.bins import check_same_shape, list_inputs, read_info
+from r2plus1d.bins import check_same_shape, list_inputs
 from r2plus1d.engines import device_list, shape_of_om
-from r2plus1d.npu import check_paths, divides_input, missing_packages
+from r2plus1d.info import read_info
+from r2plus1d.npu import check_paths, divide_input, flag, missing_packages
 from r2plus1d.outputs import find_summaries
-from r2plus1d.run import InputError, end_with_parent, log, make_parser, require_files, script_main
+from r2plus1d.run import InputError, log, make_parser, require_files, script_main
 
 
-def command_of(args):
-    """The ais_bench command, as a list of words."""
+def command_of(args: argparse.Namespace) -> List[str]:
+    """The ais_bench command."""
     command = [sys.executable, '-m', 'ais_bench', '--model', args.model, '--input', args.input, '--batchsize',
                args.batchsize, '--output', args.output, '--outfmt', args.outfmt,
                '--device', ','.join(map(str, args.device))]
     if len(args.device) > 1:
         # Each device takes its own time of day for the name of its folder, unless the folder is named.
         name = time.strftime('%Y_%m_%d-%H_%M_%S')
-        command += ['--output_dirname', name]
+        command += [flag('output_dirname') or '--output_dirname', name, *divide_input()]
         # The processes of the devices make the folder at the same time, and one of them fails where it was not there.
         make_folder(args.output)
         make_folder(os.path.join(args.output, name))
-        if divides_input():
-            command += ['--divide_input', '1']
     return command
 
 
-def check_division(args, count):
+def check_division(args: argparse.Namespace, count: int) -> None:
     """Raise InputError where ais_bench would leave a device without files, which ends its whole run.
 
     The older one gives each device as many files as the first, rounded up, until there are no more.
     """
     share = -(-count // len(args.device))
-    if count < len(args.device) or (share * (len(args.device) - 1) >= count and not divides_input()):
+    if count < len(args.device) or (share * (len(args.device) - 1) >= count and not divide_input()):
         raise InputError(f'--device: this ais_bench cannot divide {count} files among {len(args.device)} devices; '
                          'give fewer devices')
 
 
-def check_bins(args, files):
+def check_bins(args: argparse.Namespace, files: List[str]) -> None:
     """Raise InputError where the bins are known not to be of the shape that the .om takes."""
     folder = os.path.dirname(files[0])
-    info = read_info(folder) or {}
+    info = read_info(folder)
     taken = shape_of_om(args.model)
-    if taken and 'shape' in info:
-        check_same_shape(folder, info['shape'], args.model, taken)
+    if taken and info and info.shape:
+        check_same_shape(folder, info.shape, args.model, taken)
 
 
-def make_folder(path):
+def make_folder(path: str) -> None:
     """A folder of the mode that ais_bench gives to its folders, and demands of them."""
     if not os.path.isdir(path):
         os.mkdir(path)
         os.chmod(path, 0o750)
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--model', required=True, help='The .om.')
     parser.add_argument('--input', required=True, help='The folder of .bin files.')
@@ -88,7 +83,7 @@ def parse_args():
 
 
 @script_main
-def main():
+def main() -> None:
     args = parse_args()
     missing = missing_packages()
     if missing:
@@ -99,9 +94,7 @@ def main():
     check_division(args, len(files))
     command = command_of(args)
     log(' '.join(map(shlex.quote, command)))
-    # subprocess.run() ends it when this process is interrupted; the kernel, when this process is killed.
-    end_with_this = functools.partial(end_with_parent, os.getpid(), signal.SIGTERM)
-    status = subprocess.run(command, preexec_fn=end_with_this).returncode
+    status = subprocess.run(command).returncode
     if status:
         raise InputError(f'{args.model}: ais_bench has ended with status {status}; its messages are above')
     summaries = find_summaries(args.output)

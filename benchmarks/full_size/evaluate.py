@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from common import table
 from record_training import machine, read_curve
 from tqdm import tqdm
 
@@ -183,11 +184,6 @@ def read_training(last):
 
 
 # ---- results.md --------------------------------------------------------------------------------------
-
-
-def table(*rows):
-    lines = ['| ' + ' | '.join(str(cell) for cell in row) + ' |' for row in rows]
-    return [lines[0], '| --- ' * len(rows[0]) + '|', *lines[1:]]
 
 
 def markdown(results):

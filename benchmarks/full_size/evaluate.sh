@@ -14,17 +14,16 @@
 #
 # A run that was interrupted is continued by the same command. New weights are evaluated from the beginning.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-. "$root/test/shell.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../../test/steps.sh"
 folder=$root/work_dirs/full_size_train
 stage=frame
 videos=252
 output=
 parse_options ":folder stage videos output" "$@"
-. "$root/test/common.sh"
 here=$root/benchmarks/full_size
 output=$(realpath -m -- "${output:-$here/results_$stage}")
-need_file --stage "$folder/train_$stage/latest.pth"
+[ -f "$folder/train_$stage/latest.pth" ] || usage "--stage $stage: no $folder/train_$stage/latest.pth"
+set_up
 cd "$folder"
 
 # make_models CONFIG FOLDER: the ONNX model of the trained weights for the samples of this config, and its int8 variant.
@@ -48,4 +47,4 @@ torch.save({"state_dict": weights}, "weights.pth")' "train_$stage/latest.pth"
 fi
 make_models "$here/r2plus1d_r34_made.py" three_crops
 make_models "$here/r2plus1d_r34_made_fullframe.py" full_frame
-PYTHONPATH=$root:$root/demo python "$here/evaluate.py" --stage "$stage" --videos "$videos" --output "$output"
+PYTHONPATH=$root/benchmarks:$root/demo python "$here/evaluate.py" --stage "$stage" --videos "$videos" --output "$output"

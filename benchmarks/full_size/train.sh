@@ -16,16 +16,13 @@
 # motion alone: on all 12 at once the model takes several times as long to find that direction matters. The last stage is
 # short and sees whole frames. A model that has seen crops alone loses accuracy on whole frames; see results_full.md.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-. "$root/test/shell.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../../test/steps.sh"
+. "$root/demo/data.sh"
 folder=$root/work_dirs/full_size_train
 parse_options ":folder" "$@"
 work=$(realpath -m -- "$folder")
 own_folder "$work" .r2plus1d_full_size_train
-
-bash "$root/setup.sh"
-. "$root/test/common.sh"
-tools=$root/mmaction2/tools
+set_up
 configs=$root/benchmarks/full_size
 export PYTHONPATH=$root/benchmarks/full_size
 OMP_NUM_THREADS=$(nproc)
@@ -33,33 +30,15 @@ OMP_NUM_THREADS=$(nproc)
 export OMP_NUM_THREADS OMP_WAIT_POLICY=passive
 cd "$work"
 
-make_data() {
-    rm -rf data # of a run that was interrupted
-    mkdir -p data/ucf101
-    python "$root/demo/make_dataset.py" --out data/ucf101 --split test
-    python "$root/demo/make_dataset.py" --out data/ucf101 --split train --clips 12
-    python "$tools/data/build_rawframes.py" data/ucf101/videos/ data/ucf101/rawframes/ --task rgb --level 2 --ext avi \
-        --use-opencv --num-worker "$(nproc)" >rawframes.log
-    python "$tools/data/build_file_list.py" ucf101 data/ucf101/rawframes/ --level 2 --format rawframes
-    grep -E '^(Move|Pan)' data/ucf101/ucf101_train_split_1_rawframes.txt >directions.txt
-    awk 'NR % 4 == 0' data/ucf101/ucf101_train_split_1_rawframes.txt >quarter.txt
-    : >data.done
-}
-
 # train NAME BEFORE CONFIG OPTION…: a stage, in train_NAME, that begins with the weights of the stage BEFORE it.
 train() {
     local name=train_$1 options=("${@:4}") resume=()
-    if [ -e "$name.done" ]; then
-        return
-    fi
-    if [ -n "$2" ]; then
-        options+=("load_from=train_$2/latest.pth")
-    fi
-    if [ -e "$name/latest.pth" ]; then
-        resume=(--resume-from "$name/latest.pth")
-    fi
+    [ ! -e "$name.done" ] || return 0
+    [ -z "$2" ] || options+=("load_from=train_$2/latest.pth")
+    [ ! -e "$name/latest.pth" ] || resume=(--resume-from "$name/latest.pth")
     say "$name"
-    python "$tools/train.py" "$configs/$3" --work-dir "$name" --seed 0 "${resume[@]}" --cfg-options "${options[@]}"
+    python "$root/mmaction2/tools/train.py" "$configs/$3" --work-dir "$name" --seed 0 "${resume[@]}" \
+        --cfg-options "${options[@]}"
     : >"$name.done"
 }
 
@@ -70,7 +49,11 @@ train_crops() {
         "${@:5}"
 }
 
-[ -e data.done ] || make_data
+if [ ! -e data.done ]; then
+    make_training_data
+    awk 'NR % 4 == 0' data/ucf101/ucf101_train_split_1_rawframes.txt >quarter.txt
+    : >data.done
+fi
 train_crops directions "" 72 64 data.train.ann_file=directions.txt total_epochs=4
 train_crops small directions 72 64 total_epochs=8
 train_crops medium small 128 112 total_epochs=1 optimizer.lr=0.0002

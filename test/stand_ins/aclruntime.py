@@ -205,7 +205,7 @@ class InferenceSession:
         if not isinstance(model_path, str):
             raise TypeError('__init__(): incompatible constructor arguments: the model path is no str')
         device_id = operator.index(device_id)
-        if AGE == 2025:
+        if AGE >= 2025:
             check_model_path(model_path)
         log_level = options.log_level
         if not 0 <= device_id < aclruntime_device.device_count():
@@ -268,7 +268,7 @@ class InferenceSession:
         if isinstance(feeds, dict):
             feeds = [feeds[desc.name] for desc in self.get_inputs()]
         if len(feeds) != 1:
-            code = 3 if AGE == 2025 and feeds and isinstance(feeds[0], BaseTensor) else -1
+            code = 3 if AGE >= 2025 and feeds and isinstance(feeds[0], BaseTensor) else -1
             raise failure(code, f'{len(feeds)} feeds, and the model has 1 input')
         names = [port.name for port in self.outputs]
         unknown = [name for name in output_names if name not in names]

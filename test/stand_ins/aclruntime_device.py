@@ -5,7 +5,7 @@
 An .om of the stand-in of ATC is a JSON file with the path of an ONNX model and the static shape of its input;
 ONNX Runtime computes it on the CPU. Environment variables, for this module and for the stand-in of ais_bench:
 
-    STAND_IN_AIS_BENCH=2023|2025   which age of the clients is stood in for (default 2025)
+    STAND_IN_AIS_BENCH=2023|2025|2026   which age of the clients is stood in for (default 2025)
     STAND_IN_DEVICES=n             how many NPUs there are (default 2); ASCEND_RT_VISIBLE_DEVICES hides some of them
     STAND_IN_LATENCY_MS=t          an inference takes at least t ms
     STAND_IN_NO_COMPUTE=1          an inference computes nothing, and its outputs are zeros
@@ -31,10 +31,10 @@ NUMPY_TYPES = {
 
 
 def age():
-    """2023 or 2025: the client of mid-2023, or that of 2024 and later with its check of paths."""
+    """2023, 2025 or 2026: the client of mid-2023; that of 2024 and later with its check of paths; the one by typer."""
     name = os.environ.get('STAND_IN_AIS_BENCH', '2025')
-    if name not in ('2023', '2025'):
-        raise SystemExit(f'STAND_IN_AIS_BENCH={name}: 2023 or 2025 is expected')
+    if name not in ('2023', '2025', '2026'):
+        raise SystemExit(f'STAND_IN_AIS_BENCH={name}: 2023, 2025 or 2026 is expected')
     return int(name)
 
 

@@ -4,13 +4,15 @@
 
 An .om of a stand-in is JSON with the path of the ONNX file and the shape of its input: the stand-in of aclruntime
 computes with that file. The messages are those of CANN's documents and of the published source of its graph engine
-(the repositories ge and parser).
+(the repositories ge and parser), but for that of E10018, whose words were not found. A convolution in three dimensions
+has no f32 (CANN's page of ONNX Conv).
 
 Where the program lies in a toolkit that cann.py has made, it demands of its Python what CANN's documents demand for
 the version of that toolkit. These variables ask for more:
     STAND_IN_CANN_NUMPY      versions of NumPy, such as '<2', that the Python must have
     STAND_IN_CANN_OPS        the only chips, such as 'Ascend310P3 Ascend910B4', whose operator package is installed
     STAND_IN_ATC_FAIL        an error code, such as E40021, to fail with
+    STAND_IN_ATC_NEEDS_ND    if set, no --input_format but ND is taken
     STAND_IN_ATC_SUFFIX      if set, the .om is called <output>_linux_<arch>.om
     STAND_IN_ATC_HANG        if set, half of the .om is written and nothing more happens
     STAND_IN_ATC_MODE        mode of a new .om, such as 666 (default: 600, as in ge's file_saver.cc)
@@ -33,6 +35,7 @@ CHIPS = re.compile(r'Ascend(310|310P[1357]|310B[1-4]|910|910A|910B|910(Pro|Premi
                    r'910_93[5-9]\d|950(PR|DT)_95\d\d)')
 OPERATORS = {'Conv', 'Relu', 'Add', 'MaxPool', 'GlobalAveragePool', 'Gemm', 'Reshape', 'Shape', 'Gather', 'Unsqueeze',
              'Concat', 'Constant', 'Cast', 'Sub', 'Mul'}
+KEEP_F32 = ('origin', 'must_keep_origin_dtype')
 PRECISION_MODES = ['fp16', 'origin', 'cube_fp16in_fp32out', 'mixed_float16', 'mixed_bfloat16', 'cube_hif8',
                    'mixed_hif8']
 QUANTIZED = 'stand_in_amct'  # in the metadata of what the stand-in of AMCT writes
@@ -124,8 +127,10 @@ def check_shape(graph, input_shape):
     expected = graph.inputs[name]
     if min(shape) < 1:
         raise invalid('--input_shape', input_shape, 'a dimension is not fixed')
-    if len(shape) != len(expected) or any(want and want != have for want, have in zip(expected, shape)):
+    if len(shape) != len(expected):
         raise invalid('--input_shape', input_shape, f'the shape in the model is {expected}')
+    if any(want and want != have for want, have in zip(expected, shape)):
+        raise AtcError('E10018', f'Value [{numbers}] of [--input_shape] differs from that in the model, {expected}.')
     return shape
 
 
@@ -152,7 +157,8 @@ def write_om(args, shape):
     with open(args.model, 'rb') as f:
         digest = hashlib.sha256(f.read()).hexdigest()
     content = json.dumps({'onnx': os.path.abspath(args.model), 'onnx_sha256': digest, 'shape': shape,
-                          'soc_version': args.soc_version, 'precision_mode_v2': args.precision_mode_v2})
+                          'soc_version': args.soc_version, 'precision_mode_v2': args.precision_mode_v2,
+                          'input_format': args.input_format})
     path = om_path(args.output)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     mode = int(os.environ.get('STAND_IN_ATC_MODE', '600'), 8)
@@ -187,8 +193,10 @@ def convert(args):
     if graph.external_weights:
         raise invalid('--model', args.model, 'The weights are in another file.')
     check_opset(graph, version)
-    if QUANTIZED in graph.metadata and args.precision_mode_v2 == 'origin':
-        raise AtcError('E40021', 'Failed to compile Op [AscendQuant_0]. (oppath: [], optype: [AscendQuant])')
+    if graph.has_3d_convolution and {args.precision_mode, args.precision_mode_v2} & set(KEEP_F32):
+        raise AtcError('EZ3003', 'No supported Ops kernel and engine are found for [Conv_0], optype [Conv3D].')
+    if os.environ.get('STAND_IN_ATC_NEEDS_ND') and args.input_format != 'ND':
+        raise invalid('--input_shape', args.input_shape, f'The input format [{args.input_format}] has 4 dimensions.')
     shape = check_shape(graph, args.input_shape)
     code = os.environ.get('STAND_IN_ATC_FAIL')
     if code:

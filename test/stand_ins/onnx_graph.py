@@ -7,7 +7,7 @@ of the fields are those of onnx.proto; the encoding is that of Protocol Buffers.
 """
 import collections
 
-Graph = collections.namedtuple('Graph', 'opset inputs op_types external_weights metadata')
+Graph = collections.namedtuple('Graph', 'opset inputs op_types external_weights metadata has_3d_convolution')
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 EXTERNAL = 1  # TensorProto.DataLocation
 
@@ -63,6 +63,12 @@ def read_input(value_info):
     return name, shape
 
 
+def rank(tensor):
+    """How many dimensions a TensorProto has."""
+    return sum(1 if isinstance(value, int) else sum(byte < 128 for byte in value)
+               for number, value in fields(tensor) if number == 1)
+
+
 def read_graph(path):
     """Raises ValueError if the file is not an ONNX model."""
     with open(path, 'rb') as f:
@@ -80,10 +86,13 @@ def read_graph(path):
                 metadata[text(first(value, 1))] = text(first(value, 2))
         inputs = dict(read_input(value) for n, value in fields(graph) if n == 11)
         op_types = [text(first(value, 4)) for n, value in fields(graph) if n == 1]
+        weights = {text(first(value, 8, b'')): rank(value) for n, value in fields(graph) if n == 5}
+        has_3d = any(weights.get(text(name)) == 5 for n, node in fields(graph) if n == 1 and first(node, 4) == b'Conv'
+                     for number, name in fields(node) if number == 1)
         external = any(first(value, 14) == EXTERNAL for n, value in fields(graph) if n == 5)
     except (IndexError, KeyError, TypeError, UnicodeDecodeError) as e:
         raise ValueError(f'not an ONNX model: {e!r}')
-    return Graph(opset, inputs, op_types, external, metadata)
+    return Graph(opset, inputs, op_types, external, metadata, has_3d)
 
 
 def metadata_bytes(key, value):

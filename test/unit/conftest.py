@@ -10,6 +10,7 @@ import importlib
 import io
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ REAL = pathlib.Path(os.environ.get('UCF101_REAL', ROOT.parent / 'shared' / 'data
 SMALL = """_base_ = ['{base}']
 model = dict(backbone=dict(depth=18, base_channels=8, conv1_stride_s=4), cls_head=dict(in_channels=64))
 """
+SHARED_FOLDERS = ('dataset', 'small')  # of the fixtures of all tests
 # name: (test split 1 or training, frames); two are shorter than the 64 frames that a clip spans
 VIDEOS = {
     'ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01': (True, 164),
@@ -135,6 +137,17 @@ def write_annotation_zip(path):
     with zipfile.ZipFile(path, 'w') as f:
         for name, text in annotations().items():
             f.writestr('ucfTrainTestlist/' + name, text)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def delete_folders_of_fixtures(request, tmp_path_factory):
+    """What the fixtures of a file of tests have written goes with it; what all share stays. See pytest.ini, too."""
+    before, failed = set(tmp_path_factory.getbasetemp().iterdir()), request.session.testsfailed
+    yield
+    if request.session.testsfailed == failed:
+        for path in set(tmp_path_factory.getbasetemp().iterdir()) - before:
+            if not path.name.startswith(SHARED_FOLDERS):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope='session')

@@ -65,16 +65,16 @@ class ForkedRun(Run):
         return self.process.exitcode
 
 
-def processes(group):
-    """Ids of the processes of a group that have not ended."""
+def processes(session):
+    """Ids of the processes of a session that have not ended. Each command of a shell script is a group of its own."""
     found = []
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
             with open(f'/proc/{pid}/stat') as f:
-                state, _, pgrp = f.read().rpartition(')')[2].split()[:3]
+                state, _, _, number = f.read().rpartition(')')[2].split()[:4]
         except OSError:
             continue
-        if int(pgrp) == group and state not in 'ZX':
+        if int(number) == session and state not in 'ZX':
             found.append(int(pid))
     return found
 

@@ -19,7 +19,6 @@ from conftest import ROOT, run, start
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import archive
 import engines
-import gflop
 import limit
 import preprocessing
 import tables
@@ -95,16 +94,16 @@ def test_arithmetic_of_a_convolution(kernel, strides, pads):
     node = onnx.helper.make_node('Conv', ['x', 'w'], ['y'], kernel_shape=kernel, strides=strides, pads=pads * 2)
     weights = [onnx.numpy_helper.from_array(weight.numpy(), 'w')]
     graph = onnx.helper.make_graph([node], 'graph', tensors[:1], tensors[1:], weights)
-    assert gflop.count_gflop(onnx.helper.make_model(graph), 2) == pytest.approx(2 * float(output.sum()) / 1e9)
+    assert limit.count_gflop(onnx.helper.make_model(graph), 2) == pytest.approx(2 * float(output.sum()) / 1e9)
 
 
 @pytest.mark.parametrize('int8', [False, True])
 def test_arithmetic_of_a_chain(int8):
     products = limit.Chain([64, 64], (), int8).model
-    assert gflop.count_gflop(products, 64) == pytest.approx(limit.DEPTH * 2 * 64**3 / 1e9)
+    assert limit.count_gflop(products, 64) == pytest.approx(limit.DEPTH * 2 * 64**3 / 1e9)
     # A kernel of three frames on a single frame: two thirds of it lie on the padding.
     convolutions = limit.Chain([3, 16, 1, 8, 8], (3, 1, 1), int8).model
-    assert gflop.count_gflop(convolutions, 3) == pytest.approx(limit.DEPTH * 2 * 3 * 16 * 16 * 8 * 8 / 1e9)
+    assert limit.count_gflop(convolutions, 3) == pytest.approx(limit.DEPTH * 2 * 3 * 16 * 16 * 8 * 8 / 1e9)
 
 
 @needs_openvino
@@ -155,17 +154,18 @@ def test_measurements_of_one_model_are_of_one_unit(small, quick_start):
 # ---- videos ----------------------------------------------------------------------------------------
 
 
-def test_ways_to_preprocess_write_the_same_bins(dataset, monkeypatch, tmp_path):
+def test_ways_to_preprocess_write_the_same_bins(dataset, quick_start, monkeypatch, tmp_path):
     """More videos than the list has, so that some are there twice. PyAV's colours may differ a little: not compared."""
     monkeypatch.setattr(preprocessing, 'WORKERS', (1,))
     monkeypatch.setattr(preprocessing, 'VIDEO_WORKERS', (2,))
     count = 6
+    videos = preprocessing.make_videos(str(dataset), str(tmp_path / 'links'), count)
     found = {}
-    for i, (name, preprocess) in enumerate(preprocessing.choose_ways()):
+    for i, (name, preprocess) in enumerate(preprocessing.choose_ways().items()):
         folder = tmp_path / str(i)
         folder.mkdir()
-        preprocess(str(dataset), str(folder), count)
-        found[name] = {path.name: path for path in folder.iterdir()}
+        assert preprocess(videos, str(folder)) > 0
+        found[name] = {path.name: path for path in folder.glob('*.bin')}
     lines = (dataset / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()
     assert len(lines) < count
     labels = [(lines * 2)[i].split()[-1] for i in range(count)]

@@ -82,7 +82,7 @@ def test_bad_arguments(tmp_path):
         done = start(SCRIPT, '--out', tmp_path / 'x', *options, check=False)
         assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / 'x').exists()
-    for script, options in (('run.sh', ['--no']), ('run.sh', ['--clean', '--no'])):
+    for script, options in (('run.sh', ['--no']), ('train.sh', ['folder', '--no'])):
         done = run('bash', ROOT / 'demo' / script, *options, check=False)
         assert done.returncode == 2 and '--no' in done.stderr
     for folder in tmp_path / 'none', ROOT / 'demo':  # not there; no frames in it

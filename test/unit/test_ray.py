@@ -17,6 +17,7 @@ import time
 
 import pytest
 from conftest import ROOT, STAND_INS, VIDEOS, call, run
+from test_names import NAMES
 from test_predict import check_same_rows, read_rows
 
 ray = pytest.importorskip('ray', reason='Ray is optional')
@@ -33,13 +34,14 @@ NODE = {'num_cpus': 1, 'resources': {'NPU': 1}, 'object_store_memory': 10**8}
 
 @pytest.fixture(scope='module')
 def archive(dataset, small, tmp_path_factory):
-    """A folder with COUNT videos, one that is damaged, .om models of batch sizes 1 and 4, and options of predict."""
+    """A folder with COUNT videos of odd names, one that is damaged, and .om models of batch sizes 1 and 4."""
     folder = tmp_path_factory.mktemp('archive')
     videos = sorted(dataset.glob('data/ucf101/videos/*/*.avi'))
     assert len(videos) == len(VIDEOS)
     (folder / 'clips').mkdir()
-    for i in range(COUNT):
-        shutil.copy(videos[i % len(videos)], folder / f'clips/{i:02}.avi')
+    for i, name in enumerate([*NAMES.values(), os.fsdecode('视频'.encode('gbk'))][1:]):
+        shutil.copy(videos[i % len(videos)], folder / f'clips/{name}.avi')
+    assert len(list((folder / 'clips').iterdir())) == COUNT
     (folder / 'clips/bad.avi').write_text('no video')
     (folder / 'classes.txt').write_text('1 ApplyEyeMakeup\n2 Basketball\n3 YoYo\n')
     for batch_size in (1, 4):
@@ -50,8 +52,8 @@ def archive(dataset, small, tmp_path_factory):
 
 
 def options(small, model, output):
-    return ['--model', model, '--config', small.config, '--classes', 'classes.txt', '--video', 'clips', '--output',
-            output]
+    return ['--model', model, '--config', small.config, '--classes', 'classes.txt', '--video', 'clips', '--precision',
+            'f32', '--output', output]
 
 
 @pytest.fixture(scope='module')
@@ -85,10 +87,11 @@ def cluster():
 class OneSession(r2plus1d.cluster.InferenceWorker):
     """Fails where another process has a session on this device of this node. It sees one device, number 0."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, settings):
         device = os.environ['ASCEND_RT_VISIBLE_DEVICES']
         assert device.isdecimal()
-        self.lock = open(os.path.join(folder, f'device-{ray.get_runtime_context().get_node_id()}-{device}'), 'w')
+        node = ray.get_runtime_context().get_node_id()
+        self.lock = open(os.path.join(settings.folder, f'device-{node}-{device}'), 'w')
         for _ in range(50):  # the process of a session ends a moment after that of its actor
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +100,7 @@ class OneSession(r2plus1d.cluster.InferenceWorker):
                 time.sleep(0.1)
         else:
             raise RuntimeError(f'NPU {device} has a session already')
-        super().__init__(folder, *arguments)
+        super().__init__(settings)
 
 
 @pytest.fixture
@@ -170,25 +173,25 @@ def test_loss_of_actors(archive, rows, predict, monkeypatch, tmp_path, number, w
     good = sorted(key for key, row in rows.items() if 'error' not in row)
     in_decoder, in_model, fatal = random.Random(number).sample(good, 3)
 
-    def end(path):
+    def end():
         if way == 'is_killed':
             os.kill(os.getpid(), signal.SIGKILL)
-        raise RuntimeError(f'a fault of the test in {path}')
+        raise RuntimeError('a fault of the test')
 
     class Decoding(r2plus1d.cluster.DecodingWorker):
 
         def decode(self, task):
             path = task.video.path
             if path == fatal or path == in_decoder and happens_once(tmp_path, 'decoder'):
-                end(path)
+                end()
             return super().decode(task)
 
     class Inference(OneSession):
 
         def infer(self, decoded, *samples):
-            for task, _ in decoded:
-                if task.video.path == in_model and happens_once(tmp_path, 'model'):
-                    end(in_model)
+            for one in decoded:
+                if one.task.video.path == in_model and happens_once(tmp_path, 'model'):
+                    end()
             return super().infer(decoded, *samples)
 
     monkeypatch.setattr(r2plus1d.cluster, 'DecodingWorker', Decoding)
@@ -291,6 +294,11 @@ def test_faults_are_one_line(archive, cluster, small, predict, monkeypatch):
             monkeypatch.setattr(r2plus1d.cluster, 'device_kind', lambda args: 'GPU')
         done = predict('none.jsonl', model)
         assert done.returncode == 1 and words in done.stderr.splitlines()[-1] and not done.stdout, done.stderr
+    began = time.monotonic()
+    done = call('r2plus1d_predict', *options(small, 'm_bs1.om', 'none.jsonl'), '--ray', '127.0.0.1:1', cwd=archive,
+                check=False)
+    assert done.returncode == 1 and 'no head of a cluster answers at 127.0.0.1:1' in done.stderr.splitlines()[-1]
+    assert time.monotonic() - began < 10
     monkeypatch.setattr(r2plus1d.cluster, 'ray', None)
     done = predict('none.jsonl')
     assert done.returncode == 1 and 'pip install "ray[data]"' in done.stderr.splitlines()[-1]

@@ -1,11 +1,15 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
 """What all shell scripts have in common, and what set-up and the demo do to the folders that they are given."""
+import os
 import re
 import shutil
+import signal
+import subprocess
 
 import pytest
 from conftest import ROOT, run
+from runs import processes, wait_for
 
 SECONDS = 20
 
@@ -54,22 +58,25 @@ def test_help_and_slips(copy, script):
     if script != 'test/atc.sh':  # whose options are ATC's
         done = shell(copy, script, '--no_such_thing', '1')
         assert done.returncode == 2 and '--no_such_thing: unknown' in done.stderr and '--help' in done.stderr
-        assert 'Did you mean' not in done.stderr and done.stderr.count('\n') == 1
+        assert done.stderr.count('\n') == 1
     assert list_files(copy) == before
 
 
-@pytest.mark.parametrize('script, slip, meant', [
-    ('test/pth2om.sh', '--batch_size', '--batch_sizes'),
-    ('test/eval_acc_perf.sh', '--batchsizes=1', '--batch_sizes'),
-    ('test/eval_acc_perf.sh', '--work-dir', '--work_dir'),
-    ('test/offline_inference_testcase.sh', '--checkpiont', '--checkpoint'),
-    ('test/pth2om.sh', '--soc', '--soc_version'),
-    ('setup.sh', '--halp', '--help'),
-])
-def test_the_nearest_option_is_suggested(copy, script, slip, meant):
-    shutil.copy(ROOT / 'setup.sh', copy)
-    done = shell(copy, script, slip)
-    assert done.returncode == 2 and f'Did you mean {meant}?' in done.stderr
+@pytest.mark.parametrize('number, status, victim', [('TERM', 143, 'sleep'), ('INT', 130, 'sleep'), ('HUP', 129, 'deaf'),
+                                                    ('KILL', 137, 'sleep')])
+def test_a_script_ends_with_what_it_has_started(tmp_path, number, status, victim):
+    """Also with a process of its command that is deaf to SIGTERM; and where the script is killed, by the kernel."""
+    (tmp_path / 'deaf').write_text("trap '' TERM HUP INT\n(sleep 97.5) &\nwait\nwait\n")
+    command = 'sleep 97.5' if victim == 'sleep' else f'bash {tmp_path}/deaf'
+    script = f'. "{ROOT}/test/shell.sh"; last_line=end; end_together; run {command}; echo went on'
+    with subprocess.Popen(['bash', '-c', script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as process:
+        wait_for(lambda: len(processes(process.pid)) > (1 if victim == 'sleep' else 2))
+        os.kill(process.pid, getattr(signal, f'SIG{number}'))
+        stdout, stderr = process.communicate(timeout=30)
+        assert process.returncode % 256 in (status, 256 - 9) and not stdout
+        assert number == 'KILL' or stderr.endswith('end\n')
+        wait_for(lambda: not processes(process.pid), 10)
 
 
 def test_run_tests_takes_its_own_options_and_files(copy):

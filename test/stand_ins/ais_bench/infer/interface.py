@@ -7,7 +7,7 @@ import aclruntime
 import numpy as np
 
 AGE = aclruntime.AGE
-if AGE == 2025:
+if AGE >= 2025:
     # The newer client sends the log of the process to standard output as soon as this module is imported.
     from ais_bench.stand_in import path_check
 
@@ -247,7 +247,7 @@ class MemorySummary:
     def reset():
         aclruntime.MemorySummary().reset()
 
-    if AGE == 2025:
+    if AGE >= 2025:
         get_h2d_time_list = get_H2D_time_list
         get_d2h_time_list = get_D2H_time_list
         del get_H2D_time_list, get_D2H_time_list

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of both ages: the same flags, of which all but ambiguous abbreviations are taken."""
+"""The command line: the same flags in all ages, and until 2025 all but ambiguous abbreviations are taken."""
 import argparse
 import os
 import re
@@ -11,6 +11,43 @@ import aclruntime_device
 AGE = aclruntime_device.age()
 MAX_INPUTS = 1024
 LIMITS = {'threads': 64, 'warmup_count': 10000, 'batchsize': 4096, 'dymBatch': 4096, 'output_batchsize_axis': 8}
+
+
+class Typer(argparse.ArgumentParser):
+    """That of 2026: dashes for underscores, no value for a boolean, a table for --help, tracebacks for wrong values."""
+
+    def __init__(self):
+        super().__init__(allow_abbrev=False)
+
+    def add_argument(self, *names, **options):
+        if names[0] != '--dymShape_range':
+            names = [name.replace('_', '-') for name in names]
+        if options.get('type') is boolean:
+            options = dict(action='store_true', default=options['default'])
+        elif 'type' in options:
+            options['type'] = with_traceback(options['type'])
+        super().add_argument(*names, **options)
+
+    def format_help(self):
+        """Cut at the width of the terminal: of a long flag only the begin is left."""
+        width = int(os.environ.get('COLUMNS', 80))
+        flags = [action.option_strings[0] for action in self._actions]
+        room = max(map(len, flags)) if width >= 120 else 12
+        return ''.join(f'│ {flag if len(flag) <= room else flag[:room - 1] + "…":{room}} TEXT'.ljust(width - 1) + '│\n'
+                       for flag in flags)
+
+    def error(self, message):
+        unknown = message.partition('unrecognized arguments: ')[2]
+        self.exit(2, f'Error: No such option: {unknown.split()[0]}\n' if unknown else f'Error: {message}\n')
+
+
+def with_traceback(convert):
+    def checked(text):
+        try:
+            return convert(text)
+        except argparse.ArgumentTypeError as e:
+            raise RuntimeError(e)
+    return checked
 
 
 def boolean(text):
@@ -25,10 +62,10 @@ def whole_number(least, most=2**31 - 1):
     """A type of numbers from LEAST to MOST. The newer client takes nothing but digits and knows an upper bound."""
 
     def convert(text):
-        if AGE == 2025 and not text.isdigit():
+        if AGE >= 2025 and not text.isdigit():
             raise argparse.ArgumentTypeError(f'{text} contains special characters other than numbers.')
         value = int(text)
-        if value < least or (AGE == 2025 and value > most):
+        if value < least or (AGE >= 2025 and value > most):
             raise argparse.ArgumentTypeError(f'{text} is an invalid value')
         return value
 
@@ -37,7 +74,7 @@ def whole_number(least, most=2**31 - 1):
 
 def device(text):
     """One device as a number, or several as a list."""
-    if AGE == 2025 and ',' not in text and not text.isdigit():
+    if AGE >= 2025 and ',' not in text and not text.isdigit():
         raise argparse.ArgumentTypeError(f'{text} contains special characters other than numbers.')
     numbers = [int(word) for word in text.split(',')]
     for number in numbers:
@@ -50,7 +87,7 @@ def characters(forbidden):
     """A type of texts. The newer client refuses some characters."""
 
     def convert(text):
-        if AGE == 2025 and re.search(forbidden, text):
+        if AGE >= 2025 and re.search(forbidden, text):
             raise argparse.ArgumentTypeError(f'"{text}" is not a legal string')
         return text
 
@@ -76,7 +113,7 @@ def readable_file(name, suffix, most):
             raise argparse.ArgumentTypeError(f'{name} path:{path} is illegal. Please check.')
         return path
 
-    return convert if AGE == 2025 else str
+    return convert if AGE >= 2025 else str
 
 
 def input_paths(text):
@@ -118,7 +155,7 @@ def add_common_flags(parser):
     parser.add_argument('--loop', '-l', type=whole_number(1, 100000), default=1)
     parser.add_argument('--debug', type=boolean, default=False)
     parser.add_argument('--device', '-d', type=device, default=0)
-    parser.add_argument('--dymBatch', type=whole_number(1) if AGE == 2025 else int, default=0)
+    parser.add_argument('--dymBatch', type=whole_number(1) if AGE >= 2025 else int, default=0)
     parser.add_argument('--dymHW', type=dynamic)
     parser.add_argument('--dymDims', type=dynamic)
     parser.add_argument('--dymShape', type=dynamic)
@@ -151,9 +188,9 @@ def add_newer_flags(parser):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser()
+    parser = Typer() if AGE == 2026 else argparse.ArgumentParser()
     add_common_flags(parser)
-    if AGE == 2025:
+    if AGE >= 2025:
         add_newer_flags(parser)
     args = parser.parse_args()
     if AGE == 2023:
@@ -178,7 +215,7 @@ def check_combinations(args):
     """Refuse, as the client does, with an exception and so with exit status 1."""
     if args.profiler and args.dump:
         raise RuntimeError('--profiler and --dump exclude each other')
-    if AGE == 2025 and args.output_dirname and args.output_dirname.startswith('/'):
+    if AGE >= 2025 and args.output_dirname and args.output_dirname.startswith('/'):
         raise ValueError('--output_dirname is an absolute path')
     if (args.profiler or args.dump) and args.output is None:
         raise RuntimeError('--profiler and --dump need --output')

@@ -17,7 +17,7 @@ from ais_bench.stand_in import summary as summaries
 from ais_bench.stand_in.log import failure, logger
 
 AGE = aclruntime_device.age()
-if AGE == 2025:
+if AGE >= 2025:
     from ais_bench.stand_in import path_check
 
 NAME_OF_NOW = '%Y_%m_%d-%H_%M_%S'
@@ -161,7 +161,7 @@ def run_device(args, index=0, queue=None, devices=()):
     session = open_session(args)
     extra = [open_session(args) for _ in range(args.threads - 1)]
     size = session.get_inputs()[0].realsize
-    name = f'device{devices[index]}_{index}' if AGE == 2025 and len(devices) > 1 else ''
+    name = f'device{devices[index]}_{index}' if AGE >= 2025 and len(devices) > 1 else ''
     folder = make_output_folder(args, name)
     batches = list_batches(args, size)
     for each in [session, *extra]:
@@ -181,7 +181,7 @@ def run_device(args, index=0, queue=None, devices=()):
         summaries.write(values, folder)
     if queue is not None:
         queue.put([index, values['throughput'], start, end])
-    if AGE == 2025:
+    if AGE >= 2025:
         session.free_resource()
     session.finalize()
 
