@@ -206,7 +206,7 @@ class Samples:
         height, width = images[0].shape[:2]
         shape = (len(images) // frames, 3, frames, height, width)
         self.check_shape(name, shape, results)
-        sample = empty_at_page(shape, self.dtype)
+        sample: np.ndarray = empty_at_page(shape, self.dtype)
         for i, image in enumerate(images):
             planes = sample[i // frames, :, i % frames]
             for plane, channel, table in zip(planes, cv2.split(image), self.tables):
