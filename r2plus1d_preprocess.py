@@ -66,22 +66,23 @@ def plan_bins(args: argparse.Namespace) -> Bins:
     cfg.allow_outside = args.allow_outside
     cfg.allow_damaged = args.allow_damaged
     samples = Samples(cfg, args.dtype)
+    list_file = str(samples.list_file)
     if not len(samples):
-        raise InputError(f'{samples.list_file}: lists no video')
+        raise InputError(f'{list_file}: lists no video')
     check_name_length(samples.labels, args.bts)
     _, sample = samples[0]
     check_models(args, sample)
     info = Info(
         config=os.path.abspath(args.config),
         config_sha256=config_digest(cfg),
-        list=os.path.abspath(samples.list_file),
-        list_sha256=file_digest(samples.list_file),
+        list=os.path.abspath(list_file),
+        list_sha256=file_digest(list_file),
         dtype=args.dtype,
         shape=list(sample.shape),
         bts=args.bts,
         num_videos=len(samples),
         allow_damaged=args.allow_damaged,
-        sources=stamps(samples.dataset),
+        sources=stamps(samples.videos.infos),
         bins={},
     )
     return Bins(samples, info, sample.nbytes)

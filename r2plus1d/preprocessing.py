@@ -20,7 +20,7 @@ import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
 from tqdm import tqdm
@@ -58,19 +58,20 @@ def check_folder(path: str, overwrite: bool) -> None:
                              '--output_path, or replace the files by --overwrite')
 
 
-def stamps(dataset: Any) -> List[List[int]]:
-    """[size in bytes, time of change in ns] of each video of a dataset of mmaction2, by which it is known again.
+def stamps(videos: Sequence[Mapping[str, Any]]) -> List[List[int]]:
+    """[size in bytes, time of change in ns] of each of the VIDEOS, mmaction2's dicts: by that one is known again.
 
     A folder of frames is known by its own time and by its first frame: whatever adds, removes or renames a frame
     changes the one, and a tool that writes all frames anew changes the other.
     """
     found = []
-    for video in dataset.video_infos:
-        status = os.stat(video.get('frame_dir') or video['filename'])
+    for video in videos:
+        folder = video.get('frame_dir')
+        status = os.stat(folder or video['filename'])
         size, time = status.st_size, status.st_mtime_ns
-        if 'frame_dir' in video:
-            with contextlib.suppress(OSError):
-                first = os.stat(os.path.join(video['frame_dir'], dataset.filename_tmpl.format(dataset.start_index)))
+        if folder:
+            with contextlib.suppress(OSError, KeyError):
+                first = os.stat(os.path.join(folder, video['filename_tmpl'].format(video['start_index'])))
                 size, time = first.st_size, max(time, first.st_mtime_ns)
         found.append([size, time])
     return found
