@@ -36,7 +36,7 @@ with packages_needed():
     from r2plus1d.engines import input_of_model
     from r2plus1d.info import Info
     from r2plus1d.preprocessing import Bins, check_folder, stamps
-    from r2plus1d.store import OLD_ENDING, PART_ENDING, claim, file_digest, remove_tree
+    from r2plus1d.store import OLD_ENDING, claim, file_digest, remove_tree
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems
 NAME_WITHOUT_LABELS = 30  # characters, for "bin<first>-<last>" of any data set, and the ending
@@ -127,9 +127,7 @@ def main() -> None:
             log(f'{path}: kept: it has these {len(bins.names)} files already; --overwrite makes them again')
             return
         remove_tree(path + OLD_ENDING)  # of a run that was killed
-        if args.overwrite:
-            remove_tree(path + PART_ENDING)
-        bins.make(path, args.workers)
+        bins.make(path, args.workers, args.overwrite)
 
 
 if __name__ == '__main__':

@@ -114,9 +114,11 @@ class Bins:
         return (not other and sorted(os.listdir(path)) == sorted([*self.names, INFO])
                 and all(self.is_whole(os.path.join(path, name)) for name in self.names))
 
-    def make(self, path: str, workers: int) -> None:
-        """Make the folder PATH, with what a run before has left in PATH.part. It appears whole."""
+    def make(self, path: str, workers: int, overwrite: bool = False) -> None:
+        """Make the folder PATH, which appears whole; without OVERWRITE, with what a run before has left in PATH.part."""
         part = path + PART_ENDING
+        if overwrite:
+            remove_tree(part)
         try:
             digests = self.begin_or_go_on(part)
             if digests:
@@ -128,8 +130,8 @@ class Bins:
             remove_tree(os.path.join(part, JOURNAL))
             replace_folder(part, path)
         finally:
-            if done_bins(part):
-                log(f'{part}: keeps the bins that are done; the same command goes on, unless it has --overwrite')
+            if done_bins(part) and not overwrite:
+                log(f'{part}: keeps the bins that are done; the same command goes on')
             else:
                 remove_tree(part)
 
