@@ -110,7 +110,8 @@ class Bins:
             found = dataclasses.replace(found, sources=self.info.sources)
         other = found.differences(self.info)
         if other:
-            log(f'{path}: is made again: {", ".join(other)} in its {INFO} would be others now')
+            words = {'config_sha256': 'config', 'list_sha256': 'list', 'sources': 'the files of the videos'}
+            log(f'{path}: is made again; others since: {", ".join(words.get(name, name) for name in other)}')
         return (not other and sorted(os.listdir(path)) == sorted([*self.names, INFO])
                 and all(self.is_whole(os.path.join(path, name)) for name in self.names))
 
