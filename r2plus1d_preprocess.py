@@ -82,7 +82,7 @@ def plan_bins(args: argparse.Namespace) -> Tuple[Bins, List[str]]:
         bts=args.bts,
         num_videos=len(samples),
         allow_damaged=args.allow_damaged,
-        sources=stamps(samples.videos.infos),
+        sources=stamps(samples.videos),
         bins={},
     )
     inputs = [args.config, list_file, *args.models, *samples.names]

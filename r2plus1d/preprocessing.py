@@ -20,14 +20,16 @@ import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import cv2
 from tqdm import tqdm
 
 from r2plus1d.bins import BIN_NAME, INFO, BinName, write_bin
+from r2plus1d.data import Videos
 from r2plus1d.inference import look_ahead
 from r2plus1d.info import Info, read_info
+from r2plus1d.pipeline import name_of
 from r2plus1d.run import InputError, end_with_parent, log
 from r2plus1d.store import PART_ENDING, naming, remove_folder, remove_tree, replace_folder, write_all, write_json
 
@@ -58,21 +60,20 @@ def check_folder(path: str, overwrite: bool) -> None:
                              '--output_path, or replace the files by --overwrite')
 
 
-def stamps(videos: Sequence[Mapping[str, Any]]) -> List[List[int]]:
-    """[size in bytes, time of change in ns] of each of the VIDEOS, mmaction2's dicts: by that one is known again.
+def stamps(videos: Videos) -> List[List[int]]:
+    """[size in bytes, time of change in ns] of each video, by which it is known again.
 
     A folder of frames is known by its own time and by its first frame: whatever adds, removes or renames a frame
     changes the one, and a tool that writes all frames anew changes the other.
     """
     found = []
-    for video in videos:
-        folder = video.get('frame_dir')
-        status = os.stat(folder or video['filename'])
-        size, time = status.st_size, status.st_mtime_ns
-        if folder:
-            with contextlib.suppress(OSError, KeyError):
-                first = os.stat(os.path.join(folder, video['filename_tmpl'].format(video['start_index'])))
-                size, time = first.st_size, max(time, first.st_mtime_ns)
+    for video in videos.infos:
+        size = time = 0  # where an archive or a database gives the frames
+        with contextlib.suppress(OSError, KeyError):
+            status = os.stat(name_of(video))
+            size, time = status.st_size, status.st_mtime_ns
+            first = os.stat(os.path.join(video['frame_dir'], video['filename_tmpl'].format(video['start_index'])))
+            size, time = first.st_size, max(time, first.st_mtime_ns)
         found.append([size, time])
     return found
 
@@ -116,7 +117,7 @@ class Bins:
                 and all(self.is_whole(os.path.join(path, name)) for name in self.names))
 
     def make(self, path: str, workers: int, overwrite: bool = False) -> None:
-        """Make the folder PATH, which appears whole; without OVERWRITE, with what a run before has left in PATH.part."""
+        """Make the folder PATH, which appears whole. Without OVERWRITE, PATH.part of a run before is gone on with."""
         part = path + PART_ENDING
         if overwrite:
             remove_tree(part)
