@@ -29,6 +29,7 @@ Packet = Any  # av.Packet, whose type parameter only new versions have
 PacketId = Tuple[Optional[int], Optional[int], int]  # time stamps and size
 MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
 LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
+RAW = ('h261', 'h263', 'h264', 'hevc', 'm4v', 'mjpeg', 'mpegvideo', 'obu', 'vvc')  # its names of what has no container
 NO_DECODER = 'which PyAV cannot decode; convert it, as by ffmpeg -i IN -c:v libx264 OUT.mp4'
 
 
@@ -142,6 +143,16 @@ def look_at_packets(container: InputContainer, stream: VideoStream) -> Packets:
     return Packets(len(found), shown_stamps(found, keyframes),
                    np.unique([stamp for stamp in keyframes if stamp is not None]).astype(np.int64),
                    last.duration or 0 if last else 0, identify(first) if first else None, fault, is_encrypted(first))
+
+
+def remark(path: str, container: InputContainer, stream: VideoStream, count: int) -> Optional[str]:
+    """What is strange about a video that has COUNT packets, and can be read."""
+    kind = container.format
+    if kind.name in RAW and os.path.splitext(path)[1][1:].lower() not in kind.extensions:
+        return f'is read as a bare stream ({kind.name}): is its start missing?'
+    if kind.name == 'avi' and 0 < stream.frames < count:
+        return f'its header claims {stream.frames} frames, and it has {count}'
+    return None
 
 
 def is_hidden(packet: Packet) -> bool:

@@ -39,6 +39,7 @@ from r2plus1d.container import (
     look_at_packets,
     open_video,
     reason,
+    remark,
 )
 from r2plus1d.run import InputError, log
 
@@ -172,6 +173,9 @@ class VideoFile:
         found = self.known.get(key)
         if found is None:
             found = self.known[key] = Known(look_at_packets(self.container, self.stream))
+            strange = remark(self.path, self.container, self.stream, found.packets.count)
+            if strange:
+                log(f'{self.path}: {strange}')
             for old in list(self.known)[:-KEPT]:
                 self.known.pop(old, None)
         return found

@@ -250,6 +250,7 @@ class Engine:
 
     model = 'model.onnx'
     sample_shape = SHAPE
+    num_classes = None
 
     def __init__(self, dtype='float32'):
         self.dtype = np.dtype(dtype)
