@@ -208,7 +208,7 @@ def test_bins_that_are_there_are_kept(folder, small):
     assert 'info.json' in stamps()
     for change in (os.utime, os.unlink):  # a video that was replaced, and one that is gone
         preprocess()
-        change(sorted(folder.glob('data/ucf101/rawframes/*/*/img_00001.jpg'))[1])
+        change(sorted(folder.glob('data/ucf101/rawframes/*/*/img_00001.jpg'))[0])
         assert 'others since: the files of the videos' in preprocess(check=change is os.utime).stderr
 
 
