@@ -206,6 +206,10 @@ def test_bins_that_are_there_are_kept(folder, small):
     assert stamps() == before
     preprocess('--overwrite')
     assert 'info.json' in stamps()
+    for change in (os.utime, os.unlink):  # a video that was replaced, and one that is gone
+        preprocess()
+        change(sorted(folder.glob('data/ucf101/rawframes/*/*/img_00001.jpg'))[0])
+        assert 'others since: the files of the videos' in preprocess(check=change is os.utime).stderr
 
 
 def test_old_bins_make_room_for_new_ones(folder, small, monkeypatch):
@@ -708,7 +712,8 @@ def test_damaged_summaries_are_refused(result, number):
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '"x"', '\x00', '{"num_videos": "x"}', '{"num_videos": -1}',
-                                  '{"num_videos": true}', '{"bts": 0}', '{"dtype": 5}', '{"dtype": "float64"}'])
+                                  '{"num_videos": true}', '{"version": 3}', '{"version": 2}', '{"bts": 0}',
+                                  '{"dtype": 5}', '{"dtype": "float64"}'])
 def test_a_damaged_info_json_is_refused(bins, small, result, tmp_path, text):
     shutil.copytree(bins, tmp_path / 'bins')
     (tmp_path / 'bins/info.json').write_text(text)
