@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The way through an NPU, on stand-ins: the engine; ais_bench of both ages, one device and two, an ordinary user."""
+"""The way through an NPU, on stand-ins: the engine; ais_bench of all ages, one device and two, an ordinary user."""
 import json
 import os
 import pathlib
@@ -21,7 +21,7 @@ sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python
 
 SECONDS = 90
-AGES = ['2023', '2025']
+AGES = ['2023', '2025', '2026']
 
 
 @pytest.fixture(scope='module')

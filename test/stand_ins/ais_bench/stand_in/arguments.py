@@ -29,12 +29,13 @@ class Typer(argparse.ArgumentParser):
         super().add_argument(*names, **options)
 
     def format_help(self):
-        """Cut at the width of the terminal: of a long flag only the begin is left."""
+        """Cut at the width of the terminal: of a long flag only the begin is left. A sentence has the old spelling."""
         width = int(os.environ.get('COLUMNS', 80))
         flags = [action.option_strings[0] for action in self._actions]
         room = max(map(len, flags)) if width >= 120 else 12
-        return ''.join(f'│ {flag if len(flag) <= room else flag[:room - 1] + "…":{room}} TEXT'.ljust(width - 1) + '│\n'
-                       for flag in flags)
+        lines = [f'{flag if len(flag) <= room else flag[:room - 1] + "…":{room}} TEXT' for flag in flags]
+        lines.append("such as --output_dirname 'tmp', --divide_input")
+        return ''.join(f'│ {line:{width - 3}}│\n' for line in lines)
 
     def error(self, message):
         unknown = message.partition('unrecognized arguments: ')[2]
