@@ -15,42 +15,50 @@ of ais_bench, so that what reads them cannot tell the two apart. So are these fl
 --output_dirname, --outfmt, --loop, --batchsize, --device, --warmup_count, --pure_data_type and --debug, also with
 dashes for underscores as ais_bench has them since 2026. The other flags are our own.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 import time
-from typing import Dict
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, Tuple
 
-import numpy as np
-from tqdm import tqdm
+from r2plus1d.run import (
+    DEFAULT_CONFIG,
+    InputError,
+    log,
+    make_parser,
+    packages_needed,
+    positive_int,
+    require_files,
+    script_main,
+)
 
-from r2plus1d.batches import Files, PureInference, Source, TestVideos, Work
-from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
-from r2plus1d.engines import add_engine_options, make_engines, start_engines
-from r2plus1d.inference import scores_of
-from r2plus1d.metrics import are_probabilities
-from r2plus1d.outputs import OutputWriter, make_summary, note_provenance
-from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, positive_int, require_files, script_main
+with packages_needed():
+    import numpy as np
+    from tqdm import tqdm
+
+    from r2plus1d.batches import Files, PureInference, Source, TestVideos, Work
+    from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
+    from r2plus1d.engines import add_engine_options, make_engines, start_engines
+    from r2plus1d.inference import scores_of
+    from r2plus1d.metrics import are_probabilities
+    from r2plus1d.output_files import OutputWriter
+    from r2plus1d.summary import RunFacts, make_summary, note_provenance
 
 
-def make_source(args: argparse.Namespace, engine: Engine) -> Source:
+def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:
     batch_size = args.batchsize or engine.batch_size
     if args.input:
         return Files(args.input, batch_size, engine, args.allow_damaged)
-    if args.config:
-        from r2plus1d.data import read_config
-        cfg = read_config(args.config, args.cfg_options)
-        cfg.merge_from_dict({'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged})
-        return TestVideos(cfg, batch_size, engine)
-    return PureInference(args.pure_data_type, batch_size)
+    return TestVideos(cfg, batch_size, engine) if args.config else PureInference(args.pure_data_type, batch_size)
 
 
 def infer(args: argparse.Namespace) -> None:
     """Take the folder of outputs, which is refused before any work where another run has it; then infer."""
-    with OutputWriter(args.output, args.output_dirname, args.outfmt) as outputs:
+    inputs = [] if not args.input else [args.input] if os.path.isdir(args.input) else args.input.split(',')
+    with OutputWriter(args.output, args.output_dirname, args.outfmt, inputs) as outputs:
         try:
             infer_into(outputs, args)
         except Exception as e:
@@ -60,17 +68,22 @@ def infer(args: argparse.Namespace) -> None:
             raise InputError(f'{batch_size}: the memory is not enough; give a smaller batch size')
 
 
-def load_engines(args: argparse.Namespace) -> Dict[str, Engine]:
-    """The engines by name of their device. Those for --config are loaded while mmaction2 is imported."""
-    if args.config:
-        started = start_engines(args)
-        import mmaction.datasets  # noqa: F401 - TestVideos needs it
-        engines = started.result()
-    else:
-        engines = make_engines(args)
-    once = len(set(args.device)) == len(args.device)
+def load(args: argparse.Namespace) -> Tuple[List[Engine], Any]:
+    """The engines, and the mmcv.Config of --config or None. Reading it imports mmaction2, while the engines load."""
+    if not args.config:
+        return make_engines(args), None
+    started = start_engines(args)
+    from r2plus1d.data import read_config
+    cfg = read_config(args.config, args.cfg_options)
+    cfg.merge_from_dict({'allow_outside': args.allow_outside, 'allow_damaged': args.allow_damaged})
+    return started.result(), cfg
+
+
+def name_devices(numbers: List[int], engines: List[Engine]) -> Dict[str, Engine]:
+    """The engines by the name of their device. A device that is there twice has two names."""
+    once = len(set(numbers)) == len(numbers)
     return {f'device{number}' if once else f'device{number}_{i}': engine
-            for i, (number, engine) in enumerate(zip(args.device, engines))}
+            for i, (number, engine) in enumerate(zip(numbers, engines))}
 
 
 def warm_up(engine: Engine, batch_size: int, count: int) -> None:
@@ -83,26 +96,33 @@ def warm_up(engine: Engine, batch_size: int, count: int) -> None:
 
 
 def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
-    provenance = note_provenance(args.model, args.input)
-    engines = load_engines(args)
-    first = next(iter(engines.values()))
-    source = make_source(args, first)
+    all_engines, cfg = load(args)
+    first = all_engines[0]
+    engines = name_devices(args.device, all_engines)
+    source = make_source(args, cfg, first)
+    outputs.expect(name for names in source.groups for name in names if name)
+    provenance = note_provenance(args.model, args.input, cfg)
     check_memory(source.batch_size, first.sample_shape, first.dtype)
-    for engine in engines.values():
-        warm_up(engine, source.batch_size, args.warmup_count)
-    started = time.perf_counter()
+    with ThreadPoolExecutor(len(engines)) as pool:  # this thread stays free for Ctrl-C, whatever a model does
+        list(pool.map(lambda engine: warm_up(engine, source.batch_size, args.warmup_count), engines.values()))
+    began = time.perf_counter()
     with tqdm(total=len(source.groups), unit='batch', desc='Inference') as bar:
         times = Work(source, args.loop, outputs, bar).divide(engines)
-    seconds = time.perf_counter() - started
-    if note_provenance(args.model, args.input) != provenance:
-        raise InputError(f'{args.model} or {args.input}: was changed while the inference ran; run it again')
-    summary = make_summary(times, source.batch_size, first.describe().to_json(), source.num_videos,
-                           dict(provenance, sample_shape=first.sample_shape))
+    seconds = time.perf_counter() - began
+    if note_provenance(args.model, args.input, cfg) != provenance:
+        raise InputError(f'{args.model} or {args.input or args.config}: was changed while the inference ran; run it '
+                         'again')
+    summary = make_summary(RunFacts(times, source.batch_size, first.describe().to_json(), source.num_videos,
+                                    provenance, first.sample_shape))
     outputs.finish(summary)
+    report_speed(summary, args.loop * source.num_samples / seconds)
+
+
+def report_speed(summary: Dict[str, Any], rate: float) -> None:
     figures = summary['NPU_compute_time']
     log('compute time (ms): ' + ', '.join(f'{key} = {value:.6g}' for key, value in figures.items()))
-    log(f'throughput 1000*batchsize({source.batch_size})/mean({figures["mean"]:.6g}): {summary["throughput"]:.6g}')
-    log(f'with reading and writing: {args.loop * source.num_samples / seconds:.6g} samples/s, without padding')
+    log(f'throughput 1000*batchsize({summary["batchsize"]})/mean({figures["mean"]:.6g}): {summary["throughput"]:.6g}')
+    log(f'with reading and writing: {rate:.6g} samples/s, without padding')
 
 
 def count_from_0(text: str) -> int:

@@ -13,55 +13,49 @@ beside the model that it was made from, on the test videos, and kept only if top
 videos prove something (see r2plus1d/agreement.py).
 What was done is noted in the model's metadata_props and printed as JSON on standard output.
 """
-# isort: off
-import r2plus1d.run  # noqa: F401 - it comes first, so that a missing package and Ctrl-C are one line each
-# isort: on
+from __future__ import annotations
+
 import argparse
 import contextlib
 import importlib.util
 import json
 import os
 import sys
-import tempfile
 from typing import Any, Dict, List
 
-import numpy as np
-from tqdm import tqdm
-
-from r2plus1d.agreement import add_gate_options, check_enough, check_gate_options, judge_pair, predicted_classes
-from r2plus1d.bins import check_same_shape
-from r2plus1d.data import Samples, read_config
-from r2plus1d.engines import make_engine
-from r2plus1d.inference import check_classes, score_videos
-from r2plus1d.metrics import choose_videos, compare_scores
-from r2plus1d.onnx_files import check_all_weights, classes_of, read_onnx_input
-from r2plus1d.optimize import add_uint8_input, check_replaceable, quantize, save
 from r2plus1d.run import (
     DEFAULT_CONFIG,
     InputError,
     log,
     make_parser,
+    packages_needed,
     positive_int,
     require_files,
     script_main,
 )
 
-# ---- --int8 -----------------------------------------------------------------------------------------
+with packages_needed():
+    import numpy as np
+    from tqdm import tqdm
 
+    from r2plus1d.agreement import (
+        Gate,
+        add_gate_options,
+        check_enough,
+        check_gate_options,
+        judge_pair,
+        predicted_classes,
+    )
+    from r2plus1d.bins import check_same_shape
+    from r2plus1d.data import Samples, read_config
+    from r2plus1d.engines import make_engine
+    from r2plus1d.inference import check_classes, score_videos
+    from r2plus1d.metrics import choose_videos, compare_scores
+    from r2plus1d.onnx_files import check_all_weights, classes_of, read_onnx_input
+    from r2plus1d.optimize import add_uint8_input, calibration_samples, check_replaceable, quantize, save
+    from r2plus1d.store import PART_ENDING, claim, remove_tree
 
-def calibration_samples(cfg: Any, test: Samples) -> Samples:
-    """Samples of the training videos, through the test pipeline; raises InputError if any of them is in TEST."""
-    train = Samples.of_training_split(cfg, str(test.dtype))
-    for samples in (train, test):
-        if not len(samples):
-            raise InputError(f'{samples.list_file}: lists no video')
-    shared = {os.path.realpath(name) for name in train.names} & {os.path.realpath(name) for name in test.names}
-    same_list = os.path.realpath(train.list_file) == os.path.realpath(test.list_file)
-    if shared or same_list:
-        raise InputError(f'{train.list_file}: has {len(shared) or len(test)} videos of the test list '
-                         f'{test.list_file}; int8 is calibrated on training videos, never on test videos')
-    return train
-
+NEW = 'new.onnx'  # the variant, until it is accepted
 
 def evaluate(models: List[str], samples: Samples, indices: List[int], args: argparse.Namespace) -> Dict[str, Any]:
     """What judge_pair() says of two MODELS, float and int8, on samples[i] for i in INDICES, and their agreement."""
@@ -72,10 +66,10 @@ def evaluate(models: List[str], samples: Samples, indices: List[int], args: argp
     if not np.isfinite(scores).all() or max(labels) >= scores.shape[-1]:
         raise InputError(f'{models[0]}: outputs that are not finite, or fewer classes than the test list has')
     first, second = (predicted_classes(rows) for rows in scores)
-    judgement = judge_pair(labels, first, second, args.max_drop, args.allow_unproven)
+    judgement = judge_pair(labels, first, second, Gate(args.max_drop, args.allow_unproven))
     agreement = compare_scores(*scores)
     return {
-        **{key.replace('first', 'float').replace('second', 'int8'): value for key, value in judgement.items()},
+        **{key.replace('first', 'float').replace('second', 'int8'): value for key, value in vars(judgement).items()},
         'top1_agreement': agreement['top1_agreement'],
         'logits_rms': float(np.sqrt(np.mean(scores[0]**2))),
         'logits_rms_difference': agreement['rms_difference'],
@@ -94,28 +88,37 @@ def optimize(args: argparse.Namespace) -> Dict[str, Any]:
     if not cfg.data.test.get('ann_file'):
         raise InputError(f'{args.config}: its data.test has no ann_file')
     read_onnx_input(args.model)  # raises where it is no model of this kind
-    check_replaceable(args.output)
+    with claim(args.output, check_replaceable, [args.model, args.config]) as output:
+        part = output + PART_ENDING
+        remove_tree(part)
+        os.mkdir(part)
+        try:
+            report = make_variant(args, cfg, part)
+            if report['accepted']:
+                os.replace(os.path.join(part, NEW), output)
+        finally:
+            remove_tree(part)
+    return report
+
+
+def make_variant(args: argparse.Namespace, cfg: Any, folder: str) -> Dict[str, Any]:
+    """Write the variant as NEW into FOLDER. Returns what optimize() returns."""
     import onnx
     model = onnx.load(args.model)
     check_all_weights(args.model, model)
     check_classes(cfg, args.model, classes_of(args.model, model))
     report = {'model': args.model, 'output': args.output, 'accepted': True}
-    with tempfile.TemporaryDirectory(prefix='.optimize', dir=os.path.dirname(args.output) or '.') as folder:
-        new = os.path.join(folder, 'new.onnx')
+    new = os.path.join(folder, NEW)
+    if args.uint8_input:
+        add_uint8_input(model, args.model, cfg)
+        save(model, new)
+    if args.int8:
+        float_model = args.model
         if args.uint8_input:
-            add_uint8_input(model, args.model, cfg)
-            save(model, new)
-        if args.int8:
-            float_model = args.model
-            if args.uint8_input:
-                float_model = os.path.join(folder, 'float.onnx')
-                os.rename(new, float_model)
-            report.update(make_int8(args, cfg, model, [float_model, new]))
-        report['input_dtype'] = str(read_onnx_input(new).dtype)
-        report['bytes'] = os.path.getsize(new)
-        if report['accepted']:
-            os.replace(new, args.output)
-    return report
+            float_model = os.path.join(folder, 'float.onnx')
+            os.rename(new, float_model)
+        report.update(make_int8(args, cfg, model, [float_model, new]))
+    return {**report, 'input_dtype': str(read_onnx_input(new).dtype), 'bytes': os.path.getsize(new)}
 
 
 def make_int8(args: argparse.Namespace, cfg: Any, model: Any, paths: List[str]) -> Dict[str, Any]:
@@ -125,7 +128,7 @@ def make_int8(args: argparse.Namespace, cfg: Any, model: Any, paths: List[str]) 
     train = calibration_samples(cfg, test)
     check_same_shape(args.config, test[0][1].shape, args.model, shape)
     chosen = choose_videos(len(test), args.eval_videos, args.seed)
-    check_enough(len(chosen), args.max_drop, args.allow_unproven)
+    check_enough(len(chosen), Gate(args.max_drop, args.allow_unproven))
     indices = choose_videos(len(train), args.calibration_videos, args.seed)
     log(f'calibration on {len(indices)} of {len(train)} training videos')
     with contextlib.redirect_stdout(sys.stderr):  # NNCF's logs and bars

@@ -9,14 +9,20 @@ Labels come from the names of the .bin files (see r2plus1d_preprocess.py), which
 from mmaction2. Nothing is printed unless every video of the data set was found exactly once (or --allow_missing is
 given, which lets videos be missing).
 """
+from __future__ import annotations
+
+import argparse
 import json
 
-from r2plus1d.metrics import accuracy_of_scores
-from r2plus1d.outputs import check_provenance, expected_videos, find_summaries, read_run, views_of_run
-from r2plus1d.run import InputError, make_parser, positive_int, script_main
+from r2plus1d.run import make_parser, packages_needed, positive_int, script_main
+
+with packages_needed():
+    from r2plus1d.metrics import accuracy_of_scores
+    from r2plus1d.outputs import Run
+    from r2plus1d.provenance import check_unchanged
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--result_path', required=True, help='The --output of the inference, of which the newest run '
                         'is taken, or the folder of one run, or its _summary.json.')
@@ -25,8 +31,8 @@ def parse_args():
                         'probabilities, as in mmaction2.')
     parser.add_argument('--crops', type=positive_int, help='The number of views of a video, where neither the summary '
                         'nor the info.json beside the .bin files tells it.')
-    parser.add_argument('--num_classes', type=positive_int, default=400,
-                        help='The number of classes in outputs of the format BIN, which do not tell it.')
+    parser.add_argument('--num_classes', type=positive_int, help='The number of classes that the outputs have to have. '
+                        '(default: as many as they have)')
     parser.add_argument('--num_videos', type=positive_int, help='The number of videos of the data set, where neither '
                         'the summary nor the info.json beside the .bin files tells it.')
     parser.add_argument('--allow_missing', action='store_true', help='Print the accuracy of the videos that are there, '
@@ -35,17 +41,13 @@ def parse_args():
 
 
 @script_main
-def main():
+def main() -> None:
     args = parse_args()
-    summaries = find_summaries(args.result_path)
-    num_videos = args.num_videos or expected_videos(summaries)
-    if num_videos is None:
-        raise InputError(f'{summaries[0]}: whether all videos are there cannot be told, because the info.json of its '
-                         '.bin files is not found; start this script where the inference was started, or give '
-                         '--num_videos, the number of videos of the data set')
-    check_provenance(summaries)
-    views = views_of_run(summaries, args.crops)
-    scores, labels = read_run(summaries, views, args.num_classes, num_videos, args.allow_missing)
+    run = Run.open(args.result_path)
+    num_videos = run.num_videos(args.num_videos)
+    check_unchanged(run)
+    views = run.views(args.crops)
+    scores, labels = run.scores(views, num_videos, args.num_classes, args.allow_missing)
     accuracy = accuracy_of_scores(scores, labels, args.average_clips)
     print(json.dumps(dict(accuracy, num_expected=num_videos, views=views)))
 

@@ -23,6 +23,7 @@ import os
 from concurrent.futures import Future
 from typing import Any, Callable, Iterable, List, Optional, Sequence, Union
 
+from r2plus1d.actors import settle_precision
 from r2plus1d.bins import check_same_shape
 from r2plus1d.classes import read_classes
 from r2plus1d.data import read_config, shape_of_config
@@ -61,6 +62,7 @@ def predict(args: argparse.Namespace) -> None:
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
     check_folders(args.classes, names, videos)
     subtitles = Subtitles(args.srt, args.video, videos) if args.srt else None
+    precision = engines.result()[0].precision if engines else settle_precision(args)
     tally = Tally(len(names))
 
     def finish(rows: List[Row]) -> None:
@@ -68,7 +70,7 @@ def predict(args: argparse.Namespace) -> None:
         if subtitles:
             subtitles.write(rows)
 
-    with open_journal(args, cfg, videos, precision_of(args, engines)) as journal:
+    with open_journal(args, cfg, videos, precision) as journal:
         missing = read_rows(journal.rows(), videos, finish)
         if missing:
             maker = RowMaker(args.classes, names, args.topk, args.average_clips)
@@ -84,14 +86,6 @@ def is_one_sample(args: argparse.Namespace) -> bool:
     return len(args.video or ()) == 1 and not args.every and names_one_video(args.video[0])
 
 
-def precision_of(args: argparse.Namespace, engines: Optional[Future[List[Engine]]]) -> str:
-    """What the model is computed in, on Ray by all actors."""
-    if engines:
-        return engines.result()[0].precision
-    from r2plus1d.cluster import settle_precision
-    return settle_precision(args)
-
-
 def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
                  precision: str) -> Union[Journal, Printer]:
     if not args.output:
@@ -101,7 +95,7 @@ def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
         model=file_digest(args.model), test_pipeline=hashlib.sha256(pipeline.encode()).hexdigest(),
         classes=file_digest(args.classes), topk=args.topk, average_clips=args.average_clips, every=args.every,
         backend=args.backend, precision=precision, allow_damaged=args.allow_damaged,
-        notes={'model': args.model, 'config': args.config, 'classes': args.classes})
+        model_file=args.model, config_file=args.config, classes_file=args.classes)
     paths = {video.path for video in videos}
     return Journal(args.output, settings, lambda row: why_again(row, args.retry_failed) if row.path in paths else None)
 
@@ -171,7 +165,7 @@ def parse_args() -> argparse.Namespace:
                         'which it belongs, or on the cluster at this address.')
     parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
     add_engine_options(parser, precision=AUTO)
-    args = parser.parse_args()
+    args: argparse.Namespace = parser.parse_args()
     require_files(parser, args, 'model', 'classes', 'config')
     check_args(parser, args)
     return args

@@ -94,6 +94,11 @@ test_pipeline = [
     dict(type='Collect', keys=['imgs', 'label'], meta_keys=[]),
     dict(type='ToTensor', keys=['imgs'])
 ]
+# One crop in the middle as one view, for the variant with centercrop in its name.
+centercrop_pipeline = [
+    dict(step, type='CenterCrop') if step['type'] == 'ThreeCrop' else step
+    for step in test_pipeline
+]
 # The whole frame as one view, for the variant with fullframe in its name.
 fullframe_pipeline = [
     step for step in test_pipeline if step['type'] != 'ThreeCrop'

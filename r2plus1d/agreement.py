@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two ways to classify the same videos: is the second one as accurate as the first, and do the videos prove it?
 
-    judgement = judge_pair(labels, first, second, max_drop=0.005)    # predicted classes of the same videos
+    judgement = judge_pair(labels, first, second, Gate(max_drop=0.005))    # predicted classes of the same videos
 
-Used for int8 beside float (r2plus1d_optimize.py) and for one view of the whole frame beside three crops
+Used for int8 beside float (r2plus1d_optimize.py) and for one view of the full frame beside three crops
 (r2plus1d_compare.py). The same rules hold for both:
 
     rejected          top-1 falls by more than max_drop
@@ -14,40 +14,27 @@ Used for int8 beside float (r2plus1d_optimize.py) and for one view of the whole 
 Too few videos: even if the second way lost none of them, up to max_drop of all videos could be lost, at 95% confidence
 (see loss_bound()). For a max_drop of 0.005 that is fewer than 598 videos. Knows nothing: the first way is not better,
 at 95% confidence, than to give the most frequent class to every video.
-
-What a difference looks like, between the scores of two models or between two samples, for r2plus1d_compare.py.
-
-Each function tries the faults that are common in such chains and answers with one line of text, or with None where the
-difference looks like none of them.
 """
+from __future__ import annotations
+
+import argparse
 import collections
-import itertools
-import json
+import dataclasses
 import math
-import os
-import sys
+from typing import Callable, Dict, List, Optional, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
-from r2plus1d.bins import check_same_shape, count_views
-from r2plus1d.classes import class_name, read_classes
-from r2plus1d.data import Samples, read_config
-from r2plus1d.engines import make_engine
-from r2plus1d.inference import score_videos
-from r2plus1d.metrics import choose_videos, mcnemar_p_value
-from r2plus1d.outputs import find_info, find_summaries, read_run, views_of_run
-from r2plus1d.results import read_performance
-from r2plus1d.run import InputError, signals_wait
+from r2plus1d.metrics import mcnemar_p_value
+from r2plus1d.run import InputError
 
 CONFIDENCE = 0.95
-NUM_CLASSES = 400  # of outputs in .bin files, which have no shape
 
 
 # ---- statistics --------------------------------------------------------------------------------------
 
 
-def binomial_tail(least, trials, probability):
+def binomial_tail(least: int, trials: int, probability: float) -> float:
     """The probability of LEAST or more successes in so many TRIALS."""
     if least <= 0 or probability >= 1:
         return 1.0
@@ -60,7 +47,7 @@ def binomial_tail(least, trials, probability):
     return min(1.0, total)
 
 
-def loss_bound(lost, videos):
+def loss_bound(lost: int, videos: int) -> float:
     """The share of all videos of this kind that may be lost, at CONFIDENCE, where LOST of these VIDEOS are.
 
     It is the upper bound of Clopper and Pearson (Biometrika 26, 1934), on one side; for no loss about 3 / VIDEOS. What
@@ -76,7 +63,7 @@ def loss_bound(lost, videos):
     return high
 
 
-def least_videos(max_drop):
+def least_videos(max_drop: float) -> float:
     """The number of videos from which on a run without a loss proves that top-1 falls by MAX_DROP at most.
 
     math.inf for a MAX_DROP of 0, which no number of videos proves.
@@ -91,45 +78,60 @@ def least_videos(max_drop):
 # ---- the judgement -----------------------------------------------------------------------------------
 
 
-def predicted_classes(scores):
-    """The best class of each video, an int array, of its scores averaged over the views (videos x views x classes)."""
-    return np.argsort(scores.mean(axis=1), axis=1)[:, -1]  # of equal scores the one that mmaction2's accuracy takes
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """By how much top-1, a fraction, may fall; and whether videos that prove nothing are enough."""
+
+    max_drop: float
+    allow_unproven: bool = False
 
 
-def judge_pair(labels, first, second, max_drop, allow_unproven=False):
-    """What is known of two ways, as a dict. LABELS, FIRST, SECOND: the true class and both predictions of each video.
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """What is known of two ways.
 
     proves_nothing: why, as text; None where the videos do prove something. rejected: why, as text; None where the
     second way is accepted.
     """
-    labels = np.asarray(labels)
-    right_first = np.asarray(first) == labels
-    right_second = np.asarray(second) == labels
+
+    top1_acc_first: float
+    top1_acc_second: float
+    top1_drop: float
+    only_first_right: int
+    only_second_right: int
+    p_value: float
+    loss_bound: float
+    num_videos: int
+    max_drop: float
+    proves_nothing: Optional[str]
+    rejected: Optional[str]
+
+
+def predicted_classes(scores: np.ndarray) -> np.ndarray:
+    """The best class of each video, an int array, of its scores averaged over the views (videos x views x classes)."""
+    return np.argsort(scores.mean(axis=1), axis=1)[:, -1]  # of equal scores the one that mmaction2's accuracy takes
+
+
+def judge_pair(labels: Sequence[int], first: np.ndarray, second: np.ndarray, gate: Gate) -> Judgement:
+    """LABELS, FIRST, SECOND: the true class and both predictions of each video."""
+    truth = np.asarray(labels)
+    right_first, right_second = first == truth, second == truth
     only_first = int((right_first & ~right_second).sum())
     only_second = int((right_second & ~right_first).sum())
-    drop = (only_first - only_second) / len(labels)
-    doubt = too_few(len(labels), max_drop) or knows_nothing(labels, right_first)
+    drop = (only_first - only_second) / len(truth)
+    doubt = too_few(len(truth), gate.max_drop) or knows_nothing(truth, right_first)
     rejected = None
-    if drop > max_drop + 1e-9:  # the drop is a quotient
-        rejected = f'top-1 fell from {right_first.mean():.4f} to {right_second.mean():.4f}, by more than {max_drop:g}'
-    elif doubt and not allow_unproven:
+    if drop > gate.max_drop + 1e-9:  # the drop is a quotient
+        rejected = (f'top-1 fell from {right_first.mean():.4f} to {right_second.mean():.4f}, by more than '
+                    f'{gate.max_drop:g}')
+    elif doubt and not gate.allow_unproven:
         rejected = f'nothing is proven: {doubt}; --allow_unproven accepts it all the same'
-    return {
-        'top1_acc_first': float(right_first.mean()),
-        'top1_acc_second': float(right_second.mean()),
-        'top1_drop': drop,
-        'only_first_right': only_first,
-        'only_second_right': only_second,
-        'p_value': mcnemar_p_value(only_first, only_second),
-        'loss_bound': loss_bound(only_first, len(labels)),
-        'num_videos': len(labels),
-        'max_drop': max_drop,
-        'proves_nothing': doubt,
-        'rejected': rejected,
-    }
+    return Judgement(float(right_first.mean()), float(right_second.mean()), drop, only_first, only_second,
+                     mcnemar_p_value(only_first, only_second), loss_bound(only_first, len(truth)), len(truth),
+                     gate.max_drop, doubt, rejected)
 
 
-def too_few(num_videos, max_drop):
+def too_few(num_videos: int, max_drop: float) -> Optional[str]:
     """Why so many videos prove nothing, as text; None where they may."""
     needed = least_videos(max_drop)
     if num_videos >= needed:
@@ -140,7 +142,7 @@ def too_few(num_videos, max_drop):
             f'needed to exclude a larger one at {CONFIDENCE:.0%} confidence')
 
 
-def knows_nothing(labels, right):
+def knows_nothing(labels: np.ndarray, right: np.ndarray) -> Optional[str]:
     """Why a model with these RIGHT answers proves nothing, as text; None where it is better than a guess."""
     frequent = collections.Counter(labels.tolist()).most_common(1)[0][1] / len(labels)
     if binomial_tail(int(right.sum()), len(labels), frequent) < 1 - CONFIDENCE:
@@ -149,190 +151,35 @@ def knows_nothing(labels, right):
             f'frequent class alone gives {frequent:.4f}')
 
 
-def check_enough(num_videos, max_drop, allow_unproven):
+def check_enough(num_videos: int, gate: Gate) -> None:
     """Raise InputError, before any work, where so many videos will prove nothing."""
-    doubt = too_few(num_videos, max_drop)
-    if doubt and not allow_unproven:
+    doubt = too_few(num_videos, gate.max_drop)
+    if doubt and not gate.allow_unproven:
         raise InputError(f'nothing would be proven: {doubt}; take more videos, a larger --max_drop or '
                          '--allow_unproven')
 
 
-def list_differences(names, labels, first, second, titles):
-    """[{video, label, first, second}] of the videos that the two ways give different classes.
+def list_differences(names: Sequence[str], labels: Sequence[int], predicted: Sequence[np.ndarray],
+                     title: Callable[[int], str]) -> List[Dict[str, str]]:
+    """[{video, label, first, second}] of the videos that both ways, whose PREDICTED classes these are, class otherwise.
 
-    NAMES of the videos. TITLES: a function from the number of a class to its name.
+    TITLE: a function from the number of a class to its name.
     """
-    return [{'video': names[i], 'label': titles(labels[i]), 'first': titles(first[i]), 'second': titles(second[i])}
+    first, second = predicted
+    return [{'video': names[i], 'label': title(labels[i]), 'first': title(first[i]), 'second': title(second[i])}
             for i in range(len(labels)) if first[i] != second[i]]
 
 
-# ---- two runs or two models, as the options of a script give them -------------------------------------
+# ---- the options of a script -------------------------------------------------------------------------
 
 
-def add_gate_options(parser):
+def add_gate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--max_drop', type=float, default=0.005, help='By how much top-1, a fraction from 0 to 1, may '
                         'fall.')
     parser.add_argument('--allow_unproven', action='store_true', help='Accept although the videos prove nothing, '
                         'because they are too few or the model to compare with is no better than a guess.')
 
 
-def check_gate_options(parser, args):
+def check_gate_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if not 0 <= args.max_drop <= 1:
         parser.error(f'--max_drop {args.max_drop}: is 0 to 1')
-
-
-def read_runs(paths, num_videos):
-    """(labels, [scores of each run], [samples/s of each run]) of the runs at two PATHS on the same NUM_VIDEOS videos.
-
-    Raises InputError.
-    """
-    found = []
-    rates = []
-    for path in paths:
-        summaries = find_summaries(path)
-        scores, labels = read_run(summaries, views_of_run(summaries), NUM_CLASSES, num_videos)
-        found.append((labels, scores, (find_info(summaries) or {}).get('list_sha256')))
-        rates.append(read_performance(summaries).rate)
-    (labels, first, first_list), (other_labels, second, second_list) = found
-    if labels != other_labels or (first_list and second_list and first_list != second_list):
-        raise InputError(f'{paths[0]} and {paths[1]}: are of different lists of videos; infer the same list twice')
-    return labels, [first, second], rates
-
-
-def score_models(args):
-    """(names, labels, [scores of each model]) of two models, each with its own config, on the same videos."""
-    samples = []
-    scores = []
-    for config, model in zip(args.config, args.models):
-        engine = make_engine(model, args.backend if model.endswith('.onnx') else 'auto', args.precision,
-                             args.device)
-        samples.append(Samples(read_config(config, args.cfg_options), str(engine.dtype)))
-        if samples[-1].labels != samples[0].labels:
-            raise InputError(f'{args.config[0]} and {config}: list different videos; give configs of the same list')
-        if not len(samples[0]):
-            raise InputError(f'{samples[0].list_file}: lists no video')
-        chosen = choose_videos(len(samples[0]), args.videos, args.seed)
-        check_enough(len(chosen), args.max_drop, args.allow_unproven)
-        check_same_shape(config, samples[-1][chosen[0]][1].shape, model, engine.sample_shape)
-        engine.prepare(engine.batch_size or 1)
-        labels, rows = score_videos([engine], samples[-1], tqdm(chosen, unit='video', desc=model))
-        scores.append(rows[0])
-    return [samples[0].names[i] for i in chosen], labels, scores
-
-
-def compare_accuracies(args):
-    """Judge the second of two --runs or --models; print the report as JSON, and what matters of it on standard error.
-
-    Raises InputError where the second one is rejected.
-    """
-    if args.runs:
-        ways = args.runs
-        samples = Samples(read_config(args.config[0], args.cfg_options))
-        names = samples.names
-        labels, scores, rates = read_runs(ways, len(names))
-        if labels != samples.labels:
-            raise InputError(f'{samples.list_file}: its labels are not those of {ways[0]}; give the '
-                             '--config of that run')
-    else:
-        ways = args.models
-        names, labels, scores = score_models(args)
-        rates = None
-    classes = read_classes(args.classes) if args.classes else []
-    first, second = (predicted_classes(rows) for rows in scores)
-    report = {'first': ways[0], 'second': ways[1], 'views': [rows.shape[1] for rows in scores],
-              'samples_per_second': rates}
-    report.update(judge_pair(labels, first, second, args.max_drop, args.allow_unproven))
-    report['differences'] = list_differences(names, labels, first, second, lambda c: class_name(classes, c))
-    print(json.dumps(report))
-    print_report(report)
-    if report['rejected']:
-        raise InputError(f'{ways[1]}: is not accepted in the place of {ways[0]}: {report["rejected"]}')
-
-
-def short_path(path):
-    """The path of a video as it is from here, where that is shorter."""
-    return min(path, os.path.relpath(path), key=len)
-
-
-def print_report(report):
-    """What matters of a report of compare_accuracies(), as text on standard error."""
-    lines = ['']
-    for number, way in enumerate(('first', 'second')):
-        rates = report['samples_per_second']
-        speed = f', {rates[number]:.4g} samples/s' if rates else ''
-        lines.append(f'{report[way]}: {count_views(report["views"][number])} a video, '
-                     f'top-1 {report[f"top1_acc_{way}"]:.4f}{speed}')
-    lines.append(f'different answers: {len(report["differences"])} of {report["num_videos"]} videos')
-    for row in report['differences']:
-        lines.append(f'    {short_path(row["video"])}, {row["label"]}: {row["first"]}, then {row["second"]}')
-    lines.append(f'right in the first way only: {report["only_first_right"]}, in the second only: '
-                 f'{report["only_second_right"]}; McNemar\'s exact p-value is {report["p_value"]:.3g}')
-    change = 'rises' if report['top1_drop'] < 0 else 'falls'
-    lines.append(f'top-1 {change} by {abs(report["top1_drop"]):.4f}; at {CONFIDENCE:.0%} confidence at most '
-                 f'{report["loss_bound"]:.4f} of all such videos are lost')
-    if report['proves_nothing'] and not report['rejected']:
-        lines.append(f'accepted, and proves nothing: {report["proves_nothing"]}')
-    elif not report['rejected']:
-        lines.append(f'accepted: a drop of {report["max_drop"]:g} is allowed')
-    print('\n'.join(lines), file=sys.stderr)
-
-
-def orders(count):
-    """All orders of COUNT crops but the usual one."""
-    return [list(order) for order in itertools.permutations(range(count)) if list(order) != sorted(order)]
-
-
-def explain_scores(expected, found, swapped, agree):
-    """Of scores, videos x crops x classes.
-
-    SWAPPED: the scores of the same model for the same videos with red and blue swapped. AGREE(expected, found) says
-    whether two such arrays are near enough to each other.
-    """
-    if not np.isfinite(found).all():
-        return 'scores that are not finite'
-    for order in orders(found.shape[1]):
-        if agree(expected, found[:, order]):
-            return f'crops in another order: {", ".join(map(str, order))}'
-    if agree(expected, swapped):
-        return 'BGR for RGB: with red and blue swapped the model agrees'
-    centred = [scores - scores.mean(axis=-1, keepdims=True) for scores in (expected, found)]
-    lengths = np.linalg.norm(centred[0]) * np.linalg.norm(centred[1])
-    if (centred[0] * centred[1]).sum() < 0.5 * lengths:
-        return 'another checkpoint: the scores are not alike'
-    return None
-
-
-def explain_normalization(path, cfg):
-    """Of an ONNX file into which r2plus1d_optimize.py --uint8_input has put the Normalize step of a config."""
-    if not path.endswith('.onnx'):
-        return None
-    steps = [step for step in cfg.data.test.pipeline if step['type'] == 'Normalize']
-    for name, found in normalization_of(path).items():
-        expected = steps[0][name]
-        if not np.allclose(found, expected, rtol=1e-4):
-            return f'another {name}: {found.astype(float).round(3).tolist()}, and the config has {list(expected)}'
-    return None
-
-
-def normalization_of(path):
-    """{'mean': three values, 'std': three values} in an ONNX file with uint8 input; {} in another one."""
-    with signals_wait():
-        import onnx
-    constants = {}
-    for weight in onnx.load(path).graph.initializer:
-        if weight.name.startswith('normalize.'):
-            constants[weight.name] = onnx.numpy_helper.to_array(weight).ravel()
-    if 'normalize.mean' not in constants:
-        return {}
-    return {'mean': constants['normalize.mean'], 'std': 1 / constants['normalize.inverse_std']}
-
-
-def explain_bin(found, expected, bound):
-    """Of two samples, crops x 3 x frames x height x width. They agree where no value differs by more than BOUND."""
-    for order in orders(len(found)):
-        if np.allclose(found[order], expected, rtol=0, atol=bound):
-            return f'crops in another order: {", ".join(map(str, order))}'
-    if np.allclose(found[:, ::-1], expected, rtol=0, atol=bound):
-        return 'BGR for RGB'
-    shift = (found.astype(np.float32) - expected).mean(axis=(0, 2, 3, 4))
-    return f'another mean, or other videos: the channels differ by {np.round(shift, 3).tolist()} on the average'

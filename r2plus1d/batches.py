@@ -19,20 +19,18 @@ import numpy as np
 
 from r2plus1d.bins import (
     INFO,
-    bin_name,
-    check_digest,
+    BinName,
     check_one_origin,
     check_same_shape,
     check_values,
     input_size,
     list_inputs,
-    read_bin_name,
-    read_info,
     read_input,
 )
 from r2plus1d.engine_base import Engine, cpu_count
 from r2plus1d.inference import check_classes, check_labels, look_ahead, scores_of
-from r2plus1d.run import InputError
+from r2plus1d.info import NO_INFO, Info, check_digest, read_info
+from r2plus1d.run import InputError, log
 
 Group = Tuple[Optional[str], ...]
 
@@ -50,13 +48,14 @@ class Source:
     """Where batches come from.
 
     groups: the names of each batch. num_samples: of videos, without padding. num_videos: how many there are to infer,
-    None where nothing says so.
+    None where nothing says so. cfg: an mmcv.Config that names the videos.
     """
 
     batch_size: int
     groups: List[Group]
     num_samples: int
     num_videos: Optional[int] = None
+    cfg: Any = None
 
     def load(self, index: int, batch: np.ndarray) -> None:
         """Fill the array BATCH with the batch of this INDEX."""
@@ -74,10 +73,13 @@ class Files(Source):
         files: List[str] = list_inputs(spec)
         check_one_origin(files)
         folder = os.path.dirname(files[0])
-        self.info: Dict[str, Any] = read_info(folder) or {}
-        self.num_videos = self.info.get('num_videos')
+        self.info = read_info(folder) or NO_INFO
+        self.num_videos = self.info.num_videos
+        if self.info.has_old_digests():
+            log(f'{folder}: not checked: whether the bins were changed since they were made; their {INFO} is of an '
+                'older version')
         check_dtype(folder, self.info, engine.dtype)
-        check_same_shape(folder, self.info.get('shape', engine.sample_shape), engine.model, engine.sample_shape)
+        check_same_shape(folder, self.info.shape or engine.sample_shape, engine.model, engine.sample_shape)
         samples_per_file = self.count_samples(files[0], engine)
         self.batch_size = batch_size or samples_per_file
         if self.batch_size % samples_per_file:
@@ -97,8 +99,8 @@ class Files(Source):
             raise InputError(f'{path}: {file_size} bytes are not a whole number of samples of {sample_size} bytes '
                              f'({shape} {engine.dtype}); was it made for another model?')
         count = file_size // sample_size
-        if self.info.get('bts', count) != count:
-            raise InputError(f'{path}: holds {count} samples, and {INFO} beside it says {self.info["bts"]}; '
+        if (self.info.bts or count) != count:
+            raise InputError(f'{path}: holds {count} samples, and {INFO} beside it says {self.info.bts}; '
                              'make the bins again with r2plus1d_preprocess.py --overwrite')
         return count
 
@@ -114,7 +116,7 @@ class Files(Source):
     def check(self, name: str, values: np.ndarray) -> None:
         """Raise InputError unless the VALUES of a file are those that were written, or else may be those of a video."""
         is_noted = False
-        if self.info and not self.allow_damaged:
+        if not self.allow_damaged:
             is_noted = check_digest(name, values, self.info)
         if not is_noted:  # else they are what r2plus1d_preprocess.py wrote
             check_values(name, values, self.allow_damaged)
@@ -126,6 +128,7 @@ class TestVideos(Source):
     def __init__(self, cfg: Any, batch_size: Optional[int], engine: Engine) -> None:
         # This import brings mmaction2 and PyTorch, which the other two sources do without.
         from r2plus1d.data import Samples
+        self.cfg = cfg
         self.samples = Samples(cfg, str(engine.dtype))
         self.num_videos = self.num_samples = len(self.samples)
         if not self.num_samples:
@@ -134,7 +137,7 @@ class TestVideos(Source):
         check_classes(cfg, engine.model, engine.num_classes)
         check_labels(self.samples.list_file, self.samples.labels, engine)
         self.batch_size = batch_size or 1
-        self.groups = group([bin_name(i, [label]) for i, label in enumerate(self.samples.labels)], self.batch_size)
+        self.groups = group([str(BinName(i, (label,))) for i, label in enumerate(self.samples.labels)], self.batch_size)
         # Decoding leaves Python's global lock most of the time, so threads use all cores.
         self.pool = ThreadPoolExecutor(cpu_count())
 
@@ -236,14 +239,14 @@ def group(names: Sequence[str], size: int) -> List[Group]:
 def labels_of(name: str) -> List[int]:
     """The labels in the name of a bin; [] where it is none of ours."""
     try:
-        return list(read_bin_name(name)[1])
+        return list(BinName.parse(name).labels)
     except InputError:
         return []
 
 
-def check_dtype(folder: str, info: Dict[str, Any], dtype: np.dtype) -> None:
+def check_dtype(folder: str, info: Info, dtype: np.dtype) -> None:
     """Refuse bins that info.json says are of another dtype: their sizes alone may fit by chance."""
-    found = info.get('dtype', str(dtype))
+    found = info.dtype or str(dtype)
     if found != str(dtype):
         raise InputError(f'{folder}: holds {found} bins, and the model takes {dtype}; '
                          f'run r2plus1d_preprocess.py with --dtype {dtype}, or use the other model')

@@ -1,31 +1,31 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""From a config of mmaction2 to samples: reading configs, videos and lists, running the test pipeline.
+"""From a config of mmaction2 to samples: reading configs and lists, and what the test pipeline makes of a video.
 
     cfg = read_config('r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
     label, sample = Samples(cfg)[0]                        # first video of the test split
     _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
 
-mmaction2 reads the lists, samples the frames and runs the pipelines. What stands here are the joints and a fast path
-for the end of the pipeline. mmaction2 and PyTorch are imported by the functions that need them: the import takes more
-than a second, in which another thread can load the model (start_engines() of r2plus1d/engines.py).
-
-Decoding is in r2plus1d/frames.py.
+mmaction2 reads the lists. r2plus1d/pipeline.py runs the test pipeline; here is a fast path for its end.
 """
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from r2plus1d.bins import THREE_CROPS, describe_shape, empty_at_page
-from r2plus1d.frames import check_video_file, steps_for_video_files, strict_steps
 from r2plus1d.lists import check_list
+from r2plus1d.pipeline import Info, Pipeline, Step, name_of
 from r2plus1d.run import InputError, one_line
 
 
-def read_config(path, options=()):
+def read_config(path: str, options: Optional[Sequence[str]] = ()) -> Any:
     """The mmcv.Config in a file, changed by OPTIONS: texts like data.test.ann_file=list.txt, of --cfg-options.
 
     Raises InputError unless it is a config with a test pipeline.
@@ -42,92 +42,82 @@ def read_config(path, options=()):
     return cfg
 
 
-def parse_options(texts):
+def parse_options(texts: Sequence[str]) -> Dict[str, Any]:
     """{'data.test.ann_file': 'list.txt'} of ['data.test.ann_file=list.txt'], by the rules of mmcv.DictAction."""
     import mmcv
     namespace = argparse.Namespace()
     mmcv.DictAction([], dest='options')(None, namespace, texts)
-    return namespace.options
+    options: Dict[str, Any] = namespace.options
+    return options
 
 
-def config_digest(cfg):
+def config_digest(cfg: Any) -> str:
     """SHA-256, in hexadecimal digits, of what a config says of the test data: list, folder and pipeline."""
     return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
 
 
-# ---- videos: a list of mmaction2's, or files ---------------------------------------------------------
+# ---- videos ------------------------------------------------------------------------------------------
 
 
-def listed_videos(cfg, data, steps):
-    """mmaction2's dataset of the list that DATA names (cfg.data.test or like it), with the pipeline STEPS."""
+@dataclass(frozen=True)
+class Videos:
+    """What a pipeline begins with for each video: mmaction2's dicts. LIST_FILE: where they come from.
+
+    ARE_FILES: they are video files, whatever the config's list would name.
+    """
+
+    infos: List[Info]
+    list_file: Optional[str] = None
+    are_files: bool = False
+
+    @property
+    def names(self) -> List[str]:
+        return [name_of(info) for info in self.infos]
+
+    @property
+    def labels(self) -> List[int]:
+        return [int(info['label']) for info in self.infos]
+
+
+def listed_videos(cfg: Any, data: Any) -> Videos:
+    """The videos of the list that DATA names (cfg.data.test or like it), as mmaction2's dataset describes them."""
     from mmaction.datasets import build_dataset
     check_list(cfg, data)
-    steps = strict_steps(steps, cfg.get('allow_damaged', False))
     try:
-        return build_dataset(dict(data, pipeline=steps), dict(test_mode=True))
+        dataset = build_dataset(dict(data, pipeline=[]), dict(test_mode=True))
+        return Videos([dataset[i] for i in range(len(dataset))], dataset.ann_file)
     except Exception as e:  # mmaction2 checks little
         raise InputError(f'{cfg.filename}: its data set cannot be read: {type(e).__name__}: {one_line(e)}')
 
 
-class VideoFiles:
-    """Video files with the part of the interface of mmaction2's datasets that this module uses. They have no labels."""
-
-    ann_file = None
-
-    def __init__(self, paths, steps, allow_damaged=False):
-        from mmaction.datasets.pipelines import Compose
-        self.video_infos = [dict(filename=path, label=-1, start_index=0, modality='RGB') for path in paths]
-        self.pipeline = Compose(strict_steps(steps_for_video_files(steps), allow_damaged))
-        for path in paths:
-            check_video_file(path, allow_damaged)
-
-    def __getitem__(self, index):
-        return self.pipeline(dict(self.video_infos[index]))
+def video_files(paths: Sequence[str]) -> Videos:
+    """Video files, which have no labels."""
+    return Videos([dict(filename=path, label=-1, start_index=0, modality='RGB') for path in paths], are_files=True)
 
 
-class Videos:
-    """What Samples and Clips have in common: a dataset of mmaction2 or VideoFiles, with names and labels."""
-
-    def __init__(self, dataset):
-        self.dataset = dataset
-        infos = dataset.video_infos
-        self.list_file = dataset.ann_file
-        self.names = [info.get('frame_dir') or info['filename'] for info in infos]
-        self.labels = [int(info['label']) for info in infos]
-
-    def __len__(self):
-        return len(self.names)
-
-    def run_pipeline(self, index):
-        """The results dict of the pipeline for one video. Raises InputError, which names the video."""
-        try:
-            return self.dataset[index]
-        except InputError:  # it names a frame
-            raise
-        except Exception as e:
-            raise InputError(f'{self.names[index]}: no clip can be made of this video: {one_line(e)}')
-
-
-class Clips(Videos):
+class Clips:
     """The test videos of a config as far as the decoder, for whoever wants to see the frames.
 
     An item is (frame numbers, frames): the frames of one clip as RGB arrays of height x width x 3, uint8.
     """
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: Any, videos: Optional[Videos] = None):
         steps = cfg.data.test.pipeline
         decoders = [i for i, step in enumerate(steps) if step['type'].endswith('Decode')]
         if not decoders:
             raise InputError(f'{cfg.filename}: its data.test cannot be read: its pipeline has no decoder')
-        super().__init__(listed_videos(cfg, cfg.data.test, steps[:decoders[-1] + 1]))
+        self.videos = videos or listed_videos(cfg, cfg.data.test)
+        self.names = self.videos.names
+        self.labels = self.videos.labels
+        self.pipeline = Pipeline(cfg, steps[:decoders[-1] + 1], self.videos.are_files)
 
-    def __getitem__(self, index):
-        clip = self.run_pipeline(index)
+    def __getitem__(self, index: int) -> Tuple[List[int], List[np.ndarray]]:
+        clip = self.pipeline.run(self.videos.infos[index]).results
         frames = [np.asarray(image) for image in clip['imgs'][:clip['clip_len']]]
-        return clip['frame_inds'].tolist()[:len(frames)], frames
+        return clip['frame_inds'].ravel().tolist()[:len(frames)], frames
 
 
-class Samples(Videos):
+class Samples:
     """The test videos of a config, as its test pipeline makes them.
 
     An item is (label, array of crops x 3 x frames x height x width). With dtype float32 the array is byte for byte
@@ -144,45 +134,49 @@ class Samples(Videos):
 
     FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
 
-    def __init__(self, cfg, dtype='float32', dataset=None):
-        """DATASET: other videos than the config's test split; see of_training_split() and of_files()."""
+    def __init__(self, cfg: Any, dtype: str = 'float32', videos: Optional[Videos] = None):
+        """VIDEOS: others than the config's test split; see of_training_split() and of_files()."""
         steps = cfg.data.test.pipeline
-        super().__init__(listed_videos(cfg, cfg.data.test, steps) if dataset is None else dataset)
+        self.videos = videos or listed_videos(cfg, cfg.data.test)
+        self.list_file = self.videos.list_file
+        self.names = self.videos.names
+        self.labels = self.videos.labels
         self.dtype = np.dtype(dtype)
         self.config = cfg.filename
         self.shape = shape_of_config(cfg) if cfg.get('frame_size') else None
         self.tables = None
         if self.has_fast_end(steps):
-            self.dataset.pipeline.transforms = self.dataset.pipeline.transforms[:-len(self.FAST_END)]
             self.tables = self.make_tables(steps[-4]['mean'], steps[-4]['std'])
+            steps = steps[:-len(self.FAST_END)]
         elif dtype == 'uint8':
             found = ', '.join(step['type'] for step in steps[-4:])
             raise InputError(f'{cfg.filename}: --dtype uint8 needs a test pipeline that ends with Normalize, '
                              f'FormatShape (NCTHW), Collect, ToTensor; this one ends with {found}')
+        self.pipeline = Pipeline(cfg, steps, self.videos.are_files)
 
     @classmethod
-    def of_training_split(cls, cfg, dtype='float32'):
+    def of_training_split(cls, cfg: Any, dtype: str = 'float32') -> Samples:
         """The videos of the config's data.train, through the test pipeline."""
         train = cfg.data.get('train')
         while train and 'dataset' in train:  # RepeatDataset
             train = train.dataset
         if not train or not train.get('ann_file'):
             raise InputError(f'{cfg.filename}: has no data.train with an ann_file to calibrate on')
-        return cls(cfg, dtype, listed_videos(cfg, train, cfg.data.test.pipeline))
+        return cls(cfg, dtype, listed_videos(cfg, train))
 
     @classmethod
-    def of_files(cls, cfg, paths, dtype='float32'):
+    def of_files(cls, cfg: Any, paths: Sequence[str], dtype: str = 'float32') -> Samples:
         """Video files, through the test pipeline, decoded straight from the files. The labels are -1."""
-        return cls(cfg, dtype, VideoFiles(paths, cfg.data.test.pipeline, cfg.get('allow_damaged', False)))
+        return cls(cfg, dtype, video_files(paths))
 
     @classmethod
-    def has_fast_end(cls, steps):
+    def has_fast_end(cls, steps: Sequence[Step]) -> bool:
         if [step['type'] for step in steps[-4:]] != cls.FAST_END:
             return False
         normalize, format_shape = steps[-4:-2]
         return format_shape['input_format'] == 'NCTHW' and not normalize.get('to_bgr')
 
-    def make_tables(self, mean, std):
+    def make_tables(self, mean: Sequence[float], std: Sequence[float]) -> List[np.ndarray]:
         """Three arrays, one a channel: the value in the sample for each value of a byte."""
         values = np.repeat(np.arange(256, dtype=self.dtype)[:, None, None], 3, axis=2)
         if self.dtype == np.float32:
@@ -190,15 +184,18 @@ class Samples(Videos):
             mmcv.imnormalize_(values, np.array(mean, np.float32), np.array(std, np.float32), to_rgb=False)
         return [np.ascontiguousarray(values[:, :, channel].T) for channel in range(3)]
 
-    def __getitem__(self, index):
-        results = self.run_pipeline(index)
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Tuple[int, np.ndarray]:
+        results = self.pipeline.run(self.videos.infos[index]).results
         label = int(results.get('label', self.labels[index]))
         sample = self.to_array(results, self.names[index])
         if self.shape is None:
             self.shape = list(sample.shape)
         return label, sample
 
-    def to_array(self, results, name):
+    def to_array(self, results: Info, name: str) -> np.ndarray:
         """The sample of what the pipeline gives for the video NAME."""
         if self.tables is None:
             sample = np.ascontiguousarray(results['imgs'], self.dtype)
@@ -216,7 +213,7 @@ class Samples(Videos):
                 cv2.LUT(channel, table, plane)
         return sample
 
-    def check_shape(self, name, shape, results):
+    def check_shape(self, name: str, shape: Sequence[int], results: Info) -> None:
         """Raise InputError unless the sample of the video NAME has the SHAPE of all. RESULTS: of its pipeline."""
         if self.shape and list(shape) != self.shape:
             size = ''
@@ -234,7 +231,7 @@ KEEP_SHAPE = {'Normalize', 'FormatShape', 'Collect', 'ToTensor', 'Flip'}
 # ---- configs and models ------------------------------------------------------------------------------
 
 
-def shape_of_config(cfg):
+def shape_of_config(cfg: Any) -> Optional[List[int]]:
     """The shape of a sample by the test pipeline of a config; None where the pipeline alone does not tell it.
 
     A pipeline without crops takes frames of any size. The frame_size of its config says of which.

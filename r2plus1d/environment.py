@@ -2,16 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """On what a run ran: the machine, the versions of the packages, the commit of this repository.
 
-    summary['environment'] = describe_environment()
+    summary['environment'] = dataclasses.asdict(describe_environment())
 
 r2plus1d_infer.py notes it in the summary of a run, and r2plus1d_report.py shows it. The standard library is enough for
 all of it, so that this module starts nothing and imports quickly.
 """
+from __future__ import annotations
+
+import dataclasses
 import importlib.metadata
 import os
 import platform
 import resource
 import subprocess
+from typing import Dict, Optional
+
+from r2plus1d.forms import COUNT, TEXT, Form, field
 
 # What decides about scores and speed, by the names that pip knows.
 PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-headless', 'opencv-python', 'onnx',
@@ -19,24 +25,34 @@ PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-h
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def describe_environment():
-    """A dict of what JSON can hold. A value is None where the machine does not tell it.
-
-    cores: those that this process may use. memory: bytes of the machine. peak_memory: the most bytes that this process
-    has held so far. commit: of this repository, with "+" where its files were changed since.
+@dataclasses.dataclass(frozen=True)
+class Environment(Form):
+    """cores: those that the process may use. memory: bytes of the machine. peak_memory: the most bytes that the process
+    has held. commit: of this repository, with "+" where its files were changed since; None where it is no clone.
     """
-    return {
-        'system': f'{platform.system()} {platform.release()} {platform.machine()}',
-        'cores': len(os.sched_getaffinity(0)),
-        'memory': os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'),
-        'peak_memory': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in KiB
-        'python': platform.python_version(),
-        'packages': package_versions(),
-        'commit': repository_commit(),
-    }
+
+    system: str = field(TEXT)
+    cores: int = field(COUNT)
+    memory: int = field(COUNT)
+    peak_memory: int = field(COUNT)
+    python: str = field(TEXT)
+    packages: Dict[str, str] = field(TEXT.for_each_name())
+    commit: Optional[str] = field(TEXT.or_null())
 
 
-def package_versions():
+def describe_environment() -> Environment:
+    return Environment(
+        system=f'{platform.system()} {platform.release()} {platform.machine()}',
+        cores=len(os.sched_getaffinity(0)),
+        memory=os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'),
+        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in KiB
+        python=platform.python_version(),
+        packages=package_versions(),
+        commit=repository_commit(),
+    )
+
+
+def package_versions() -> Dict[str, str]:
     """{name: version} of those of the PACKAGES that are installed."""
     versions = {}
     for name in PACKAGES:
@@ -47,7 +63,7 @@ def package_versions():
     return versions
 
 
-def repository_commit():
+def repository_commit() -> Optional[str]:
     """The first digits of the commit, and "+" after changes; None where this is no clone or there is no git."""
     command = ['git', '-C', ROOT, 'describe', '--always', '--dirty=+', '--abbrev=10', '--exclude=*']
     try:

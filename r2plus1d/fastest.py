@@ -9,11 +9,10 @@ A CPU that announces bf16 or f16 may be twice as fast in it as in f32, or take t
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from r2plus1d.engine_base import cpu_count, cpu_name
 from r2plus1d.run import InputError, log
@@ -25,32 +24,11 @@ VERSION = 1
 BATCHES = 3  # of one sample each
 LEAST_GAIN = 0.03  # another precision than f32 changes the scores, so it is taken only if it is faster by this part
 
-
-@dataclasses.dataclass(frozen=True)
-class Timing:
-    """What one machine took for one batch of one model. model: the digest of the file."""
-
-    model: str
-    engine: str
-    cpu: str
-    cores: int
-    seconds: Dict[str, float]
-
-    @classmethod
-    def from_json(cls, entry: Dict[str, Any]) -> Timing:
-        """Raises ValueError or TypeError for another form."""
-        timing = cls(**entry)
-        if not all(isinstance(value, (int, float)) and 0 < value < math.inf for value in timing.seconds.values()):
-            raise ValueError('seconds of another kind')
-        return timing
-
-    def is_of(self, other: Timing) -> bool:
-        """Whether both are of the same model, engine and machine."""
-        return dataclasses.replace(self, seconds={}) == dataclasses.replace(other, seconds={})
+Seconds = Dict[str, float]  # by precision
 
 
 class Timings:
-    """The timings of a model file on the CPU, by an engine (its name and version)."""
+    """The timings of a model file by an ENGINE, its name and version, on this machine."""
 
     def __init__(self, model: str, engine: str) -> None:
         self.model = model
@@ -64,19 +42,18 @@ class Timings:
         """
         if len(names) == 1:
             return names[0]
-        wanted = self.of_this_machine()
-        timings = self.read()
-        kept = next((timing for timing in timings or () if timing.is_of(wanted)), None)
-        if kept is None or not set(names) <= set(kept.seconds):
-            kept = dataclasses.replace(wanted, seconds=measure({name: make(name) for name in names}))
-            if timings is not None:
-                self.keep([*(timing for timing in timings
-                             if timing.model == kept.model and not timing.is_of(kept)), kept])
-        seconds = {name: kept.seconds[name] for name in names}
-        best = min(seconds, key=lambda name: seconds[name])
+        digest = file_digest(self.model)
+        kept = self.read()
+        seconds = (kept or {}).get(self.key(digest), {})
+        if not set(names) <= set(seconds):
+            seconds = measure({name: make(name) for name in names})
+            if kept is not None:
+                of_this_model = {key: value for key, value in kept.items() if key.startswith(digest)}
+                self.keep({**of_this_model, self.key(digest): seconds})
+        best = min(names, key=lambda name: seconds[name])
         if seconds[best] > (1 - LEAST_GAIN) * seconds[names[0]]:
             best = names[0]
-        figures = ', '.join(f'{name} {value:.3g} s' for name, value in seconds.items())
+        figures = ', '.join(f'{name} {seconds[name]:.3g} s' for name in names)
         log(f'--precision auto: {best} ({figures} a batch of one sample)')
         return best
 
@@ -84,38 +61,33 @@ class Timings:
         """Say it where the precision NAME was measured here, and is slower than f32."""
         if not os.path.exists(self.path):
             return
-        wanted = self.of_this_machine()
-        for timing in self.read() or ():
-            mine, f32 = timing.seconds.get(name, 0.0), timing.seconds.get('f32', math.inf)
-            if timing.is_of(wanted) and mine > f32:
-                log(f'--precision {name}: takes {mine:.3g} s a batch on this CPU, and f32 takes {f32:.3g} s '
-                    f'({self.path}); --precision auto takes the faster one')
+        seconds = (self.read() or {}).get(self.key(file_digest(self.model)), {})
+        if seconds.get(name, 0) > seconds.get('f32', math.inf):
+            log(f'--precision {name}: takes {seconds[name]:.3g} s a batch on this CPU, and f32 takes '
+                f'{seconds["f32"]:.3g} s ({self.path}); --precision auto takes the faster one')
 
-    def of_this_machine(self) -> Timing:
-        return Timing(file_digest(self.model), self.engine, cpu_name(), cpu_count(), {})
+    def key(self, digest: str) -> str:
+        """Of what the seconds in the kept file are. DIGEST: of the model file."""
+        return f'{digest}, {self.engine}, {cpu_name()}, {cpu_count()} cores'
 
-    def read(self) -> Optional[List[Timing]]:
-        """What the kept file says: [] where there is none. None where a file of its name is not ours."""
+    def read(self) -> Optional[Dict[str, Seconds]]:
+        """What the kept file says: {} where there is none. None where a file of its name is not ours."""
         if not os.path.lexists(self.path):
-            return []
-        if os.path.islink(self.path) or not os.path.isfile(self.path):
-            return None
-        try:
+            return {}
+        with contextlib.suppress(InputError, OSError, KeyError, TypeError, ValueError, AttributeError):
             content = read_json(self.path)
-            if content['kind'] != KIND or content['version'] != VERSION:
-                return None
-            return [Timing.from_json(entry) for entry in content['timings']]
-        except (InputError, OSError, KeyError, TypeError, ValueError, AttributeError):
-            return None
+            if not os.path.islink(self.path) and (content['kind'], content['version']) == (KIND, VERSION):
+                return {key: {name: float(value) for name, value in seconds.items()}
+                        for key, seconds in content['seconds'].items()}
+        return None
 
-    def keep(self, timings: List[Timing]) -> None:
+    def keep(self, seconds: Dict[str, Seconds]) -> None:
         """Write the file. A folder in which nothing can be written keeps nothing: the next start measures again."""
-        with contextlib.suppress(OSError):
-            write_json(self.path, {'kind': KIND, 'version': VERSION,
-                                   'timings': [dataclasses.asdict(timing) for timing in timings]})
+        with contextlib.suppress(OSError, InputError):
+            write_json(self.path, {'kind': KIND, 'version': VERSION, 'seconds': seconds})
 
 
-def measure(runs: Dict[str, Callable[[], object]]) -> Dict[str, float]:
+def measure(runs: Dict[str, Callable[[], object]]) -> Seconds:
     """{name: seconds that a run takes}: the shortest of BATCHES. The runs take turns, so that other work on the
     machine meets all of them.
     """

@@ -19,77 +19,66 @@ import contextlib
 import dataclasses
 import json
 import os
-from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from tqdm import tqdm
 
+from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, one_of
 from r2plus1d.precision import CPU_PRECISIONS
 from r2plus1d.rows import Row, describe_row, json_line, write_csv, write_parquet
 from r2plus1d.run import InputError, log
-from r2plus1d.store import file_digest, locked, naming, read_json, whole_file, write_all, write_json
+from r2plus1d.store import claim, file_digest, is_count, naming, whole_file, write_all, write_json
 
 FORMATS = ('.jsonl', '.csv', '.parquet')
 SETTINGS_ENDING = '.settings.json'
-VERSION = 2  # of the rows and their settings; the first one had no number, and no class_indices in its rows
+SECONDS = Check(lambda value: is_count(value) or isinstance(value, float) and value > 0, 'seconds')
 
 
 # ---- settings ------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the rows of a file depend on. A run with other settings does not continue it. model, test_pipeline, classes:
-    digests. NOTES: is compared with nothing.
-    """
+class Settings(Form):
+    """What the rows of a file depend on: a run with others does not continue it. The first three are digests."""
 
-    model: str
-    test_pipeline: str
-    classes: str
-    topk: int
-    average_clips: str
-    every: Optional[float]
-    backend: str
-    precision: str
-    allow_damaged: bool
-    notes: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
+    VERSION = 2
+    REMEDY = 'give another --output'
 
-    def compare(self, before: Mapping[str, object], output: str) -> None:
+    model: str = field(TEXT, identity=True)
+    test_pipeline: str = field(TEXT, identity=True)
+    classes: str = field(TEXT, identity=True)
+    topk: int = field(COUNT, identity=True)
+    average_clips: str = field(one_of('score', 'prob'), identity=True)
+    every: Optional[float] = field(SECONDS.or_null(), identity=True)
+    backend: str = field(TEXT, identity=True)
+    precision: str = field(TEXT, identity=True)
+    allow_damaged: bool = field(FLAG, identity=True)
+    model_file: str = field(TEXT)
+    config_file: str = field(TEXT)
+    classes_file: str = field(TEXT)
+
+    @classmethod
+    def lift(cls, content: Dict[str, Any]) -> Dict[str, Any]:
+        """Of version 1, whose rows have no class_indices: those with predictions are refused when they are read."""
+        settings = content.get('settings')
+        if not isinstance(settings, dict):
+            return content
+        return {'test_pipeline': settings.get('test pipeline of the config'), **settings}
+
+    def check_same(self, before: Settings, output: str) -> None:
         """Raise InputError where the settings BEFORE, of the OUTPUT, were others."""
-        now = dataclasses.asdict(self)
-        del now['notes']
-        for name in sorted({*before, *now}):
-            old, new = before.get(name), now.get(name)
-            if old != new:
-                raise InputError(f'{output}: {name} was {json.dumps(old)} and is {json.dumps(new)} now; '
-                                 'give another --output, or what it was begun with')
-
-
-def write_settings(output: str, settings: Settings) -> None:
-    content = dataclasses.asdict(settings)
-    notes = content.pop('notes')
-    write_json(output + SETTINGS_ENDING, {'version': VERSION, 'settings': content, 'notes': notes})
-
-
-def read_settings(output: str) -> Dict[str, object]:
-    """The settings of the rows of an OUTPUT. Raises InputError where there are none, or those of another version."""
-    path = output + SETTINGS_ENDING
-    content = read_json(path, f'{output} cannot be continued without it; give another --output')
-    before = content.get('settings') if isinstance(content, dict) else None
-    if not isinstance(before, dict):
-        raise InputError(f'{path}: is not the settings of a prediction; give another --output')
-    if content.get('version') != VERSION:
-        raise InputError(f'{path}: is of version {content.get("version", 1)} of these scripts\' rows, and this is '
-                         f'version {VERSION}; give another --output')
-    return before
+        for name in self.differences(before):
+            old, new = json.dumps(getattr(before, name)), json.dumps(getattr(self, name))
+            raise InputError(f'{output}: {name} was {old} and is {new} now; give another --output, or what it was '
+                             'begun with')
 
 
 def noted_precision(output: Optional[str], model: str) -> Optional[str]:
     """The value of --precision by which the rows of an OUTPUT were made with this MODEL; None where there are none."""
     if output is None or not has_rows(output):
         return None
-    before = read_settings(output)
-    precision = before.get('precision')
-    return str(precision) if precision in CPU_PRECISIONS and before.get('model') == file_digest(model) else None
+    before = Settings.read(output + SETTINGS_ENDING)
+    return before.precision if before.precision in CPU_PRECISIONS and before.model == file_digest(model) else None
 
 
 def journal_path(output: str) -> str:
@@ -114,6 +103,7 @@ class Journal:
 
     def __init__(self, output: str, settings: Settings, outdated: Callable[[Row], Optional[str]]) -> None:
         self.output = output
+        self.inputs = (settings.model_file, settings.config_file, settings.classes_file)
         self.path = journal_path(output)
         self.settings = settings
         self.outdated = outdated
@@ -121,7 +111,7 @@ class Journal:
 
     def __enter__(self) -> Journal:
         with self.stack as stack:
-            stack.enter_context(locked(self.output))
+            stack.enter_context(claim(self.output, inputs=self.inputs))
             self.check_settings()
             self.open()
             self.clean()
@@ -133,13 +123,14 @@ class Journal:
 
     def check_settings(self) -> None:
         """Write the settings beside the output, or compare them with those that are there."""
+        path = self.output + SETTINGS_ENDING
         if has_rows(self.output):
-            self.settings.compare(read_settings(self.output), self.output)
+            self.settings.check_same(Settings.read(path), self.output)
             return
         if os.path.exists(self.output) and self.output != self.path:
             raise InputError(f'{self.output}: is there without {self.path}, by which it could be continued; '
                              'move it away or give another --output')
-        write_settings(self.output, self.settings)
+        write_json(path, self.settings.to_json())
 
     def open(self) -> None:
         with naming(self.path):

@@ -4,11 +4,16 @@
 
 Metrics come from mmaction2, without an import of PyTorch; see mmaction2_metrics().
 """
+from __future__ import annotations
+
 import argparse
 import functools
+import importlib.machinery
 import importlib.util
 import math
 import os
+from types import ModuleType
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -28,29 +33,29 @@ GUIDE_VIEWS = 3
 GUIDE_VIDEOS = 3783  # of test split 1; the other two splits have 3,734 and 3,696
 
 
-def softmax(scores):
+def softmax(scores: np.ndarray) -> np.ndarray:
     """Probabilities along the last axis of an array of scores."""
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def are_probabilities(scores):
+def are_probabilities(scores: np.ndarray) -> bool:
     """Whether all rows of an array of scores are probabilities, as a model with a softmax gives them."""
     return bool((scores >= 0).all() and np.allclose(scores.sum(axis=-1), 1, atol=5e-3))
 
 
-def average_crops(scores, average_clips):
+def average_crops(scores: np.ndarray, average_clips: str) -> np.ndarray:
     """videos x crops x classes to videos x classes, as mmaction2's test_cfg.average_clips does it.
 
     AVERAGE_CLIPS: 'score' averages the scores, 'prob' their softmax.
     """
     if average_clips == 'prob':
         scores = softmax(scores)
-    return scores.mean(axis=1)
+    return np.asarray(scores.mean(axis=1))
 
 
 @functools.lru_cache(None)
-def mmaction2_metrics():
+def mmaction2_metrics() -> ModuleType:
     """mmaction2's module of metrics, mmaction/core/evaluation/accuracy.py.
 
     It is loaded as a file of its own and needs NumPy alone. An import by its name, mmaction.core.evaluation.accuracy,
@@ -58,16 +63,16 @@ def mmaction2_metrics():
     r2plus1d_postprocess.py does with the outputs of some hundred videos.
     """
     package = importlib.util.find_spec('mmaction')
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("No module named 'mmaction'", name='mmaction')
     path = os.path.join(package.submodule_search_locations[0], 'core', 'evaluation', 'accuracy.py')
-    spec = importlib.util.spec_from_file_location('mmaction2_metrics', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader = importlib.machinery.SourceFileLoader('mmaction2_metrics', path)
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
     return module
 
 
-def accuracy_of_scores(scores, labels, average_clips):
+def accuracy_of_scores(scores: np.ndarray, labels: Sequence[int], average_clips: str) -> Dict[str, Any]:
     """The accuracy JSON of scores (videos x crops x classes) and labels, as a dict; accuracies are fractions."""
     metrics = mmaction2_metrics()
     videos = average_crops(scores, average_clips)
@@ -81,7 +86,8 @@ def accuracy_of_scores(scores, labels, average_clips):
     }
 
 
-def accuracy_of_ranks(labels, predicted, ranks, average_clips):
+def accuracy_of_ranks(labels: np.ndarray, predicted: np.ndarray, ranks: np.ndarray,
+                      average_clips: str) -> Dict[str, Any]:
     """The same as accuracy_of_scores(), where the scores are no longer there. Three arrays of int64, one value a video.
 
     RANKS: the position of the label among the classes, 1 for the most probable one.
@@ -99,19 +105,7 @@ def accuracy_of_ranks(labels, predicted, ranks, average_clips):
     }
 
 
-def judge_accuracy(accuracies, reference, tolerance):
-    """(smallest top-1 of several accuracy JSONs, whether they pass).
-
-    They pass where each has all expected videos and a top-1 of at least the REFERENCE less the TOLERANCE. A reference
-    above 1 is never reached.
-    """
-    top1 = min(accuracy['top1_acc'] for accuracy in accuracies)
-    complete = all(accuracy['num_videos'] == accuracy.get('num_expected', accuracy['num_videos'])
-                   for accuracy in accuracies)
-    return top1, complete and reference <= 1 and top1 >= reference - tolerance
-
-
-def wilson_interval(right, total, z=1.959964):
+def wilson_interval(right: float, total: int, z: float = 1.959964) -> Tuple[float, float]:
     """(low, high): Wilson's interval for a share of RIGHT among TOTAL, by default of 95% confidence.
 
     Unlike the usual share +- z * sqrt(...), it stays between 0 and 1 and is not empty where all or none are right
@@ -124,7 +118,7 @@ def wilson_interval(right, total, z=1.959964):
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def mcnemar_p_value(only_first, only_second):
+def mcnemar_p_value(only_first: int, only_second: int) -> float:
     """Two-sided p-value of McNemar's exact test (Psychometrika 12, 1947).
 
     ONLY_FIRST, ONLY_SECOND: how many videos only the first way classifies right, and only the second. If both are
@@ -132,61 +126,31 @@ def mcnemar_p_value(only_first, only_second):
     """
     tosses = only_first + only_second
     tail = sum(math.comb(tosses, k) for k in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**tosses)
+    return float(min(1.0, 2 * tail / 2**tosses))
 
 
-def explain_low_accuracy(labels, predicted, reference):
-    """What a top-1 below the REFERENCE looks like, as one line of text.
-
-    LABELS and PREDICTED: int arrays of the true and the predicted class of each video.
-    """
-    top1 = float(np.mean(predicted == labels))
-    classes = np.unique(labels)
-    chance = 1 / len(classes)
-    renamed = most_predicted(labels, predicted, classes)
-    accuracy_renamed = float(np.mean(predicted == np.array([renamed[label] for label in labels])))
-    if len(set(renamed.values())) == len(classes) and accuracy_renamed >= reference - 0.1 > top1:
-        moved = [c for c in classes.tolist() if renamed[c] != c]
-        examples = ', '.join(f'{c} as {renamed[c]}' for c in moved[:3])
-        return (f'wrong labels: with {len(moved)} of {len(classes)} classes renamed (label {examples}), top-1 is '
-                f'{accuracy_renamed:.4f}; are the class lists of training and of this data set the same?')
-    # Of N videos, a guess is right N * chance times; more than three standard deviations above that is no guess.
-    guess = chance + 3 * math.sqrt(chance * (1 - chance) / len(labels))
-    if top1 <= guess:
-        return (f'a guess: {len(classes)} classes give {chance:.4f} by chance; is it the right checkpoint, and are '
-                'outputs and labels in the same order?')
-    if top1 >= reference - 0.05:
-        return ('a small drift: the model knows the classes; r2plus1d_compare.py says at which step it loses, '
-                'and --average_clips may differ from that of the reference')
-    return 'another model, or other preprocessing: r2plus1d_compare.py --bins says which of the two'
+def describe_low_accuracy(labels: np.ndarray, predicted: np.ndarray) -> str:
+    """What a low top-1 is to be read beside, of int arrays of the true and the predicted class of each video."""
+    classes, places = np.unique(labels, return_inverse=True)
+    renamed = np.array([np.bincount(predicted[labels == c]).argmax() for c in classes])
+    top1 = np.mean(predicted == renamed[places]) if len(set(renamed.tolist())) == len(classes) else 0
+    text = f'a guess among {len(classes)} classes gives {1 / len(classes):.4f}'
+    if top1 > np.mean(predicted == labels):
+        moved = [f'{c} as {new}' for c, new in zip(classes.tolist(), renamed.tolist()) if c != new]
+        text += (f'; with each class named as most of its videos were predicted, top-1 would be {top1:.4f} '
+                 f'({", ".join(moved[:3])}): are the class lists of training and of this data set the same?')
+    return text
 
 
-def most_predicted(labels, predicted, classes):
-    """{class: the class that most of its videos were given}."""
-    result = {}
-    for c in classes.tolist():
-        found, counts = np.unique(predicted[labels == c], return_counts=True)
-        result[c] = int(found[counts.argmax()])
-    return result
-
-
-def reference_value(text):
-    """Type of the option --reference: a finite number of 0 or more."""
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text} is not a top-1 accuracy, from 0 to 1')
-    return value
-
-
-def tolerance_value(text):
-    """Type of the option --tolerance: a number from 0 to 1."""
+def fraction(text: str) -> float:
+    """Type of the options --reference and --tolerance: a number from 0 to 1."""
     value = float(text)
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f'{text} is not a difference of accuracies, from 0 to 1')
+        raise argparse.ArgumentTypeError(f'{text} is not a fraction, from 0 to 1; 88.92% is 0.8892')
     return value
 
 
-def top1_accuracy(scores, labels):
+def top1_accuracy(scores: np.ndarray, labels: Sequence[int]) -> float:
     """Share of the videos whose average score (of videos x crops x classes) is highest for their label."""
     return float(np.mean(average_crops(scores, 'score').argmax(axis=1) == np.array(labels)))
 
@@ -194,12 +158,12 @@ def top1_accuracy(scores, labels):
 # ---- several models of one checkpoint ----------------------------------------------------------------
 
 
-def choose_videos(num_videos, count, seed):
+def choose_videos(num_videos: int, count: Optional[int], seed: int) -> List[int]:
     """The numbers, ascending, of COUNT videos by a seeded choice; of all where COUNT is None or not less."""
     return sorted(np.random.default_rng(seed).permutation(num_videos)[:count].tolist())
 
 
-def compare_scores(expected, found):
+def compare_scores(expected: np.ndarray, found: np.ndarray) -> Dict[str, Any]:
     """How far two models agree on the same videos, as a dict. Both arrays are videos x crops x classes.
 
     max_abs_difference and rms_difference are of single scores. max_rel_difference is the largest difference over the

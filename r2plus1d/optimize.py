@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
+from r2plus1d.data import Samples
 from r2plus1d.onnx_files import is_quantized, load_onnx
 from r2plus1d.run import InputError, one_line
 
@@ -81,6 +82,20 @@ def follow_input(graph: GraphProto, model_path: str) -> Tuple[List[str], List[No
     return tensors, users
 
 
+def calibration_samples(cfg: Any, test: Samples) -> Samples:
+    """Samples of the training videos, through the test pipeline; raises InputError if any of them is in TEST."""
+    train = Samples.of_training_split(cfg, str(test.dtype))
+    for samples in (train, test):
+        if not len(samples):
+            raise InputError(f'{samples.list_file}: lists no video')
+    shared = {os.path.realpath(name) for name in train.names} & {os.path.realpath(name) for name in test.names}
+    same_list = os.path.realpath(train.list_file) == os.path.realpath(test.list_file)
+    if shared or same_list:
+        raise InputError(f'{train.list_file}: has {len(shared) or len(test)} videos of the test list '
+                         f'{test.list_file}; int8 is calibrated on training videos, never on test videos')
+    return train
+
+
 def quantize(model: ModelProto, model_path: str, samples: Any, indices: Sequence[int]) -> ModelProto:
     """The MODEL in int8, opset 13, calibrated on samples[i] for i in INDICES. Raises InputError."""
     if is_quantized(model):
@@ -124,11 +139,7 @@ def note(model: ModelProto, key: str, text: str) -> None:
 
 
 def check_replaceable(path: str) -> None:
-    """Raise InputError unless there is no file PATH, or a variant that was made here, which a new one may replace."""
-    if not os.path.lexists(path):
-        return
-    if os.path.islink(path):
-        raise InputError(f'{path}: is a link; give another --output')
+    """Raise InputError unless the file PATH is a variant that was made here, which a new one may replace."""
     try:
         noted = {entry.key for entry in load_onnx(path).metadata_props}
     except InputError:

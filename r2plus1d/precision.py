@@ -27,14 +27,15 @@ class Precision:
     needs_quantized: bool = False
 
 
-# f32 has the same sums in another order, and the same bound as pytorch2onnx.py --verify. f16 and fp16 have 11 bits of
-# precision, bf16 has 8: 6e-4 and 6e-3 were seen with the demo's trained model. int8 is judged by its cosine above all,
-# since single scores may differ much where the best class is the same: 0.27 and a cosine of 0.988 were seen, with no
-# best class changed.
+# f32 has the same sums in another order, and the same bound as pytorch2onnx.py --verify. bf16 has 8 bits of precision:
+# 6e-3 was seen with the demo's trained model. fp16 and f16 have 11: 6e-4 was seen with that model by fp16, and 1.5e-3
+# in a simulation at full size. f16 of a CPU was not seen, and some CPUs add up in f16, so its bound is wider. int8 is
+# judged by its cosine above all, since single scores may differ much where the best class is the same: 0.27 and a
+# cosine of 0.988 were seen, with no best class changed.
 _ROWS = [
     Precision('f32', 1e-4, 0.99999, 'f32', 'FP32', ('f32',)),
     Precision('bf16', 3e-2, 0.999, 'bf16', 'BF16', ('bf16',)),
-    Precision('f16', 5e-3, 0.999, 'f16', 'FP16', ('f16',)),
+    Precision('f16', 1e-2, 0.999, 'f16', 'FP16', ('f16',)),
     Precision('int8', 0.5, 0.95, 'f32', 'INT8', ('u8', 'i8'), needs_quantized=True),
     Precision('fp16', 5e-3, 0.999),  # of ATC
 ]

@@ -193,8 +193,8 @@ class Tally:
         """
         if not self.all_have_labels or not self.labels:
             return None
-        arrays = [np.array(values, np.int64) for values in (self.labels, self.predicted, self.ranks)]
-        accuracy = dict(accuracy_of_ranks(*arrays, average_clips), num_expected=self.count)
+        labels, predicted, ranks = (np.array(values, np.int64) for values in (self.labels, self.predicted, self.ranks))
+        accuracy = dict(accuracy_of_ranks(labels, predicted, ranks, average_clips), num_expected=self.count)
         if shape:
             accuracy['views'] = shape[0]
         return accuracy

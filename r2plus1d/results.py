@@ -1,210 +1,277 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation has left, for the report and the verdict: the speed of a run, the files of test/eval_acc_perf.sh.
+"""What an evaluation has left, for the report and the verdict: accuracy, speed, what was run and how it is judged.
 
-    speed = read_performance(find_summaries('predata_bts1_bs16_out'))
-    accuracy, summaries = read_result('.', batch_size=16)
+    result = read_result('.', batch_size=16)           # of test/eval_acc_perf.sh
+    speed = read_performance(Run.open('predata_bts1_bs1_out'))
+    evaluation = Evaluation.of('.')
 """
+from __future__ import annotations
+
 import argparse
-import collections
-import math
+import dataclasses
 import os
 import re
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.metrics import accuracy_of_scores, average_crops
-from r2plus1d.outputs import find_summaries, latency_statistics, option_of, read_run
-from r2plus1d.run import InputError, one_line
-from r2plus1d.store import is_count, is_fraction, read_json
+from r2plus1d.forms import COUNT, FLAG, FRACTION, TEXT, Check, Form, field, one_of
+from r2plus1d.metrics import REFERENCE_TOP1, accuracy_of_scores, average_crops
+from r2plus1d.outputs import Run
+from r2plus1d.run import InputError, log, one_line
+from r2plus1d.store import PART_ENDING, claim, read_json, write_json
+from r2plus1d.summary import NUMBER, OBJECT, Loose, Summary
 
-Performance = collections.namedtuple('Performance', 'batch_size batches rate times median p99 devices model engine cpu '
-                                     'args')
-DeviceSpeed = collections.namedtuple('DeviceSpeed', 'name rate median p99')
+BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*')
+DEFAULT_BATCH_SIZES = [1, 16]
+DEFAULT_TOLERANCE = 0.01
+AGAIN = 'run test/eval_acc_perf.sh again'
+AVERAGE = one_of('score', 'prob')
 
 
-def read_performance(summaries):
-    """The speed of a run, from its summary files (several where several devices wrote one each). Raises InputError.
+# ---- speed -----------------------------------------------------------------------------------------
 
-    batch_size; batches: how many; rate: samples/s, the sum over the devices; times: ms of each batch, an array; median,
-    p99: ms, of all batches; devices: a DeviceSpeed for each device, [] where there is one only; model: its file name;
-    engine: what ran, as text; cpu: that of the machine that ran it, None where the summary does not say it; args: the
-    command line.
+
+class DeviceSpeed(NamedTuple):
+    """samples/s, and ms of its batches."""
+
+    name: str
+    rate: float
+    median: float
+    p99: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Performance:
+    """The speed of a run. rate: samples/s, the sum over the devices; times: ms of each batch; median, p99: ms, of all
+    batches; devices: empty where there is one only; engine: as text.
     """
-    content = [read_json(path) for path in summaries]
-    devices = [device for path, summary in zip(summaries, content) for device in device_times(path, summary)]
-    batch_size = batch_size_of(summaries[0], content[0])
-    for path, summary in zip(summaries, content):
-        check_figures(path, summary, batch_size)
-    times = np.concatenate([ms for _, ms in devices])
+
+    batch_size: int
+    batches: int
+    rate: float
+    times: np.ndarray
+    median: float
+    p99: float
+    devices: List[DeviceSpeed]
+    model: str
+    engine: str
+    cpu: Optional[str]
+    args: List[str]
+
+
+def read_performance(run: Run) -> Performance:
+    """The speed of a run. Raises InputError."""
+    batch_size = run.summary.batch_size
+    devices = [device for summary in run.summaries for device in summary.devices]
     speeds = [DeviceSpeed(name, 1000 * batch_size / float(np.mean(ms)), *median_and_p99(ms)) for name, ms in devices]
-    try:
-        args = [str(arg) for arg in content[0]['args']]
-        engine = describe_engine(content[0])
-        cpu = (content[0].get('engine') or {}).get('cpu')
-    except (KeyError, TypeError, AttributeError, IndexError):
-        raise InputError(f'{summaries[0]}: not a summary of ais_bench or r2plus1d_infer.py')
-    median, p99 = median_and_p99(times)
-    return Performance(batch_size=batch_size, batches=len(times), rate=sum(speed.rate for speed in speeds), times=times,
-                       median=median, p99=p99, devices=speeds if len(speeds) > 1 else [],
-                       model=option_of(args, ('--model', '-m'), 'unknown model'), engine=engine, cpu=cpu, args=args)
+    times = np.concatenate([ms for _, ms in devices])
+    engine = run.summary.engine
+    return Performance(batch_size, len(times), sum(speed.rate for speed in speeds), times, *median_and_p99(times),
+                       devices=speeds if len(speeds) > 1 else [], model=run.summary.model or 'unknown model',
+                       engine=describe_engine(run.summary), cpu=engine['cpu'] if engine else None,
+                       args=[str(arg) for arg in run.summary.args or ()])
 
 
-def median_and_p99(times):
-    """They are computed here and not read, since some versions of ais_bench leave them out or call them otherwise."""
+def describe_engine(summary: Summary) -> str:
+    """Which engine a summary is of. ais_bench does not say it."""
+    if summary.engine:
+        return '{name} {version}, {precision}, on {cpu}'.format(**summary.engine)
+    is_older = 'r2plus1d_infer' in str(summary.args)
+    return 'r2plus1d_infer.py of a version that did not note its engine' if is_older else 'ais_bench, on an NPU'
+
+
+def median_and_p99(times: np.ndarray) -> Tuple[float, float]:
     return float(np.median(times)), float(np.percentile(times, 99))
 
 
-def device_times(path, summary):
-    """[(name of the device, ms of each of its batches)] of one summary file. Raises InputError."""
-    try:
-        times = np.array(summary['npu_compute_time_list'], float)
-        counts = summary.get('batches_by_device') or {device_of(path): len(times)}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py')
-    if times.ndim != 1 or not len(times) or not (np.isfinite(times) & (times > 0)).all():
-        raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py: its npu_compute_time_list '
-                         'is not a list of times in ms')
-    ends = np.cumsum(list(counts.values()))
-    return list(zip(counts, np.split(times, ends[:-1])))
+# ---- accuracy --------------------------------------------------------------------------------------
 
 
-def check_figures(path, summary, batch_size):
-    """Raise InputError where the figures of a summary are not those of its times: something has changed one of them.
+@dataclasses.dataclass(frozen=True)
+class Accuracy(Loose):
+    """An accuracy JSON. num_expected: the videos of the data set; views: of a video; None where nobody noted it."""
 
-    Where ais_bench overlaps copying and computing, it notes a mean only, which is of something else.
+    REMEDY = AGAIN
+    top1_acc: float = field(FRACTION)
+    top5_acc: float = field(FRACTION)
+    mean_class_accuracy: float = field(FRACTION)
+    num_videos: int = field(COUNT)
+    average_clips: str = field(AVERAGE)
+    num_expected: Optional[int] = field(COUNT.or_null())
+    views: Optional[int] = field(COUNT.or_null())
+
+    @property
+    def is_complete(self) -> bool:
+        return self.num_expected is None or self.num_videos == self.num_expected
+
+
+def judge_accuracy(accuracies: Sequence[Accuracy], reference: float, tolerance: float) -> Tuple[float, bool]:
+    """(smallest top-1 of several accuracies, whether they pass).
+
+    They pass where each has all expected videos and a top-1 of at least the REFERENCE less the TOLERANCE.
     """
-    noted = summary.get('NPU_compute_time')
-    if isinstance(noted, dict) and 'min' in noted:
-        figures = latency_statistics(np.concatenate([ms for _, ms in device_times(path, summary)]))
-        for key in figures.keys() & noted.keys():
-            if not is_close(noted[key], figures[key]):
-                raise InputError(f'{path}: was changed: its NPU_compute_time has the {key} {one_line(noted[key], 50)}, '
-                                 f'and that of its npu_compute_time_list is {figures[key]:g}; run the inference again')
-    if 'batchsize' in summary:  # r2plus1d_infer.py wrote it, else the batch size comes from the throughput
-        rate = sum(1000 * batch_size / float(np.mean(ms)) for _, ms in device_times(path, summary))
-        if not is_close(summary.get('throughput'), rate):
-            raise InputError(f'{path}: was changed: its throughput is {one_line(summary.get("throughput"), 50)}, and '
-                             f'that of its times at batch size {batch_size} is {rate:g}; run the inference again')
+    top1 = min(accuracy.top1_acc for accuracy in accuracies)
+    return top1, all(accuracy.is_complete for accuracy in accuracies) and top1 >= reference - tolerance
 
 
-def is_close(value, expected):
-    """Whether a value from a JSON file is the number EXPECTED, as far as another rounding allows."""
-    return isinstance(value, (int, float)) and math.isclose(value, expected, rel_tol=1e-6)
+class Result(NamedTuple):
+    """What test/eval_acc_perf.sh left of one batch size: the path of the accuracy JSON, its content, the run."""
+
+    path: str
+    accuracy: Accuracy
+    run: Run
 
 
-def device_of(path):
-    """device0 of .../device0_summary.json, and of .../device0_1_summary.json of later versions, which add a number."""
-    return os.path.basename(path).split('_')[0]
+class Videos(NamedTuple):
+    """The videos of a result: their numbers in the list, true classes, and scores averaged over the views."""
+
+    numbers: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
 
 
-def batch_size_of(path, summary):
-    """The batch size of a run. ais_bench does not note it, but its throughput is 1000 * batch size / mean ms."""
-    try:
-        batch_size = summary.get('batchsize')
-        if batch_size is None:
-            batch_size = round(summary['throughput'] * summary['NPU_compute_time']['mean'] / 1000)
-        if is_count(batch_size):
-            return batch_size
-    except (KeyError, TypeError, ValueError, OverflowError):
-        pass
-    raise InputError(f'{path}: not a summary of ais_bench or r2plus1d_infer.py: it has no batch size')
+def outputs_folder(work_dir: str, batch_size: int) -> str:
+    return os.path.join(work_dir, f'predata_bts1_bs{batch_size}_out')
 
 
-def describe_engine(summary):
-    """Which engine a summary is of, as one line of text. ais_bench does not say it in its summary."""
-    engine = summary.get('engine')
-    if not engine and 'r2plus1d_infer' in str(summary['args'][0]):
-        return 'r2plus1d_infer.py of a version that did not note its engine'
-    if not engine:
-        return 'ais_bench, on an NPU'
-    return f'{engine["name"]} {engine["version"]}, {engine["precision"]}, on {engine["cpu"]}'
+def result_path(work_dir: str, batch_size: int) -> str:
+    return os.path.join(work_dir, f'result_bs{batch_size}.json')
 
 
-# ---- the files of test/eval_acc_perf.sh ------------------------------------------------------------
+def read_result(work_dir: str, batch_size: int) -> Result:
+    """Raises InputError."""
+    path = result_path(work_dir, batch_size)
+    content = read_json(path, 'run test/eval_acc_perf.sh for this batch size')
+    run = Run.open(outputs_folder(work_dir, batch_size))
+    return Result(path, Accuracy.from_json(path, content), run)
 
-BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d*(\s+[1-9]\d*)*\s*')
-NUM_CLASSES = 400  # of outputs in .bin files, which have no shape; test/eval_acc_perf.sh asks for text
-ACCURACY_KEYS = ('top1_acc', 'top5_acc', 'mean_class_accuracy', 'num_videos', 'average_clips')
+
+def read_videos(result: Result, views: int) -> Videos:
+    """The scores of a result. Raises InputError where they do not give the accuracy that it says."""
+    path, accuracy, run = result
+    num_expected = run.num_videos(accuracy.num_expected or accuracy.num_videos)
+    scores, labels = run.scores(views, num_expected, allow_missing=True)
+    found = accuracy_of_scores(scores, labels, accuracy.average_clips)
+    for key in ('top1_acc', 'top5_acc', 'mean_class_accuracy', 'num_videos'):
+        noted = getattr(accuracy, key)
+        if abs(found[key] - noted) > 1e-6:
+            raise InputError(f'{path}: {key} is {one_line(f"{noted:.6g}", 50)}, and the outputs of {run.path} give '
+                             f'{found[key]:.6g}; run r2plus1d_postprocess.py, or test/eval_acc_perf.sh, again')
+    numbers = [file.first + i for file in run.files for i in range(len(file.labels))]
+    return Videos(np.array(numbers), np.array(labels), average_crops(scores, accuracy.average_clips))
 
 
-def parse_batch_sizes(text):
+# ---- what was evaluated ----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation(Form):
+    """evaluation.json: what test/eval_acc_perf.sh ran and by what it is judged, for test/parse.py and the report.
+
+    config: an absolute path; folder: to which the paths in the config are relative; models: one for each batch size.
+    """
+
+    REMEDY = AGAIN
+    config: str = field(TEXT)
+    folder: str = field(TEXT)
+    reference: float = field(FRACTION)
+    tolerance: float = field(FRACTION)
+    batch_sizes: List[int] = field(Check(lambda value: COUNT.list_of().takes(value) and value, 'numbers of 1 or more'))
+    models: List[str] = field(TEXT.list_of())
+    average_clips: str = field(AVERAGE)
+    device: str = field(TEXT)
+
+    @staticmethod
+    def path(work_dir: str) -> str:
+        return os.path.join(work_dir, 'evaluation.json')
+
+    def write(self, work_dir: str) -> None:
+        """Raises InputError where a file of this name is none of ours."""
+        with claim(self.path(work_dir), self.check_ours, endings=[PART_ENDING]) as path:
+            write_json(path, self.to_json())
+
+    @classmethod
+    def check_ours(cls, path: str) -> None:
+        try:
+            cls.read(path)
+        except InputError:
+            raise InputError(f'{path}: exists and is no record of test/eval_acc_perf.sh; move it away')
+
+    @classmethod
+    def of(cls, work_dir: str) -> Optional[Evaluation]:
+        """None where there is none, as of an older test/eval_acc_perf.sh. Raises InputError."""
+        return cls.read(cls.path(work_dir)) if os.path.isfile(cls.path(work_dir)) else None
+
+
+def take_evaluation(args: argparse.Namespace) -> Optional[Evaluation]:
+    """The Evaluation of --work_dir; ARGS.batch_sizes, reference and tolerance become its own where no option says them.
+
+    Where an option says something else, that is logged. Raises InputError for a batch size that it does not have.
+    """
+    evaluation = Evaluation.of(args.work_dir)
+    defaults: Dict[str, Any] = {'batch_sizes': DEFAULT_BATCH_SIZES, 'reference': REFERENCE_TOP1,
+                                'tolerance': DEFAULT_TOLERANCE}
+    if evaluation is None and args.reference is None:
+        log(f'{args.work_dir}: no evaluation.json in it: judged by {REFERENCE_TOP1}, the original guide\'s top-1 on '
+            'UCF-101, since no --reference says another')
+    for name, default in defaults.items():
+        noted = getattr(evaluation, name) if evaluation else default
+        said = getattr(args, name)
+        if evaluation and name == 'batch_sizes' and set(said or ()) - set(noted):
+            other, = sorted(set(said) - set(noted))[:1]
+            raise InputError(f'{Evaluation.path(args.work_dir)}: batch size {other} is not of this evaluation, which '
+                             f'has {", ".join(map(str, noted))}; run test/eval_acc_perf.sh for it')
+        if evaluation and name != 'batch_sizes' and said not in (None, noted):
+            log(f'--{name} {said:g} in the place of {noted:g}, by which {Evaluation.path(args.work_dir)} judges')
+        setattr(args, name, noted if said is None else said)
+    return evaluation
+
+
+def parse_batch_sizes(text: str) -> List[int]:
     """Type of the option --batch_sizes: "1 16" gives [1, 16]. A number that stands there twice counts once."""
     if not BATCH_SIZES_FORM.fullmatch(text):
         raise argparse.ArgumentTypeError(f'"{text}" is not a list of numbers with spaces between, such as "1 16"')
     return list(dict.fromkeys(int(word) for word in text.split()))
 
 
-def outputs_folder(work_dir, batch_size):
-    return os.path.join(work_dir, f'predata_bts1_bs{batch_size}_out')
+# ---- agreement -------------------------------------------------------------------------------------
 
 
-def result_path(work_dir, batch_size):
-    return os.path.join(work_dir, f'result_bs{batch_size}.json')
+@dataclasses.dataclass(frozen=True)
+class Agreement(Loose):
+    """What the report shows of a row of compare.json. That of bins has no figures but the first one."""
+
+    model: str = field(TEXT)
+    step: str = field(TEXT)
+    precision: str = field(TEXT)
+    passed: bool = field(FLAG)
+    bound: float = field(NUMBER)
+    max_abs_difference: Optional[float] = field(NUMBER.or_null())
+    max_rel_difference: Optional[float] = field(NUMBER.or_null())
+    cosine: Optional[float] = field(NUMBER.or_null())
+    top1_agreement: Optional[float] = field(NUMBER.or_null())
+    top5_agreement: Optional[float] = field(NUMBER.or_null())
 
 
-def read_comparison(work_dir):
+@dataclasses.dataclass(frozen=True)
+class Comparison(Form):
+    """What the report shows of compare.json."""
+
+    REMEDY = 'run test/pth2om.sh again'
+    passed: bool = field(FLAG)
+    num_videos: int = field(COUNT)
+    num_test_videos: int = field(COUNT)
+    models: List[Any] = field(Check(lambda value: isinstance(value, list), 'a list of models'))
+    first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    checkpoint: str = field(TEXT)
+
+
+def read_comparison(work_dir: str) -> Optional[Comparison]:
     """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
     path = os.path.join(work_dir, 'compare.json')
-    if not os.path.isfile(path):
+    if not os.path.isfile(path) or not os.path.getsize(path):
         return None
-    comparison = read_json(path, 'run test/pth2om.sh again')
-    if not isinstance(comparison, dict) or not isinstance(comparison.get('models'), list):
-        raise InputError(f'{path}: not what r2plus1d_compare.py prints; run test/pth2om.sh again')
-    return comparison
-
-
-def read_result(work_dir, batch_size):
-    """(accuracy JSON, paths of the summaries) of one batch size, as test/eval_acc_perf.sh left them."""
-    path = result_path(work_dir, batch_size)
-    accuracy = read_json(path, 'run test/eval_acc_perf.sh for this batch size')
-    summaries = find_summaries(outputs_folder(work_dir, batch_size))
-    check_result(path, accuracy)
-    return accuracy, summaries
-
-
-def check_against_outputs(path, accuracy, summaries, crops):
-    """(labels, an int array; average scores, videos x classes) of the outputs of a run.
-
-    Raises InputError where they do not give the figures of ACCURACY, the content of the file PATH.
-    """
-    num_expected = accuracy.get('num_expected', accuracy['num_videos'])
-    scores, labels = read_run(summaries, crops, NUM_CLASSES, num_expected, allow_missing=True)
-    found = accuracy_of_scores(scores, labels, accuracy['average_clips'])
-    for key in ('top1_acc', 'top5_acc', 'mean_class_accuracy', 'num_videos'):
-        if abs(found[key] - accuracy[key]) > 1e-6:
-            raise InputError(f'{path}: {key} is {accuracy[key]:.6g}, and the outputs of {summaries[0]} give '
-                             f'{found[key]:.6g}; run r2plus1d_postprocess.py, or test/eval_acc_perf.sh, again')
-    return np.array(labels), average_crops(scores, accuracy['average_clips'])
-
-
-def check_result(path, accuracy):
-    """Raise InputError unless ACCURACY, the content of the file PATH, is what r2plus1d_postprocess.py prints."""
-    remedy = 'run test/eval_acc_perf.sh again'
-    for key in ACCURACY_KEYS:
-        if not isinstance(accuracy, dict) or key not in accuracy:
-            raise InputError(f'{path}: has no {key}; {remedy}')
-    for key in ('top1_acc', 'top5_acc', 'mean_class_accuracy'):
-        if not is_fraction(accuracy[key]):
-            raise InputError(f'{path}: {key} is {one_line(accuracy[key], 50)}, '
-                             f'expected a number from 0 to 1; {remedy}')
-    for key in ('num_videos', 'num_expected', 'views'):
-        if key in accuracy and not is_count(accuracy[key]):
-            raise InputError(f'{path}: {key} is {one_line(accuracy[key], 50)}, '
-                             f'expected a whole number of 1 or more; {remedy}')
-    check_shares(path, accuracy, remedy)
-    if accuracy['average_clips'] not in ('score', 'prob'):
-        raise InputError(f'{path}: average_clips is {one_line(accuracy["average_clips"], 50)}, '
-                         f'expected score or prob; {remedy}')
-
-
-def check_shares(path, accuracy, remedy):
-    """Raise InputError unless top-1 and top-5 are shares of num_videos, which a changed number seldom is."""
-    for key in ('top1_acc', 'top5_acc'):
-        correct = accuracy[key] * accuracy['num_videos']
-        if abs(correct - round(correct)) > 1e-6:
-            raise InputError(f'{path}: was changed: {key} is {accuracy[key]}, which is no whole number of the '
-                             f'{accuracy["num_videos"]} videos; {remedy}')
-    if accuracy['top1_acc'] > accuracy['top5_acc']:
-        raise InputError(f'{path}: was changed: top1_acc is {accuracy["top1_acc"]}, more than top5_acc, '
-                         f'{accuracy["top5_acc"]}; {remedy}')
+    comparison = Comparison.read(path)
+    return dataclasses.replace(comparison, models=[Agreement.from_json(path, row) for row in comparison.models])

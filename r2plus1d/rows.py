@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import typing
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from r2plus1d.run import InputError, printable
 from r2plus1d.store import whole_file
@@ -225,13 +225,15 @@ def write_parquet(path: str, rows: Iterable[Row], rows_at_once: int = 10000) -> 
     rest = iter(rows)
     with whole_file(path) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
         while True:
-            some = [readable(row.to_json()) for row in itertools.islice(rest, rows_at_once)]
+            some = [{name: readable(value) for name, value in row.to_json().items()}
+                    for row in itertools.islice(rest, rows_at_once)]
             if not some:
                 break
             writer.write_table(pa.Table.from_pylist(some, schema))
 
 
-def readable(content: Mapping[str, Any]) -> Dict[str, Any]:
-    """For what takes only UTF-8: the bytes of a file name that are none are written out."""
-    return {key: value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value
-            for key, value in content.items()}
+def readable(value: Any) -> Any:
+    """A text, or a list of texts, for what takes only UTF-8: the bytes of a file name that are none are written out."""
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    return value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value

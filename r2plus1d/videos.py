@@ -11,24 +11,24 @@
 A task is what one sample is made of: a video, or one window of it. A damaged video is found out by decoding it, so
 nothing here opens a video before its turn.
 """
+from __future__ import annotations
+
 import math
 import os
 import shlex
 import stat
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 
-from r2plus1d.data import Samples, listed_videos
-from r2plus1d.frames import check_container, check_video_file, released, steps_for_video_files, strict_steps
-from r2plus1d.run import InputError, one_line
+from r2plus1d.data import Samples, Videos, listed_videos, video_files
+from r2plus1d.pipeline import Decoded, Info
+from r2plus1d.run import InputError, log
 from r2plus1d.store import check_regular_file
+from r2plus1d.video_file import FEWEST_FRAMES, SAME_TIME, Index, read_index
 
-VIDEO_ENDINGS = ('.avi', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.ts', '.3gp')
-FEWEST_FRAMES = 2  # one frame has no motion
-MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
+VIDEO_ENDINGS = tuple([".3gp", ".apng", ".asf", ".avi", ".divx", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".webp", ".wmv"])
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Video:
 
     path: str
     label: Optional[int] = None
-    info: Optional[Dict[str, Any]] = None
+    info: Optional[Info] = None
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ class Facts:
 # ---- which videos there are ----------------------------------------------------------------------------
 
 
-def find_videos(paths, names):
-    """[Video] of PATHS: video files, folders and text lists. Each video is there once. NAMES: of the classes."""
-    videos = {}
+def find_videos(paths: Sequence[str], names: Sequence[str]) -> List[Video]:
+    """The videos of PATHS: video files, folders and text lists. Each video is there once. NAMES: of the classes."""
+    numbers = {name: number for number, name in enumerate(names)}
+    videos: Dict[str, Video] = {}
     for path in paths:
         if names_one_video(path):
             mode = os.stat(path).st_mode
@@ -81,9 +82,9 @@ def find_videos(paths, names):
                 check_regular_file(path)  # it says what it is instead
             found = [Video(path)]
         elif os.path.isdir(path):
-            found = [Video(file) for file in videos_in_folder(path)]
+            found = videos_in_folder(path, numbers)
         else:
-            found = read_video_list(path, names)
+            found = read_video_list(path, numbers)
         for video in found:
             known = videos.setdefault(video.path, video)
             if known.label != video.label:
@@ -91,24 +92,44 @@ def find_videos(paths, names):
     return list(videos.values())
 
 
-def names_one_video(path):
+def names_one_video(path: str) -> bool:
     """Whether a path of find_videos() is that of a video, not of a folder or a list."""
     return not os.path.isdir(path) and not path.endswith('.txt')
 
 
-def videos_in_folder(folder):
-    """The paths of the video files in a folder and in the folders in it, sorted. Raises InputError for none."""
+def videos_in_folder(folder: str, numbers: Dict[str, int]) -> List[Video]:
+    """The video files in a folder and in the folders in it, sorted. Raises InputError for none.
+
+    A folder in it that has the name of a class gives its videos that label. NUMBERS: of the classes, by name.
+    """
     found = []
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        found += [os.path.join(parent, name) for name in sorted(names) if name.lower().endswith(VIDEO_ENDINGS)]
+    for parent, names in folders_in(folder):
+        label = None if parent == folder else numbers.get(os.path.basename(parent))
+        found += [Video(os.path.join(parent, name), label) for name in names if name.lower().endswith(VIDEO_ENDINGS)]
     if not found:
         raise InputError(f'{folder}: has no video files, whose names would end with {" ".join(VIDEO_ENDINGS)}')
     return found
 
 
-def read_video_list(path, names):
-    """[Video] of the lines of a text file: "path" or "path label", with a path that has spaces in quotes.
+def folders_in(folder: str) -> Iterator[Tuple[str, List[str]]]:
+    """(path, names of the files in it) of a folder and all in it, sorted. Links are followed, each folder once."""
+    seen = set()
+
+    def say(error: OSError) -> None:
+        log(f'{error.filename}: cannot be read: {error.strerror}; its videos are left out')
+
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=say):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()
+        yield parent, sorted(names)
+
+
+def read_video_list(path: str, numbers: Dict[str, int]) -> List[Video]:
+    """The videos of the lines of a text file: "path" or "path label", with a path that has spaces in quotes.
 
     A label is the name of a class or its number, counted from 0 as in mmaction2's lists. Paths are relative to the
     folder in which the script is run.
@@ -119,154 +140,112 @@ def read_video_list(path, names):
             lines = f.read().split('\n')
     except UnicodeDecodeError:
         raise InputError(f'{path}: not UTF-8; save it as UTF-8')
-    numbers = {name: number for number, name in enumerate(names)}
     videos = []
     for number, line in enumerate(lines, 1):
+        place = f'{path}: line {number}'
         try:
             fields = shlex.split(line)
         except ValueError as e:
-            raise InputError(f'{path}: line {number}: {e}; put a path with spaces in quotes')
+            raise InputError(f'{place}: {e}; put a path with spaces in quotes')
+        if '\0' in line:
+            raise InputError(f'{place} holds a zero byte; save the list as UTF-8 text')
         if len(fields) > 2:
-            raise InputError(f'{path}: line {number} has {len(fields)} fields, expected "path" or "path label"; '
-                             'put a path with spaces in quotes')
+            raise InputError(f'{place} has {len(fields)} fields, expected "path" or "path label"; put a path with '
+                             'spaces in quotes')
         if fields:
-            label = read_label(fields[1], numbers, f'{path}: line {number}') if len(fields) == 2 else None
-            videos.append(Video(fields[0], label))
+            videos.append(Video(fields[0], read_label(fields[1], numbers, place) if len(fields) == 2 else None))
     if not videos:
         raise InputError(f'{path}: lists no video')
     return videos
 
 
-def read_label(text, numbers, place):
+def read_label(text: str, numbers: Dict[str, int], place: str) -> int:
     """The number of the class that TEXT names. NUMBERS: by name. PLACE: where the text stands, for the message."""
-    if text in numbers:
-        return numbers[text]
-    if text.isdecimal() and text.isascii():
-        return int(text)
-    raise InputError(f'{place}: "{text}" is neither a class of --classes nor the number of one, from 0 on')
+    is_number = text.isdecimal() and text.isascii()
+    named = numbers.get(text)
+    if named is not None and is_number and named != int(text):
+        raise InputError(f'{place}: "{text}" is the name of class {named}, from 0 on, and the number of another one; '
+                         'give the classes of --classes names that are no numbers')
+    if named is None and not is_number:
+        raise InputError(f'{place}: "{text}" is neither a class of --classes nor the number of one, from 0 on')
+    return int(text) if named is None else named
 
 
-def videos_of_test_split(cfg):
-    """[Video] of the config's data.test."""
-    dataset = listed_videos(cfg, cfg.data.test, cfg.data.test.pipeline)
-    dataset.pipeline = lambda results: results  # items are now what the pipeline begins with
-    infos = [dataset[i] for i in range(len(dataset))]
-    if not infos:
-        raise InputError(f'{dataset.ann_file}: lists no video')
-    return [Video(info.get('frame_dir') or info['filename'], int(info['label']), info) for info in infos]
+def videos_of_test_split(cfg: Any) -> List[Video]:
+    """The videos of the config's data.test."""
+    listed = listed_videos(cfg, cfg.data.test)
+    if not listed.infos:
+        raise InputError(f'{listed.list_file}: lists no video')
+    return [Video(*video) for video in zip(listed.names, listed.labels, listed.infos)]
 
 
 # ---- windows of long videos ----------------------------------------------------------------------------
 
 
-def tasks_of(video, every, allow_damaged=False):
-    """[Task] of a video: one, or one for each EVERY seconds of it. A rest of less than two frames is not left over."""
+def tasks_of(video: Video, every: Optional[float], allow_damaged: bool = False) -> Iterator[Task]:
+    """The tasks of a video: one, or one for each EVERY seconds of it. The rest at the end belongs to the last one."""
     if every is None:
-        return [Task(video)]
+        yield Task(video)
+        return
     try:
-        check_container(video.path, allow_damaged)
-        with released(cv2.VideoCapture(video.path)) as capture:
-            frames, fps = read_facts(video.path, capture)
-        if not fps:
-            raise InputError(f'{video.path}: does not say how many frames a second it has, which --every needs')
-        step = every * fps
-        if step < FEWEST_FRAMES:
-            raise InputError(f'{video.path}: {fps:g} frames a second, and --every {every:g} is less than two frames')
+        index = read_index(video.path, allow_damaged)
+        count = count_windows(video.path, index, every)
     except InputError as e:
-        return [Task(video, fault=e)]
-    count = max(1, math.ceil((frames - FEWEST_FRAMES + 1) / step))
-    bounds = [round(i * step) for i in range(count)] + [frames]
-    return [Task(video, Window(i, count, round(bounds[i] / fps, 3), round(bounds[i + 1] / fps, 3)))
-            for i in range(count)]
+        yield Task(video, fault=e)
+        return
+    for i in range(count):
+        end = index.duration_s if i == count - 1 else (i + 1) * every
+        yield Task(video, Window(i, count, round(i * every, 3), round(end, 3)))
 
 
-def read_facts(path, capture):
-    """(number of frames, frames a second or None) of an open cv2.VideoCapture. Raises InputError for what is no video.
+def count_windows(path: str, index: Index, every: float) -> int:
+    """Into how many windows of EVERY seconds a video is cut, so that the last one has FEWEST_FRAMES or more.
+
+    Raises InputError where the others would not have them on the average: time stamps may be years apart.
     """
-    frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    if frames < 1:
-        raise InputError(f'{path}: not a video that OpenCV can read')
-    if frames < FEWEST_FRAMES:
-        raise InputError(f'{path}: has {frames} frame, expected {FEWEST_FRAMES} or more')
-    if width * height > MOST_PIXELS:
-        raise InputError(f'{path}: {width}x{height} pixels a frame; the most is 4K (4096x2304): make it smaller, as by '
-                         'ffmpeg -i IN -vf scale=-2:1080 OUT')
-    return frames, fps if 0 < fps < math.inf else None
+    frames = len(index.times)
+    if not index.duration_s:
+        raise InputError(f'{path}: does not say how many frames a second it has, which --every needs')
+    count = (float(index.times[-FEWEST_FRAMES]) + SAME_TIME) / every + 1
+    if count > 2 and FEWEST_FRAMES * int(min(count, frames)) > frames:
+        raise InputError(f'{path}: {frames} frames in {index.duration_s:g} s, and --every {every:g} is less than two '
+                         'frames')
+    return int(count)
 
 
 # ---- samples -------------------------------------------------------------------------------------------
 
 
-class Pipeline:
-    """A pipeline with the part of the interface of mmaction2's datasets that Samples uses, and no videos."""
-
-    ann_file = None
-    video_infos = ()
-
-    def __init__(self, steps):
-        from mmaction.datasets.pipelines import Compose
-        self.pipeline = Compose(steps)
-
-
 class Decoder:
     """Makes the sample of a task: by the config's test pipeline, which begins with frames or with a video file."""
 
-    def __init__(self, cfg, dtype):
+    def __init__(self, cfg: Any, dtype: str):
         self.cfg = cfg
         self.dtype = dtype
-        self.samples = {}
+        self.samples: Dict[bool, Samples] = {}
 
-    def samples_for(self, is_file):
+    def samples_for(self, is_file: bool) -> Samples:
         """The Samples with the pipeline for video files, or for what the config's list names."""
         if is_file not in self.samples:
-            steps = self.cfg.data.test.pipeline
-            if is_file:
-                steps = steps_for_video_files(steps)
-            pipeline = Pipeline(strict_steps(steps, self.cfg.get('allow_damaged', False)))
-            samples = Samples(self.cfg, self.dtype, pipeline)
-            transforms = samples.dataset.pipeline.transforms
-            for i, transform in enumerate(transforms):
-                if type(transform).__name__ == 'OpenCVInit':
-                    transforms.insert(i + 1, look_at_video)
-                    break
-            self.samples[is_file] = samples
+            self.samples[is_file] = Samples(self.cfg, self.dtype, Videos([], are_files=is_file))
         return self.samples[is_file]
 
     def decode(self, task: Task) -> Tuple[np.ndarray, Facts]:
         """The sample of a task and the facts of its video. Raises InputError, which names the video."""
         if task.fault:
             raise task.fault
-        path, info = task.video.path, task.video.info
-        samples = self.samples_for(info is None)
-        if info is None:
-            start = {'filename': path, 'label': -1, 'start_index': 0, 'modality': 'RGB'}
-        else:
-            start = dict(info, facts=Facts(info.get('total_frames')))
-        start['window'] = task.window
-        try:
-            results = samples.dataset.pipeline(start)
-        except InputError:
-            raise
-        except Exception as e:
-            if info is None:
-                check_video_file(path, self.cfg.get('allow_damaged', False))  # it names the usual faults
-            raise InputError(f'{path}: no clip can be made of this video: {one_line(e)}')
-        facts = results.get('facts', start.get('facts', Facts()))
-        if task.window and facts.window_frames is None:
-            raise InputError(f'{self.cfg.filename}: --every needs a test pipeline that begins with OpenCVInit')
-        return samples.to_array(results, path), facts
+        video, window = task.video, task.window
+        samples = self.samples_for(video.info is None)
+        info = video_files([video.path]).infos[0] if video.info is None else video.info
+        span = None
+        if window:  # the last one goes to the last frame, whose end is rounded
+            span = window.start_s, math.inf if window.number == window.count - 1 else window.end_s
+        decoded = samples.pipeline.run(info, span)
+        return samples.to_array(decoded.results, video.path), facts_of(decoded, window)
 
 
-def look_at_video(results):
-    """A step of a pipeline behind OpenCVInit: note the facts of the video, and go on with the task's window of it."""
-    frames, fps = read_facts(results['filename'], results['video_reader'].vcap)
-    window = results['window']
-    window_frames = None
-    if window is not None:
-        results['start_index'] = round(window.start_s * fps)
-        results['total_frames'] = window_frames = round(window.end_s * fps) - results['start_index']
-    results['facts'] = Facts(frames, round(frames / fps, 3) if fps else None, window_frames)
-    return results
+def facts_of(decoded: Decoded, window: Optional[Window]) -> Facts:
+    index = decoded.index
+    if index is None:
+        return Facts(decoded.frames)
+    return Facts(len(index.times), round(index.duration_s, 3) or None, decoded.frames if window else None)

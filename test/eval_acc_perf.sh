@@ -26,9 +26,9 @@ parse_options "config batch_sizes work_dir average_clips reference tolerance dev
 need_file --config "$config"
 check_batch_sizes
 [[ $device =~ ^[0-9]+(,[0-9]+)*$ ]] || usage "--device $device: a number, or numbers with commas between"
-number='^([0-9]+(\.[0-9]*)?|\.[0-9]+)$'
-[[ $reference =~ $number ]] || usage "--reference $reference: a top-1 accuracy, from 0 to 1"
-[[ $tolerance =~ $number ]] || usage "--tolerance $tolerance: a difference of accuracies, from 0 to 1"
+fraction='^(0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)$'
+[[ $reference =~ $fraction ]] || usage "--reference $reference: a top-1 accuracy, from 0 to 1"
+[[ $tolerance =~ $fraction ]] || usage "--tolerance $tolerance: a difference of accuracies, from 0 to 1"
 [[ $average_clips =~ ^(score|prob)$ ]] || usage "--average_clips $average_clips: score or prob"
 take_work_dir
 end_together
@@ -49,6 +49,9 @@ for bs in $batch_sizes; do
 done
 [ -n "$direct" ] || step "preprocess to $bins" python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 \
     --output_path="$bins/" --models "${models[@]}"
+run python "$root/test/parse.py" --record --work_dir="$work_dir" --batch_sizes="$batch_sizes" --config="$config" \
+    --reference="$reference" --tolerance="$tolerance" --average_clips="$average_clips" --device="$device" \
+    --models "${models[@]}" || fail "failed: the note of what is evaluated"
 i=0
 for bs in $batch_sizes; do
     model=${models[i++]} out=$work_dir/predata_bts1_bs${bs}_out

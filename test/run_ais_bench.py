@@ -18,8 +18,9 @@ import time
 from typing import List
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.bins import check_same_shape, list_inputs, read_info
+from r2plus1d.bins import check_same_shape, list_inputs
 from r2plus1d.engines import device_list, shape_of_om
+from r2plus1d.info import read_info
 from r2plus1d.npu import check_paths, divide_input, flag, missing_packages
 from r2plus1d.outputs import find_summaries
 from r2plus1d.run import InputError, log, make_parser, require_files, script_main
@@ -54,10 +55,10 @@ def check_division(args: argparse.Namespace, count: int) -> None:
 def check_bins(args: argparse.Namespace, files: List[str]) -> None:
     """Raise InputError where the bins are known not to be of the shape that the .om takes."""
     folder = os.path.dirname(files[0])
-    info = read_info(folder) or {}
+    info = read_info(folder)
     taken = shape_of_om(args.model)
-    if taken and 'shape' in info:
-        check_same_shape(folder, info['shape'], args.model, taken)
+    if taken and info and info.shape:
+        check_same_shape(folder, info.shape, args.model, taken)
 
 
 def make_folder(path: str) -> None:

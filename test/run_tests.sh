@@ -38,7 +38,7 @@ done
 
 set_up
 unset PYTHONDONTWRITEBYTECODE # each of many starts would compile what set-up did not import
-python -m pip install -q --no-compile 'pytest>=7.3' pytest-xdist hypothesis pyte 'nncf>=2.7; python_version >= "3.10"' \
+python -m pip install -q --no-compile 'pytest>=7.3' pytest-xdist hypothesis pyte pysubs2 'nncf>=2.7; python_version >= "3.10"' \
     -c constraints.txt # NNCF: for int8
 # Ray is optional, and there are machines and Pythons for which it has no wheel.
 python -m pip install -q --no-compile --only-binary ray "ray[data]" -c constraints.txt ||

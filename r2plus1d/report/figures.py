@@ -3,14 +3,16 @@
 """The figures of r2plus1d_report.py, as SVG for the page: cells of a confusion matrix, times of batches; and clips.
 
     cells = matrix_cells(matrix)                      # for an <svg> of one unit a cell
-    marks = time_marks(performance.times)             # for an <svg> of 100 x 10 units
+    marks = time_marks(performance.times, longest)    # for an <svg> of 100 x 10 units
     clip = encode_clip(frames, limit=50_000)          # a WebP with the frames side by side
 
 The SVG has classes for the colours, which the page's style sheet sets for a light and a dark screen. It holds numbers
 only: names come from the template, which escapes them.
 """
-import collections
+from __future__ import annotations
+
 import io
+from typing import NamedTuple, Sequence
 
 import cv2
 import numpy as np
@@ -20,13 +22,19 @@ from PIL import Image
 MARKS = 200  # of more of them, most would lie on one another
 CLIP_FORMS = [(160, 75), (160, 55), (128, 60), (128, 40), (96, 40), (72, 30)]  # height in pixels, quality of the WebP
 
-Clip = collections.namedtuple('Clip', 'data width height')  # bytes; pixels of one frame
+
+class Clip(NamedTuple):
+    """The WebP of a clip, and the pixels of one of its frames."""
+
+    data: bytes
+    width: int
+    height: int
 
 
 # ---- confusion matrix ------------------------------------------------------------------------------
 
 
-def matrix_cells(matrix):
+def matrix_cells(matrix: np.ndarray) -> Markup:
     """The cells of count_confusions() that are not empty: rectangles, and their counts as text.
 
     The share of its row is the opacity of a cell. That of a wrong one is its square root, so that a single video is
@@ -49,14 +57,14 @@ def matrix_cells(matrix):
 # ---- performance -----------------------------------------------------------------------------------
 
 
-def time_marks(times):
+def time_marks(times: np.ndarray, longest: float) -> Markup:
     """The times of the batches of a run, in an <svg> of 100 x 10 units: a line is a batch, a bar spans the middle half.
 
-    The axis goes from 0 to the longest time, so that all rows are read alike. Of many times, lines are drawn for MARKS
-    of them, evenly spaced in the order of their size. The page may stretch the drawing.
+    The axis goes from 0 to the LONGEST time of all rows that are read together. Of many times, lines are drawn for
+    MARKS of them, evenly spaced in the order of their size. The page may stretch the drawing.
     """
     times = np.sort(times)
-    scale = 98 / times[-1]
+    scale = 98 / longest
     chosen = np.unique(np.linspace(0, len(times) - 1, MARKS).astype(int))
     lines = ''.join(f'M{time * scale + 1:.1f} 2v6' for time in times[chosen])
     low, median, high = (np.percentile(times, [25, 50, 75]) * scale + 1).round(1)
@@ -68,7 +76,7 @@ def time_marks(times):
 # ---- clips -------------------------------------------------------------------------------------------
 
 
-def encode_clip(frames, limit):
+def encode_clip(frames: Sequence[np.ndarray], limit: int) -> Clip:
     """A Clip: RGB arrays of one size, side by side in one WebP of at most LIMIT bytes if that can be done.
 
     One picture of all frames, and not an animated one: the page plays it, stops it, and shows single frames.

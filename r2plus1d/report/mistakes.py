@@ -2,59 +2,79 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run got right and wrong: its predictions, counts by class, pairs of classes confused, example videos.
 
-    predictions = read_predictions(run, crops=3, clips=Clips(cfg))
+    predictions = read_predictions(result, views=3)
     matrix = count_confusions(predictions.labels, predictions.predicted, num_names=101)
 
 r2plus1d_report.py shows all of it. Classes are counted from 0. A list of classes may have fewer names than the model
 has classes: the head of R(2+1)D keeps 400 on the 101 of UCF-101.
 """
-import collections
+from __future__ import annotations
+
 import os
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from r2plus1d.data import Clips
 from r2plus1d.metrics import mcnemar_p_value, softmax, wilson_interval
-from r2plus1d.results import check_against_outputs
+from r2plus1d.provenance import check_list
+from r2plus1d.results import Result, read_videos
 from r2plus1d.run import InputError
 
-# Arrays of all videos: the true and the predicted class of each, and videos x classes.
-Predictions = collections.namedtuple('Predictions', 'labels predicted probabilities')
-# The number of a video, its name, its true and its predicted class, [(class, probability)] of the five most probable
-# classes, the numbers of the frames that the model saw, and these frames as RGB arrays.
-Example = collections.namedtuple('Example', 'index video label predicted top5 frame_numbers frames')
+
+class Predictions(NamedTuple):
+    """Arrays, one item a video: its number in the list, its true and its predicted class, the probabilities of all."""
+
+    numbers: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
 
 
-def read_predictions(run, crops, clips):
-    """The Predictions of a run (result: path of its accuracy JSON, accuracy: its content, summaries: paths).
+class Example(NamedTuple):
+    """A video to show. top5: (class, probability) of the five most probable; frames: those that the model saw, RGB."""
 
-    Raises InputError unless they are of the videos in CLIPS and have the accuracy that is noted.
-    """
-    noted = run.accuracy
-    if len(clips) != noted['num_videos']:
-        raise InputError(f'{clips.list_file}: lists {len(clips)} videos, and {run.result} is of '
-                         f'{noted["num_videos"]}; give the --config of that run, or run test/eval_acc_perf.sh again')
-    labels, scores = check_against_outputs(run.result, noted, run.summaries, crops)
-    if labels.tolist() != clips.labels:
-        raise InputError(f'{clips.list_file}: its labels are not those of {run.summaries[0]}; '
-                         'give the --config of that run')
+    number: int  # in the list
+    video: str
+    label: int
+    predicted: int
+    top5: List[Tuple[int, float]]
+    frame_numbers: List[int]
+    frames: List[np.ndarray]
+
+
+def read_predictions(result: Result, views: int) -> Predictions:
+    """Raises InputError unless the outputs give the accuracy that is noted."""
+    numbers, labels, scores = read_videos(result, views)
     predicted = np.argsort(scores, axis=1)[:, -1]  # of equal scores the one that mmaction2's accuracy takes
-    probabilities = scores if noted['average_clips'] == 'prob' else softmax(scores)
-    return Predictions(labels, predicted, probabilities)
+    probabilities = scores if result.accuracy.average_clips == 'prob' else softmax(scores)
+    return Predictions(numbers, labels, predicted, probabilities)
 
 
-def list_videos(predictions, clips):
+def join_clips(result: Result, clips: Clips) -> Optional[Clips]:
+    """CLIPS, where the run says that it is of their list; None where it does not say of which list it is.
+
+    Raises InputError where it is of another list.
+    """
+    expected = result.run.num_videos(result.accuracy.num_expected or result.accuracy.num_videos)
+    if len(clips) != expected:
+        raise InputError(f'{clips.list_file}: lists {len(clips)} videos, and {result.path} is of {expected}; give the '
+                         '--config of that run, or run test/eval_acc_perf.sh again')
+    return clips if check_list(result.run, clips.list_file) else None
+
+
+def list_videos(predictions: Predictions, clips: Optional[Clips]) -> List[List[Any]]:
     """[[name, true class, predicted class, probability of the predicted one]] of all videos."""
-    labels, predicted, probabilities = predictions
-    confidence = probabilities[np.arange(len(labels)), predicted]
-    names = [os.path.basename(name) for name in clips.names]
-    columns = names, labels.tolist(), predicted.tolist(), confidence.round(4).tolist()
+    confidence = predictions.probabilities[np.arange(len(predictions.labels)), predictions.predicted]
+    names = [os.path.basename(clips.names[i]) if clips else f'video {i}' for i in predictions.numbers]
+    columns = names, predictions.labels.tolist(), predictions.predicted.tolist(), confidence.round(4).tolist()
     return [list(row) for row in zip(*columns)]
 
 
 # ---- counts ----------------------------------------------------------------------------------------
 
 
-def count_confusions(labels, predicted, num_names):
+def count_confusions(labels: np.ndarray, predicted: np.ndarray, num_names: int) -> np.ndarray:
     """Videos by true class (row) and predicted class (column): an int array of NUM_NAMES x (NUM_NAMES + 1).
 
     The last column counts the videos that were given a class without a name. Each true class has a name.
@@ -65,7 +85,7 @@ def count_confusions(labels, predicted, num_names):
     return matrix
 
 
-def describe_classes(matrix):
+def describe_classes(matrix: np.ndarray) -> List[Dict[str, Any]]:
     """A dict for each class that has videos, the least accurate class first: how many are right, and its confusions.
 
     confusions: [(other class, videos)], the most frequent first.
@@ -85,7 +105,7 @@ def describe_classes(matrix):
     return sorted(classes, key=lambda row: (row['right'] / row['videos'], row['class']))
 
 
-def confused_pairs(matrix):
+def confused_pairs(matrix: np.ndarray) -> List[Tuple[int, int, int, int]]:
     """[(true class, predicted class, how often, all videos of the true class)], the most frequent pair first.
 
     A predicted class without a name is that of the last column.
@@ -101,7 +121,7 @@ def confused_pairs(matrix):
 # ---- two runs ----------------------------------------------------------------------------------------
 
 
-def compare_predictions(predictions, other):
+def compare_predictions(predictions: Predictions, other: Predictions) -> Dict[str, Any]:
     """How two runs differ on the same videos, as a dict. PREDICTIONS and OTHER: the Predictions of each.
 
     both, first, second, neither: how many videos both runs, only one, or none has right. sign_test: how probable so
@@ -109,6 +129,8 @@ def compare_predictions(predictions, other):
     classes that differ, the largest difference first. videos: [(number, class here, class there)] of the videos that
     only one has right.
     """
+    if not np.array_equal(predictions.numbers, other.numbers):
+        raise InputError('they are not of the same videos of the list')
     labels = predictions.labels
     here = predictions.predicted == labels
     there = other.predicted == labels
@@ -135,13 +157,13 @@ def compare_predictions(predictions, other):
 # ---- examples --------------------------------------------------------------------------------------
 
 
-def choose_examples(predictions, count):
-    """The numbers of videos to show: (wrongly classified ones, rightly classified ones), at most COUNT of each.
+def choose_examples(predictions: Predictions, count: int) -> Tuple[List[int], List[int]]:
+    """The places of videos to show: (wrongly classified ones, rightly classified ones), at most COUNT of each.
 
     The wrong ones are those with the highest probability, the highest first. The right ones are those with the lowest
     probability, the lowest first: the narrowest escapes.
     """
-    labels, predicted, probabilities = predictions
+    _, labels, predicted, probabilities = predictions
     confidence = probabilities[np.arange(len(labels)), predicted]
     order = np.argsort(confidence, kind='stable')
     is_right = (predicted == labels)[order]
@@ -149,20 +171,21 @@ def choose_examples(predictions, count):
     return wrong[:count].tolist(), order[is_right][:count].tolist()
 
 
-def make_example(index, predictions, clips):
-    """The Example of one video, with the frames that the model saw."""
+def make_example(index: int, predictions: Predictions, clips: Clips) -> Example:
+    """The Example of the video at place INDEX, with the frames that the model saw."""
+    number = int(predictions.numbers[index])
     try:
-        numbers, frames = clips[index]
+        frame_numbers, frames = clips[number]
     except InputError as e:
         raise InputError(f'{e}; --examples 0 makes the report without frames')
     probabilities = predictions.probabilities[index]
     best = np.argsort(-probabilities, kind='stable')[:5].tolist()
     return Example(
-        index=index,
-        video=os.path.basename(clips.names[index]),
+        number=number,
+        video=os.path.basename(clips.names[number]),
         label=int(predictions.labels[index]),
         predicted=int(predictions.predicted[index]),
         top5=[(c, float(probabilities[c])) for c in best],
-        frame_numbers=[int(number) for number in numbers],
+        frame_numbers=[int(frame) for frame in frame_numbers],
         frames=frames,
     )

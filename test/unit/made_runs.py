@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from conftest import CONFIG, call
 
-from r2plus1d.outputs import save_output
+from r2plus1d.output_files import save_output
+from r2plus1d.results import Evaluation
+from r2plus1d.store import file_digest
 
 NAMES = ['ApplyEyeMakeup', '化眼妆', '<script>alert(1)</script>', 'A & "B" $x$ $y', 'IceDancing', '乐队行进']
 ENGINE_ARGS = ['r2plus1d_infer.py', '--model', './some <b> model.onnx', '--precision', 'bf16', '--outfmt', 'TXT']
@@ -18,7 +20,7 @@ ENVIRONMENT = {'system': 'Linux 9', 'cores': 14, 'memory': 2**35, 'peak_memory':
                'packages': {'torch': '9.8.7', 'numpy': '6.5.4'}, 'commit': '0123456789+'}
 
 
-def summary(path, bs, times, files=None):
+def summary(path, bs, times, files=None, **more):
     """Write the summary of a run at batch size BS, as r2plus1d_infer.py leaves it; TIMES: ms of each batch."""
     mean = float(np.mean(times))
     figures = {'min': min(times), 'max': max(times), 'mean': mean, 'median': float(np.median(times)),
@@ -27,7 +29,7 @@ def summary(path, bs, times, files=None):
     path.write_text(json.dumps({
         'filesinfo': files or {}, 'args': ENGINE_ARGS, 'throughput': 1000 * bs / mean, 'npu_compute_time_list': times,
         'NPU_compute_time': figures, 'pid': 1, 'engine': ENGINE, 'batchsize': bs,
-        'environment': ENVIRONMENT, 'model_sha256': 'ab' * 32}))
+        'environment': ENVIRONMENT, 'model_sha256': 'ab' * 32, **more}))
 
 
 class Run:
@@ -47,6 +49,7 @@ class Run:
         for i, video in enumerate(self.videos):
             self.make_frames(folder / 'frames' / video, i)
         (folder / 'list.txt').write_text(''.join(f'{v} 20 {label}\n' for v, label in zip(self.videos, labels)))
+        self.list_sha256 = file_digest(str(folder / 'list.txt'))
         (folder / 'config.py').write_text(f"_base_ = ['{CONFIG}']\ndata = dict(test=dict(\n"
                                           f"    ann_file='{folder}/list.txt', data_prefix='{folder}/frames'))\n")
         better = (self.average > self.average[np.arange(len(labels)), labels][:, None]).sum(1)
@@ -55,6 +58,8 @@ class Run:
         self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
                              mean_class_accuracy=float(np.sum(classes) / len(counted)), num_videos=len(labels),
                              average_clips=average_clips)
+        Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, list(self.batch_sizes), [], average_clips,
+                   '0').write(str(folder))
         rng = np.random.default_rng(0)
         for bs in self.batch_sizes:
             (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))
@@ -66,7 +71,7 @@ class Run:
                 save_output(str(out / name), self.scores[i])
                 files[str(i)] = {'infiles': [f'predata_bts1/bin{i}-{i}_{label}.bin'], 'outfiles': [f'elsewhere/{name}']}
             self.times = rng.uniform(900, 1100, len(labels)).tolist()
-            summary(out.parent / (out.name + '_summary.json'), bs, self.times, files)
+            summary(out.parent / (out.name + '_summary.json'), bs, self.times, files, list_sha256=self.list_sha256)
 
     def make_frames(self, path, i):
         """20 frames, each of one grey: its number."""

@@ -187,14 +187,14 @@ def outputs(bins, small):
 @pytest.mark.parametrize('bs', [1, 2, 3, 16])
 def test_accuracy_is_that_of_mmaction2(outputs, mmaction2_results, bs, average):
     from r2plus1d.metrics import average_crops
-    from r2plus1d.outputs import find_summaries, read_run
+    from r2plus1d.outputs import Run
     expected_scores, expected = mmaction2_results[average]
     printed = postprocess(f'--result_path={outputs[bs]}', f'--average_clips={average}').stdout
     result = json.loads(printed)
     assert set(expected) == {'top1_acc', 'top5_acc', 'mean_class_accuracy'}
     assert {key: result[key] for key in expected} == pytest.approx(expected, abs=5e-5)  # printed with 4 digits
     assert result['num_videos'] == 5 and result['average_clips'] == average
-    scores, _ = read_run(find_summaries(str(outputs[bs])), 3, 400, 5)
+    scores, _ = Run.open(str(outputs[bs])).scores(3, 5)
     np.testing.assert_allclose(average_crops(scores, average), expected_scores, rtol=0, atol=1e-4)
 
 
@@ -218,7 +218,8 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
         assert ours == theirs and len(ours) == 5
     ours, theirs = (json.loads((tmp_path / side / 'TXT_summary.json').read_text()) for side in ('cpu', 'npu'))
     added = {'engine', 'batchsize', 'num_videos', 'environment', 'model_sha256', 'info_sha256', 'outputs_sha256',
-             'sample_shape'}
+             'sample_shape', 'config_sha256', 'list_sha256', 'speed_sha256', 'time', 'num_classes', 'version',
+             'batches_by_device'}
     assert set(ours) == set(theirs) | added
     assert ours['batchsize'] == 2 and ours['num_videos'] == 5
     assert ours['engine']['name'].startswith('ONNX Runtime') and ours['engine']['precision'] == 'f32'
@@ -231,7 +232,7 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
     assert strip[0] == strip[1]
     assert ours['NPU_compute_time']['count'] == 3 and len(ours['npu_compute_time_list']) == 3
     assert ours['throughput'] == pytest.approx(2000 / ours['NPU_compute_time']['mean'])
-    results = [postprocess(f'--result_path={tmp_path}/{side}').stdout for side in ('cpu', 'npu')]
+    results = [postprocess(f'--result_path={tmp_path}/{side}/TXT').stdout for side in ('cpu', 'npu')]
     assert results[0] == results[1]
 
 
@@ -342,8 +343,8 @@ def test_prediction_for_one_video(dataset, small, video_config, tmp_path):
     (tmp_path / 'classes.txt').write_text(''.join(f'{i} {name}\n' for i, name in enumerate(names, 1)), 'utf-8')
     expected = inference_recognizer(init_recognizer(str(small.config), str(small.checkpoint), 'cpu'), str(video))
     for config in (small.config, video_config):
-        done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--video', video, '--config', config,
-                      '--classes', tmp_path / 'classes.txt')
+        done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--precision', 'f32', '--video', video,
+                      '--config', config, '--classes', tmp_path / 'classes.txt')
         title, *lines = done.stdout.splitlines()
         assert title == str(video)
         found = [line.split(' ', 1) for line in lines]

@@ -103,10 +103,10 @@ def change_head(model):
 
 FAULTS = {
     'a swapped weight': (swap_a_weight, 'sim', ''),
-    'crops': (reverse_crops, 'sim', 'crops in another order: 2, 1, 0'),
-    'channels': (swap_channels, 'sim', 'BGR for RGB'),
+    'crops': (reverse_crops, 'sim', ''),
+    'channels': (swap_channels, 'sim', ''),
     'mean': (change_mean, 'uint8', 'another mean: [123.675, 121.28, 103.53]'),
-    'checkpoint': (change_head, 'sim', 'another checkpoint'),
+    'checkpoint': (change_head, 'sim', ''),
 }
 
 
@@ -147,14 +147,16 @@ def test_the_first_video_with_another_class_is_named(dataset, small, tmp_path):
     assert len(video['frames']) == 8 and max(video['frames']) <= int(frames)
 
 
-@pytest.mark.parametrize('axis, looks_like', [(0, 'crops in another order: 2, 1, 0'), (1, 'BGR for RGB')])
-def test_bins_that_were_made_otherwise(dataset, small, bins, tmp_path, axis, looks_like):
+@pytest.mark.parametrize('axis', [0, 1])
+def test_bins_that_were_made_otherwise(dataset, small, bins, tmp_path, axis):
+    """Crops in another order, BGR for RGB."""
     for path in bins.glob('*.bin'):
         sample = np.fromfile(path, np.float32).reshape(3, 3, 8, 256, 256)
         np.flip(sample, axis).tofile(tmp_path / path.name)
     status, report, text = compare(dataset, small, '--bins', tmp_path, models=[small.sim])
     assert status == 1 and report['first_difference']['step'] == 'preprocessing'
-    assert report['first_difference']['looks_like'] == looks_like and 'preprocessing' in text.splitlines()[-1]
+    assert 'channels differ by' in report['first_difference']['looks_like']
+    assert 'preprocessing' in text.splitlines()[-1] and '.bin' in text.splitlines()[-1]
     assert report['models'][1]['passed']
 
 

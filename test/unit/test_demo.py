@@ -95,12 +95,12 @@ def test_shuffled_frames_are_not_recognised(demo, tmp_path):
 def test_predictions_are_those_of_mmaction2(demo, tmp_path):
     """mmaction2's tools/test.py on the same checkpoint and videos: every prediction, and the accuracy."""
     from r2plus1d.metrics import average_crops
-    from r2plus1d.outputs import read_run
+    from r2plus1d.outputs import Run
     done = start(ROOT / 'mmaction2/tools/test.py', DEMO_CONFIG, CHECKPOINT, '--out', tmp_path / 'scores.json',
                   '--eval', 'top_k_accuracy', cwd=demo)
     expected = np.array(json.loads((tmp_path / 'scores.json').read_text()))
     summary, = (demo / 'predata_bts1_bs1_out').glob('*_summary.json')
-    scores, _ = read_run([str(summary)], 3, 12, len(expected))
+    scores, _ = Run([str(summary)]).scores(3, len(expected))
     found = average_crops(scores, 'prob')
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert (found.argmax(1) == expected.argmax(1)).all()

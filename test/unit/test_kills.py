@@ -40,7 +40,8 @@ data = dict(test=dict(pipeline=[
     dict(type='ToTensor', keys=['imgs'])]))
 """
 TIME_OF_DAY = re.compile(r'\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d')
-TIMES = ('npu_compute_time_list', 'NPU_compute_time', 'throughput', 'pid', 'environment')  # of a summary
+TIMES = ('npu_compute_time_list', 'NPU_compute_time', 'throughput', 'pid', 'environment', 'time',
+         'speed_sha256')  # of a summary
 WRITTEN = re.compile(rb'\d{4}-\d\d-\d\d \d\d:\d\d|"peak_memory": ?\d+')  # when a report was written, and by how much
 
 

@@ -29,11 +29,14 @@ from conftest import CONFIG, ROOT, SMALL, STAND_INS, annotations, call
 from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d import cann
-from r2plus1d.bins import bin_digest, bin_name, read_info
-from r2plus1d.inference import Files
-from r2plus1d.outputs import OutputWriter, find_summaries, make_summary
+from r2plus1d.batches import Files
+from r2plus1d.bins import BinName, write_bin
+from r2plus1d.info import Info, read_info
+from r2plus1d.output_files import OutputWriter
+from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
+from r2plus1d.summary import Provenance, RunFacts, make_summary
 
 SECONDS = 45
 MUTATIONS = int(os.environ.get('MUTATIONS', 10000))  # of all subjects together
@@ -196,20 +199,17 @@ class Engine:
     model = 'model.onnx'
     sample_shape = SHAPE
     dtype = np.dtype('float32')
+    num_classes = None
 
 
 def write_bins(folder):
     """Three bins of one sample each, and their info.json."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    digests = {}
-    for i, label in enumerate((0, 7, 12)):
-        values = rng.standard_normal(SHAPE).astype(np.float32)
-        values.tofile(folder / bin_name(i, [label]))
-        digests[bin_name(i, [label])] = bin_digest(values[None])
-    info = {'config': 'config.py', 'config_sha256': '0' * 64, 'list': 'list.txt', 'list_sha256': '1' * 64,
-            'dtype': 'float32', 'shape': SHAPE, 'bts': 1, 'num_videos': 3, 'allow_damaged': False, 'bins': digests}
-    (folder / 'info.json').write_text(json.dumps(info))
+    values = rng.standard_normal([3, *SHAPE]).astype(np.float32)
+    digests = dict(write_bin(str(folder), i, [(label, values[i])], 1) for i, label in enumerate((0, 7, 12)))
+    info = Info('/config.py', '0' * 64, '/list.txt', '1' * 64, 'float32', SHAPE, 1, 3, False, [[1, 2]] * 3, digests)
+    (folder / 'info.json').write_text(json.dumps(info.to_json()))
 
 
 def read_bins(folder):
@@ -230,7 +230,7 @@ class Bin(Subject):
 
     def make(self):
         write_bins(self.folder / 'bins')
-        return self.folder / 'bins' / bin_name(1, [7])
+        return self.folder / 'bins' / str(BinName(1, (7,)))
 
     def read(self):
         return read_bins(self.folder / 'bins')
@@ -261,7 +261,7 @@ class NpyBin(BinAlone):
         return path.with_suffix('.npy')
 
 
-class Info(Bin):
+class InfoFile(Bin):
     """The info.json of bins. Which list and config they are of is for r2plus1d_preprocess.py, which makes them anew."""
 
     kinds = mutations.JSON
@@ -275,7 +275,7 @@ class Info(Bin):
         batches, num_videos = read_bins(self.folder / 'bins')
         if num_videos not in (None, len(batches)):
             raise InputError('info.json: what r2plus1d_postprocess.py says, by check_complete()')
-        return batches, info.get('bts')
+        return batches, info.bts
 
 
 # ---- what an inference leaves ------------------------------------------------------------------------
@@ -292,12 +292,12 @@ class Summary(Subject):
     def make(self):
         write_bins(self.folder / 'bins')
         rng = np.random.default_rng(0)
-        provenance = {'model_sha256': '2' * 64, 'info_sha256': None}
         with OutputWriter(str(self.folder / 'out'), 'run', self.outfmt) as outputs:
             for i, path in enumerate(sorted((self.folder / 'bins').glob('*.bin'))):
                 outputs.add(i, [str(path)], [rng.standard_normal((3, CLASSES)).astype(np.float32)])
             engine = {'name': 'none', 'version': '1', 'precision': 'f32', 'cpu': 'none'}
-            outputs.finish(make_summary({'device0': [20.5, 21.25, 19.125]}, 1, engine, 3, provenance))
+            outputs.finish(make_summary(RunFacts({'device0': [20.5, 21.25, 19.125]}, 1, engine, 3,
+                                                 Provenance('2' * 64), SHAPE)))
         return self.folder / 'out/run_summary.json'
 
     def read(self):
@@ -306,7 +306,7 @@ class Summary(Subject):
             raise InputError(done.stderr.strip().splitlines()[-1])
         words = [line for line in done.stderr.splitlines() if 'not checked' not in line]
         print(*words, sep='\n', end='', file=sys.stderr)
-        speed = read_performance(find_summaries(str(self.folder / 'out')))
+        speed = read_performance(Run.open(str(self.folder / 'out')))
         return json.loads(done.stdout), speed.batch_size, speed.rate, speed.times.tolist()
 
 
@@ -318,12 +318,12 @@ class TextOutput(Summary):
 
     def make(self):
         super().make()
-        return self.folder / 'out/run' / (bin_name(1, [7])[:-4] + f'_0.{self.outfmt.lower()}')
+        return self.folder / 'out/run' / (str(BinName(1, (7,)))[:-4] + f'_0.{self.outfmt.lower()}')
 
     def read(self):
         accuracy, *speed = super().read()
-        from r2plus1d.outputs import read_output
-        scores = read_output(str(self.path), 3, CLASSES)
+        from r2plus1d.output_files import read_output
+        scores = read_output(str(self.path), 3)
         return accuracy, zlib.crc32(np.ascontiguousarray(scores))
 
 
@@ -389,7 +389,7 @@ def npu_smi(*arguments):
 SUBJECTS = {
     'list, with the official lists': FrameList, 'list, alone': FrameListAlone, 'frame, JPEG': Frame, 'video, .avi': Avi,
     'video, .mp4': Mp4, 'classInd.txt': Classes, 'classInd.txt, alone': ClassesAlone,
-    'info.json': Info, 'bin, with info.json': Bin, 'bin, alone': BinAlone,
+    'info.json': InfoFile, 'bin, with info.json': Bin, 'bin, alone': BinAlone,
     'bin, .npy': NpyBin, 'summary': Summary, 'output, TXT': TextOutput, 'output, NPY': NpyOutput,
     'output, BIN': BinOutput, 'output, BIN, of ais_bench': OutputOfAisBench, 'result': Result,
 }

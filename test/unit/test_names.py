@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, SMALL, call, run, start
 from made_runs import make_run
 
-from r2plus1d.outputs import OutputWriter
+from r2plus1d.output_files import OutputWriter
 
 SECONDS = 60
 

@@ -96,8 +96,9 @@ def test_prediction_with_an_om(dataset, small, om, tmp_path):
     video = next(dataset.glob('data/ucf101/videos/YoYo/*.avi'))
     outputs = []
     for model, env in ((small.sim, {}), (om[1], environment()), (om[2], environment())):
-        outputs.append(run(sys.executable, ROOT / 'r2plus1d_predict.py', '--model', model, '--video', video, '--config',
-                           small.config, '--classes', tmp_path / 'classes.txt', env=env).stdout)
+        outputs.append(run(sys.executable, ROOT / 'r2plus1d_predict.py', '--model', model, '--precision', 'f32',
+                           '--video', video, '--config', small.config, '--classes', tmp_path / 'classes.txt',
+                           env=env).stdout)
     assert outputs[0] == outputs[1] == outputs[2] and len(outputs[0].splitlines()) == 6
 
 

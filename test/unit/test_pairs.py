@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from conftest import CONFIG, ROOT, call, start
+from conftest import CONFIG, call
+
+from r2plus1d.store import file_digest
 
 SECONDS = 15
 
@@ -78,10 +80,10 @@ def wrong_on(labels, videos):
     (2, 0, 2, 1, 'no better than a guess'),  # of two classes: a guess is right in both with a probability of a quarter
 ])
 def test_verdicts(videos, wrong_first, wrong_second, max_drop, words):
-    from r2plus1d.agreement import judge_pair
+    from r2plus1d.agreement import Gate, judge_pair
     labels = labels_of(videos)
     ways = wrong_on(labels, wrong_first), wrong_on(labels, wrong_second)
-    found = judge_pair(labels, *ways, max_drop)
+    found = vars(judge_pair(labels, *ways, Gate(max_drop)))
     assert found['top1_acc_first'] == pytest.approx(1 - wrong_first / videos)
     assert found['top1_drop'] == pytest.approx((wrong_second - wrong_first) / videos)
     assert found['only_first_right'] == max(wrong_second - wrong_first, 0)
@@ -90,7 +92,7 @@ def test_verdicts(videos, wrong_first, wrong_second, max_drop, words):
     else:
         assert words in found['rejected']
         # What is unproven may be allowed; a larger drop may not.
-        allowed = judge_pair(labels, *ways, max_drop, allow_unproven=True)['rejected']
+        allowed = judge_pair(labels, *ways, Gate(max_drop, allow_unproven=True)).rejected
         assert bool(allowed) == ('fell' in words)
 
 
@@ -107,7 +109,7 @@ def make_list(folder, labels):
     return folder / 'config.py'
 
 
-def make_run(folder, labels, predicted, views, rate=10):
+def make_run(folder, labels, predicted, views, rate=10, **more):
     """A run as r2plus1d_infer.py leaves it, in which each video is given its predicted class."""
     out = folder / 'run'
     out.mkdir(parents=True)
@@ -120,7 +122,7 @@ def make_run(folder, labels, predicted, views, rate=10):
     summary = {'filesinfo': files, 'args': ['r2plus1d_infer.py'], 'npu_compute_time_list': [1000 / rate] * len(labels),
                'throughput': float(rate), 'NPU_compute_time': {'mean': 1000 / rate}, 'batchsize': 1,
                'num_videos': len(labels), 'sample_shape': [views, 3, 8, 256, 256],
-               'engine': {'name': 'any', 'version': '1', 'precision': 'f32', 'cpu': 'any'}}
+               'engine': {'name': 'any', 'version': '1', 'precision': 'f32', 'cpu': 'any'}, **more}
     (folder / 'run_summary.json').write_text(json.dumps(summary))
     return folder
 
@@ -172,30 +174,25 @@ def test_runs_that_do_not_fit(tmp_path, case, words):
     assert status == 1 and report is None and words in text.splitlines()[-1]
 
 
-def test_two_models_with_their_configs(dataset, small, tmp_path):
-    """The same model twice, once with another last layer: the accuracies are those of the chain."""
-    import onnx
-    from test_compare import change_head
-    model = onnx.load(str(small.sim))
-    change_head(model)
-    onnx.save(model, str(tmp_path / 'other.onnx'))
-    options = ['--config', small.config, small.config, '--models', small.sim, tmp_path / 'other.onnx']
-    refused = start(ROOT / 'r2plus1d_compare.py', *options, cwd=dataset, check=False)
-    assert refused.returncode == 1 and not refused.stdout and '5 videos are too few' in refused.stderr.splitlines()[-1]
-    done = start(ROOT / 'r2plus1d_compare.py', *options, '--allow_unproven', '--max_drop=1', cwd=dataset)
-    report = json.loads(done.stdout)
-    for way, path in (('first', small.sim), ('second', tmp_path / 'other.onnx')):
-        out = tmp_path / way
-        start(ROOT / 'r2plus1d_infer.py', '--model', path, '--config', small.config, '--output', out, cwd=dataset)
-        accuracy = json.loads(call('r2plus1d_postprocess', '--result_path', out).stdout)
-        assert report[f'top1_acc_{way}'] == accuracy['top1_acc']
-    assert report['num_videos'] == 5 and report['proves_nothing']
+def test_two_runs_of_one_list(tmp_path):
+    """The digests of their lists say it, not the order of their labels; where one says nothing, that is said."""
+    labels = labels_of(24)
+    options = ['--config', make_list(tmp_path, labels), '--allow_unproven', '--max_drop=1', '--runs']
+    digests = {'this': file_digest(str(tmp_path / 'list.txt')), 'other': 'ab' * 32, 'none': None}
+    runs = {name: make_run(tmp_path / name, labels, labels, 3, list_sha256=digest) for name, digest in digests.items()}
+    status, _, text = compare(*options, runs['this'], runs['this'])
+    assert status == 0 and 'not checked' not in text
+    status, report, text = compare(*options, runs['this'], runs['other'])
+    assert status == 1 and report is None and 'are of different lists of videos' in text.splitlines()[-1]
+    status, report, text = compare(*options, runs['other'], runs['other'])
+    assert status == 1 and 'list.txt: is not the list of' in text.splitlines()[-1]
+    status, report, text = compare(*options, runs['this'], runs['none'])
+    assert status == 0 and 'none/run_summary.json: not checked: whether both runs are of the same videos' in text
 
 
 @pytest.mark.parametrize('options, words', [
-    (['--runs', 'a', 'b', '--models', 'm.onnx'], '--runs goes with one --config'),
+    (['--runs', 'a', 'b', '--models', 'm.onnx'], '--runs goes without --models'),
     ([], 'give --checkpoint and --models'),
-    (['--config', '{config}', '{config}', '--models', 'm.onnx'], 'two files of --config go with two --models'),
     (['--runs', 'a', 'b', '--max_drop', '2'], '--max_drop 2.0: is 0 to 1'),
     (['--runs', 'a', 'b', '--classes', 'no'], 'no: no such file'),
 ])

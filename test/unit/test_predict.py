@@ -85,6 +85,7 @@ def rows(small, folder):
     done = predict(small, '--classes', 'classes.txt', '--video', 'clips', '--output', 'rows.jsonl', cwd=folder,
                    check=False)
     assert done.returncode == 1 and not done.stdout
+    assert 'is not among them' in done.stderr  # the model has 400 classes, and the list three
     assert done.stderr.strip().endswith(f'{len(REASONS)} of {len(REASONS) + len(VIDEOS)} videos failed; their rows in '
                                         'rows.jsonl say why, and --retry_failed tries them again')
     return read_rows(folder / 'rows.jsonl')
@@ -103,9 +104,10 @@ def test_rows_of_a_folder(small, folder, rows):
     names = ['ApplyEyeMakeup', 'Basketball', 'YoYo']
     for name, (_, frames) in VIDEOS.items():
         row = rows[f'clips/{name}.avi']
-        assert (row['path'], row['label'], row['frames']) == (f'clips/{name}.avi', None, frames)
+        assert (row['path'], row['label'], row['frames']) == (f'clips/{name}.avi', name.split('/')[0], frames)
         assert row['duration_s'] == pytest.approx(frames / 25)
         expected = inference_recognizer(model, str(folder / row['path']))
+        assert row['class_indices'] == [i for i, _ in expected]
         assert row['classes'] == [names[i] if i < 3 else f'class {i + 1}, not in the list' for i, _ in expected]
         np.testing.assert_allclose(row['probabilities'], [p for _, p in expected], atol=1e-5)
 
@@ -216,53 +218,6 @@ def test_engines_are_side_by_side_for_many_single_samples(small, options, expect
 # ---- continuing ----------------------------------------------------------------------------------------
 
 
-def journal_of(path, **changes):
-    from r2plus1d.journal import Journal, Settings
-    settings = Settings(**{**dict(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
-                                  backend='auto', precision='f32', allow_damaged=False), **changes})
-    return Journal(str(path), settings, lambda row: None)
-
-
-def test_a_torn_end_is_cut(tmp_path):
-    """At every byte: what is left are whole rows, and all windows of a video or none."""
-    from r2plus1d.rows import Row
-    videos = [[Row(f'{name}#{i}', name, window=i, windows=2, start_s=i, end_s=i + 1, error='e') for i in range(2)]
-              for name in 'ab']
-    videos.append([Row('ç', 'ç', error='e')])
-    with journal_of(tmp_path / 'rows.jsonl') as journal:
-        ends = [0]
-        for video in videos:
-            journal.add(video)
-            ends.append((tmp_path / 'rows.jsonl').stat().st_size)
-    content = (tmp_path / 'rows.jsonl').read_bytes()
-    for size in range(1, len(content) + 1):
-        (tmp_path / 'rows.jsonl').write_bytes(content[:size])
-        with journal_of(tmp_path / 'rows.jsonl') as journal:
-            whole = sum(end <= size for end in ends) - 1
-            assert list(journal.rows()) == sum(videos[:whole], [])
-            for video in videos[whole:]:
-                journal.add(video)
-        assert (tmp_path / 'rows.jsonl').read_bytes() == content
-
-
-def test_other_files_are_refused(tmp_path):
-    from r2plus1d.rows import Row
-    from r2plus1d.run import InputError
-    path = tmp_path / 'rows.jsonl'
-    with journal_of(path, topk=5) as journal:
-        journal.add([Row('a', 'a', error='e')])
-        with pytest.raises(InputError, match='is being written by process'), journal_of(path, topk=5):
-            pass
-    with pytest.raises(InputError, match='topk was 5 and is 3 now'), journal_of(path, topk=3):
-        pass
-    path.write_text('{"id": 3}\n{"id": "a", "path": "a"}\n')
-    with pytest.raises(InputError, match='line 1 is not a row'), journal_of(path, topk=5):
-        pass
-    (tmp_path / 'rows.jsonl.settings.json').unlink()
-    with pytest.raises(InputError, match='no such file'), journal_of(path, topk=5):
-        pass
-
-
 def test_the_same_command_continues(small, folder, rows, dataset):
     """After a kill in the middle of a row: other rows are not computed again; changed settings; mended videos."""
     output = folder / 'again.jsonl'
@@ -296,8 +251,9 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
     """Each window against mmaction2 on the frames of that window; the subtitles."""
     from mmaction.apis import inference_recognizer, init_recognizer
     video = folder / f'clips/YoYo/{VIDEO}.avi'  # 101 frames, 25 a second
-    predict(small, '--classes', folder / 'classes.txt', '--video', video, folder / 'clips/bad/cut.avi', '--every', 1.6,
-            '--srt', 'srt', '--output', 'rows.jsonl', cwd=tmp_path, check=False)
+    options = ['--classes', folder / 'classes.txt', '--video', video, folder / 'clips/bad/cut.avi', '--every', 1.6,
+               '--srt', 'srt', '--output', 'rows.jsonl']
+    predict(small, *options, cwd=tmp_path, check=False)
     rows = [row for row in read_rows(tmp_path / 'rows.jsonl').values() if 'error' not in row]
     assert [row['id'] for row in rows] == [f'{video}#{start}' for start in (0, 1.6, 3.2)]
     assert [(row['start_s'], row['end_s'], row['frames']) for row in rows] == [
@@ -313,16 +269,22 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
             (frames / f'img_{number:05}.png').rename(frames / f'img_{number:05}.jpg')
         expected = inference_recognizer(model, str(frames))
         np.testing.assert_allclose(row['probabilities'], [p for _, p in expected], atol=1e-5)
-    text = next((tmp_path / 'srt').rglob(f'{VIDEO}.srt')).read_text('utf-8')
+    subtitles = tmp_path / f'srt/{VIDEO}.srt'
+    text = subtitles.read_text('utf-8')
     cues = re.findall(r'(\d+)\n(\S+) --> (\S+)\n(.+)\n\n', text)
     assert [cue[:3] for cue in cues] == [('1', '00:00:00,000', '00:00:01,600'), ('2', '00:00:01,600', '00:00:03,200'),
                                          ('3', '00:00:03,200', '00:00:04,040')]
     assert all(cue[3].startswith(row['classes'][0]) for cue, row in zip(cues, rows))
+    found = pytest.importorskip('pysubs2').load(str(subtitles))
+    assert [(cue.start, cue.end) for cue in found] == [(1000 * row['start_s'], 1000 * row['end_s']) for row in rows]
 
-
-def test_times_of_subtitles():
-    from r2plus1d.subtitles import srt_time
-    assert [srt_time(s) for s in (0, 59.9996, 3723.05)] == ['00:00:00,000', '00:01:00,000', '01:02:03,050']
+    subtitles.unlink()  # on an output that is complete, they are written from the rows
+    predict(small, *options, cwd=tmp_path, check=False)
+    assert subtitles.read_text('utf-8') == text
+    assert not (tmp_path / 'srt/cut.srt').exists()
+    subtitles.write_text('of the user')
+    refused = predict(small, *options, cwd=tmp_path, check=False)
+    assert refused.returncode == 1 and 'it is kept' in refused.stderr and subtitles.read_text() == 'of the user'
 
 
 @pytest.mark.parametrize('script, options', [

@@ -50,8 +50,8 @@ def archive(dataset, small, tmp_path_factory):
 
 
 def options(small, model, output):
-    return ['--model', model, '--config', small.config, '--classes', 'classes.txt', '--video', 'clips', '--output',
-            output]
+    return ['--model', model, '--config', small.config, '--classes', 'classes.txt', '--video', 'clips', '--precision',
+            'f32', '--output', output]
 
 
 @pytest.fixture(scope='module')
@@ -85,10 +85,11 @@ def cluster():
 class OneSession(r2plus1d.cluster.InferenceWorker):
     """Fails where another process has a session on this device of this node. It sees one device, number 0."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, settings):
         device = os.environ['ASCEND_RT_VISIBLE_DEVICES']
         assert device.isdecimal()
-        self.lock = open(os.path.join(folder, f'device-{ray.get_runtime_context().get_node_id()}-{device}'), 'w')
+        node = ray.get_runtime_context().get_node_id()
+        self.lock = open(os.path.join(settings.folder, f'device-{node}-{device}'), 'w')
         for _ in range(50):  # the process of a session ends a moment after that of its actor
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +98,7 @@ class OneSession(r2plus1d.cluster.InferenceWorker):
                 time.sleep(0.1)
         else:
             raise RuntimeError(f'NPU {device} has a session already')
-        super().__init__(folder, *arguments)
+        super().__init__(settings)
 
 
 @pytest.fixture
@@ -186,8 +187,8 @@ def test_loss_of_actors(archive, rows, predict, monkeypatch, tmp_path, number, w
     class Inference(OneSession):
 
         def infer(self, decoded, *samples):
-            for task, _ in decoded:
-                if task.video.path == in_model and happens_once(tmp_path, 'model'):
+            for one in decoded:
+                if one.task.video.path == in_model and happens_once(tmp_path, 'model'):
                     end(in_model)
             return super().infer(decoded, *samples)
 
@@ -291,6 +292,11 @@ def test_faults_are_one_line(archive, cluster, small, predict, monkeypatch):
             monkeypatch.setattr(r2plus1d.cluster, 'device_kind', lambda args: 'GPU')
         done = predict('none.jsonl', model)
         assert done.returncode == 1 and words in done.stderr.splitlines()[-1] and not done.stdout, done.stderr
+    began = time.monotonic()
+    done = call('r2plus1d_predict', *options(small, 'm_bs1.om', 'none.jsonl'), '--ray', '127.0.0.1:1', cwd=archive,
+                check=False)
+    assert done.returncode == 1 and 'no head of a cluster answers at 127.0.0.1:1' in done.stderr.splitlines()[-1]
+    assert time.monotonic() - began < 10
     monkeypatch.setattr(r2plus1d.cluster, 'ray', None)
     done = predict('none.jsonl')
     assert done.returncode == 1 and 'pip install "ray[data]"' in done.stderr.splitlines()[-1]

@@ -18,7 +18,8 @@ import sys
 import tarfile
 import textwrap
 
-from conftest import ROOT, STAND_INS, make_videos, run, save_random_checkpoint, write_annotation_zip
+import pytest
+from conftest import ROOT, STAND_INS, make_video, make_videos, run, save_random_checkpoint, write_annotation_zip
 
 sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python
@@ -30,6 +31,7 @@ SECONDS = 80
 PYTHON_SCRIPTS = [path for path in [*ROOT.glob('r2plus1d_*.py'), ROOT / 'test/parse.py', ROOT / 'test/run_ais_bench.py']
                   if 'make_parser(__doc__)' in path.read_text(encoding='utf-8')]
 K400 = 'r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'
+OWN_CLASSES, OWN_ENGLISH = 'docs/own_classes.zh.md', 'docs/own_classes.md'
 ELSEWHERE = {'bash demo/run.sh', 'bash test/run_tests.sh'}  # test_demo.py; this
 
 
@@ -44,13 +46,10 @@ def shape(name):
     return re.findall(r'^#+(?= )|^ *\|(?=[^\n]*\|$)|^ *```\w*|^ *(?:-|\d\.)(?= )', text, re.M)
 
 
-def test_both_languages_have_the_same_commands():
-    assert blocks('README.md') == blocks('README.en.md')
-    assert len(blocks('README.md')) > 10
-
-
-def test_both_languages_have_the_same_parts():
-    assert shape('README.md') == shape('README.en.md')
+@pytest.mark.parametrize('chinese, english, count', [('README.md', 'README.en.md', 11), (OWN_CLASSES, OWN_ENGLISH, 6)])
+def test_both_languages_have_the_same_parts_and_commands(chinese, english, count):
+    assert shape(chinese) == shape(english) and blocks(chinese) == blocks(english)
+    assert len(blocks(chinese)) >= count
 
 
 def test_options_in_the_text_exist():
@@ -75,7 +74,7 @@ def examples(script):
 
 def readme_commands():
     """Each line of the blocks of commands."""
-    return [line for block in blocks('README.md') for line in block.split('\n')]
+    return [line for block in blocks('README.md') + blocks(OWN_CLASSES) for line in block.split('\n')]
 
 
 def test_help_ends_with_examples():
@@ -170,7 +169,11 @@ def test_commands_run_as_printed(tmp_path):
     save_random_checkpoint(config, files / K400)
     shutil.copy(files / K400, files / 'best_top1_acc_epoch_35.pth')
 
-    commands = [b for b in blocks('README.md') if b not in ELSEWHERE]
+    for seed in range(9):
+        name = f'{("jump", "rest", "stand up")[seed % 3]}/my clip {"abc"[seed // 3]}.avi'
+        make_video(scratch / 'my_videos' / name, 40, seed)
+
+    commands = [b for b in blocks('README.md') + blocks(OWN_CLASSES) if b not in ELSEWHERE]
     # CANN's set_env.sh, where its installer puts it, below another root.
     stand_in = ('source() { if [ "$1" = /usr/local/Ascend/ascend-toolkit/set_env.sh ]; '
                 'then builtin source "$CANN_SYSTEM_ROOT$1"; else builtin source "$@"; fi; }')
@@ -180,7 +183,7 @@ def test_commands_run_as_printed(tmp_path):
     script = '\n'.join(['unset PYTHONWARNINGS', stand_in, 'set -euo pipefail', *commands])
     # The verdict on random weights is no: its reference is replaced.
     assert script.count('--reference 0.8892') == 3
-    script = script.replace('--reference 0.8892', '--reference 0')
+    script = script.replace('--reference 0.8892', '--reference 0').replace('--reference 0.8\n', '--reference 0\n')
     assert script.count('--int8 --output') == 1  # nor does int8 keep the top-1 of random weights
     script = script.replace('--int8 --output', '--int8 --max_drop 1 --allow_unproven --output')
     assert script.count('.py --runs') == 2  # nor do five videos prove anything
@@ -208,8 +211,10 @@ def test_commands_run_as_printed(tmp_path):
     assert agreement['passed'] and agreement['models'][-1]['model'].endswith('.om')
     assert len(list((scratch / 'predata_bts1').glob('*.bin'))) == 5
     assert list((scratch / 'work_dirs').glob('*/epoch_1.pth'))
-    assert done.stdout.count('\nsuccess\n') == 5 and 'Run testcase success!' in done.stdout
+    assert done.stdout.count('\nsuccess\n') == 7 and 'Run testcase success!' in done.stdout
     assert (scratch / 'report/index.html').is_file()
+    rows = [json.loads(line) for line in (scratch / 'work_dirs/mine/predictions.jsonl').read_text().splitlines()]
+    assert len(rows) == 9 and {*rows[0]['classes']} == {'jump', 'rest', 'stand up'}
 
     assert find_alarms(done.stdout + done.stderr) == []
     # Everything that the commands have made is ignored by git.

@@ -49,8 +49,12 @@ def cells_of(page, heading):
     return [[text_of(cell) for cell in re.findall(r'<t[hd].*?</t[hd]>', row, re.S)] for row in rows]
 
 
+def section_of(page, name):
+    return re.search(rf'<section id="{name}">.*?</section>', page, re.S)[0]
+
+
 def section(page, name):
-    return text_of(re.search(rf'<section id="{name}">.*?</section>', page, re.S)[0])
+    return text_of(section_of(page, name))
 
 
 # ---- statistics --------------------------------------------------------------------------------------
@@ -149,7 +153,7 @@ def test_speed(made):
 @pytest.mark.parametrize('value, text', [(0.7101, '0.710'), (63.08, '63.1'), (4586.7, '4590'), (999.6, '1000'),
                                          (0.9996, '1.00'), (0.00123456, '0.00123'), (84.0091, '84.0'), (0, '0')])
 def test_three_digits(value, text):
-    from r2plus1d_report import three_digits
+    from r2plus1d.report.page import three_digits
     assert three_digits(value) == text
 
 
@@ -326,13 +330,24 @@ def shorten_list(folder):
     path.write_text(''.join(lines[:-1]))
 
 
+def replace_list(folder):
+    """Two videos of one label in each other's place, after the run."""
+    path = folder / 'list.txt'
+    lines = path.read_text().splitlines(keepends=True)
+    lines[0], lines[5] = lines[5], lines[0]
+    path.write_text(''.join(lines))
+
+
 ERRORS = {
     'no result': (lambda f: (f / 'result_bs16.json').unlink(), [], 1, 'result_bs16.json'),
     'no outputs': (lambda f: shutil.rmtree(f / 'predata_bts1_bs1_out'), [], 1, 'predata_bts1_bs1_out'),
     'other result': (change('result_bs1.json', '"num_videos": 25', '"num_videos": 24'), [], 1, 'result_bs1.json'),
-    'old result': (change('result_bs1.json', 'average_clips', 'average'), [], 1, 'has no average_clips'),
+    'old result': (change('result_bs1.json', 'average_clips', 'average'), [], 1, 'average_clips is missing'),
     'other list': (change('list.txt', 'c02 20 2', 'c02 20 3'), [], 1, 'list.txt'),
     'shorter list': (shorten_list, [], 1, 'list.txt: lists 24 videos'),
+    'replaced list': (replace_list, [], 1, 'list.txt: is not the list of'),
+    'the template': (None, ['--output={}/frames/page.html'], 1, 'page.html: exists and is not a page'),
+    'percent': (None, ['--reference=88.92'], 2, '88.92% is 0.8892'),
     'class index': (change('classInd.txt', '2 化', '7 化'), [], 1, 'line 2 is "7 化眼妆"'),
     'encoding': (lambda f: (f / 'classInd.txt').write_bytes('1 化眼妆'.encode('gbk')), [], 1, 'not UTF-8'),
     'few classes': (lambda f: (f / 'classInd.txt').write_text('1 a\n2 b\n'), [], 1, '2 classes'),
@@ -370,12 +385,83 @@ def copy_run(run, tmp_path, without=''):
 def test_errors(case, pristine, tmp_path):
     damage, more, status, words = ERRORS[case]
     folder, arguments = copy_run(pristine, tmp_path)
+    template = ROOT / 'r2plus1d/report/page.html'
+    shutil.copy(template, folder / 'frames')
     if damage:
         damage(folder)
     done = call('r2plus1d_report', *arguments, *(argument.format(folder) for argument in more), check=False)
     assert done.returncode == status and words in done.stderr, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 or status == 2, done.stderr
     assert not (folder / 'report').exists()
+    assert case == 'no frames' or (folder / 'frames/page.html').read_bytes() == template.read_bytes()
+
+
+# ---- what evaluation.json says -----------------------------------------------------------------------
+
+
+def test_without_options(pristine, tmp_path):
+    """Config, its list and frames, classes and verdict are those of the run, whose folder is not the one of today."""
+    folder, _ = copy_run(pristine, tmp_path)
+    change('config.py', f'{folder}/', '')(folder)
+    change('evaluation.json', str(pristine.folder), str(folder))(folder)
+    change('evaluation.json', '0.8892', '0.95')(folder)
+    (folder / 'data/ucf101/annotations').mkdir(parents=True)
+    shutil.copy(folder / 'classInd.txt', folder / 'data/ucf101/annotations')
+    done = call('r2plus1d_report', f'--work_dir={folder}', cwd=tmp_path)
+    page = (folder / 'report' / 'index.html').read_text(encoding='utf-8')
+    assert 'is below the required 94.00% (reference 95.00% less a tolerance of 1.00%)' in text_of(page)
+    assert f'25 videos of {folder}/list.txt' in section(page, 'run') and '<article' in page
+    assert len(done.stderr.splitlines()) == 1
+    done = call('r2plus1d_report', f'--work_dir={folder}', '--reference=0.5', cwd=tmp_path)  # over the page of before
+    assert '--reference 0.5 in the place of 0.95' in done.stderr
+    done = call('r2plus1d_report', f'--work_dir={folder}', '--batch_sizes=1 4', cwd=tmp_path, check=False)
+    assert done.returncode == 1 and 'batch size 4 is not of this evaluation, which has 1, 16' in done.stderr
+
+
+def test_names_are_joined_by_the_list_that_the_run_notes(pristine, tmp_path):
+    folder, arguments = copy_run(pristine, tmp_path)
+    for path in folder.glob('predata_bts1_bs*_out/*_summary.json'):
+        content = json.loads(path.read_text())
+        del content['list_sha256']
+        path.write_text(json.dumps(content))
+    done = call('r2plus1d_report', *arguments)
+    page = (folder / 'report' / 'index.html').read_text(encoding='utf-8')
+    assert 'it notes no digest of its list' in done.stderr and 'does not note its list' in section(page, 'run')
+    assert '<article' not in page and data_of(page)['videos'][3][0] == 'video 3' and 'v_c' not in page
+
+
+def test_fewer_videos_than_the_list_has(pristine, tmp_path):
+    folder, arguments = copy_run(pristine, tmp_path)
+    for path in folder.glob('predata_bts1_bs*_out/*_summary.json'):
+        content = json.loads(path.read_text())
+        del content['filesinfo']['0'], content['filesinfo']['7']
+        path.write_text(json.dumps(content))
+        result = folder / path.parent.name.replace('predata_bts1', 'result').replace('_out', '.json')
+        result.write_text(call('r2plus1d_postprocess', f'--result_path={path}', '--num_videos=25', '--crops=3',
+                               '--allow_missing').stdout)
+    call('r2plus1d_report', *arguments)
+    page = (folder / 'report' / 'index.html').read_text(encoding='utf-8')
+    assert 'Test videos 23 of 25 of 6 classes' in text_of(page)
+    assert 'Only 23 of 25 videos were evaluated.' in text_of(page)
+    assert [row[0] for row in data_of(page)['videos']] == [
+        path.split('/')[1] for i, path in enumerate(pristine.videos) if i not in (0, 7)]
+
+
+def test_speeds_side_by_side(pristine, tmp_path):
+    """Two devices are one run; the bars of all tables have one scale, and each row says its views."""
+    for device in (0, 1):
+        summary(tmp_path / f'npus/run/device{device}_summary.json', 4, [1000.0] * 3, sample_shape=[1, 3, 8, 9, 9])
+    page = pristine.report('--examples=0', f'--extra=npus={tmp_path}/npus', f'--output={tmp_path}/index.html')
+    row = cells_of(page, 'npus<small>')[1]
+    assert (row[1], row[5], row[6]) == ('8.00', '6', '1')
+    assert cells_of(page, 'This run')[1][6] == '–'
+    bars = [float(width) for width in re.findall(r'<td class="wide"><span class="bar" aria-hidden="true"><i '
+                                                 r'style="width:(.*?)%', section_of(page, 'speed'))]
+    rates = [speed['videos_per_second'] for speed in data_of(page)['speeds']]
+    np.testing.assert_allclose(bars, 100 * np.array(rates) / max(rates), atol=0.01)
+    fastest = data_of(page)['speeds'][1]
+    median = float(f'{fastest["median_ms"]:.3g}')
+    assert f'{median:.0f} ms of a batch, median at batch size 16' in text_of(page)
 
 
 def test_without_frames(pristine, tmp_path):

@@ -1,0 +1,190 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The container of a video: which of its streams is shown, and what its packets say without being decoded.
+
+    container, stream = open_video('clip.mp4')
+    packets = look_at_packets(container, stream)
+    packets.stamps                        # of the frames that are shown, in that order
+
+What a header claims is not believed. Only of an .avi the number of frames is compared, since nothing else tells where
+such a file was cut off.
+"""
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+import av
+import av.logging
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from r2plus1d.run import InputError, one_line
+from r2plus1d.store import check_regular_file
+
+PacketId = Tuple[Optional[int], Optional[int], int]  # time stamps and size
+MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
+LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
+NO_DECODER = 'which PyAV cannot decode; convert it, as by ffmpeg -i IN -c:v libx264 OUT.mp4'
+
+
+def open_video(path: str) -> Tuple[InputContainer, VideoStream]:
+    """A video file, opened, and the stream of it that players show. Raises InputError."""
+    if '\0' in path:
+        raise InputError(f'{path}: has a zero byte in its name')
+    check_regular_file(path)
+    listen()
+    # An absolute path after file: is never taken for a protocol, and the list of protocols keeps a list of other files
+    # from being read from a network.
+    name = 'file:' + os.path.abspath(path)
+    with av.logging.Capture():
+        try:
+            container = av.open(name, options={'protocol_whitelist': 'file'}, metadata_errors='replace')
+        except (av.FFmpegError, ValueError) as e:
+            raise InputError(f'{path}: not a video that PyAV can read: {reason(e)}')
+    try:
+        if container.format.name in LISTS:
+            raise InputError(f'{path}: a list of other files ({container.format.name}), expected a video')
+        stream = choose_stream(path, container)
+        check_pixels(path, stream.codec_context.width, stream.codec_context.height)
+    except InputError:
+        container.close()
+        raise
+    return container, stream
+
+
+def choose_stream(path: str, container: InputContainer) -> VideoStream:
+    """The first video stream. A cover picture is none."""
+    streams = [stream for stream in container.streams.video if not is_cover(stream)]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams if stream.type != 'video'})
+        kinds += ['a cover picture'] if container.streams.video else []
+        raise InputError(f'{path}: no video in it, only {" and ".join(kinds) or "a header"}')
+    if getattr(streams[0], 'codec_context', None) is None:
+        raise InputError(f'{path}: its codec is {codec_name(container, streams[0])}, {NO_DECODER}')
+    return streams[0]
+
+
+def is_cover(stream: VideoStream) -> bool:
+    disposition = getattr(stream, 'disposition', None)  # PyAV 12 does not tell it
+    return disposition is not None and bool(disposition & type(disposition).attached_pic)
+
+
+def codec_name(container: InputContainer, stream: VideoStream) -> str:
+    """The name of a codec for which there is no decoder, from libav's description of the file."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        text = container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    found = re.search(rf'Stream #\d+:{stream.index}\b.*?: Video: ([^,]+)', text)
+    return one_line(found[1], 60) if found else 'unknown'
+
+
+def check_pixels(path: str, width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise InputError(f'{path}: {width}x{height} pixels a frame; the most is 4K (4096x2304): make it smaller, as by '
+                         'ffmpeg -i IN -vf scale=-2:1080 OUT')
+
+
+# ---- packets -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Packets:
+    """What the packets of a stream say without being decoded.
+
+    STAMPS: the time stamps of the frames that are shown, in that order; None where the packets do not tell them.
+    KEYFRAMES: the time stamps at which decoding can begin. LAST_DURATION: of the last frame, 0 where it is unknown.
+    FIRST: what identifies the first packet. FAULT: why the file is not whole.
+    """
+
+    count: int
+    stamps: Optional[np.ndarray]
+    keyframes: np.ndarray
+    last_duration: int
+    first: Optional[PacketId]
+    fault: Optional[str]
+
+
+def look_at_packets(container: InputContainer, stream: VideoStream) -> Packets:
+    """One pass over all packets of a stream."""
+    is_vp8 = stream.codec_context.name in ('vp8', 'libvpx')
+    found: List[Tuple[Optional[int], bool]] = []  # time stamp, whether the frame is shown
+    keyframes: List[Optional[int]] = []
+    first = last = fault = None
+    with av.logging.Capture() as logs:
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    first = first or packet
+                    last = packet
+                    found.append((packet.pts, not packet.is_discard and not (is_vp8 and is_hidden(packet))))
+                    if packet.is_keyframe:
+                        keyframes.append(packet.pts)
+        except av.FFmpegError as e:
+            fault = reason(e)
+    fault = fault or next(iter(errors_in(logs, container.format.name)), None)
+    if container.format.name == 'avi' and stream.frames > len(found):
+        fault = f'has {len(found)} of {stream.frames} frames'
+    elif last is None:
+        fault = fault or 'has no frames'
+    elif last.is_corrupt:
+        fault = 'its last frame is not whole'
+    return Packets(len(found), shown_stamps(found, keyframes),
+                   np.unique([stamp for stamp in keyframes if stamp is not None]).astype(np.int64),
+                   last.duration or 0 if last else 0, first and identify(first), fault)
+
+
+def is_hidden(packet: Packet) -> bool:
+    """Whether a packet of VP8 is for the decoder alone: the bit show_frame of its first byte (RFC 6386, 9.1)."""
+    return not memoryview(packet)[0] & 0x10
+
+
+def shown_stamps(found: List[Tuple[Optional[int], bool]], keyframes: List[Optional[int]]) -> Optional[np.ndarray]:
+    """The time stamps of the frames that are shown, in that order.
+
+    None where one is missing or there twice, and where the video does not begin with a keyframe, so that only the
+    decoder knows with which frame it can begin.
+    """
+    stamps = [stamp for stamp, _ in found]
+    if not stamps or None in stamps or len(set(stamps)) < len(stamps):
+        return None
+    if keyframes[:1] != stamps[:1] or stamps[0] != min(stamps):
+        return None
+    return np.sort(np.array([stamp for stamp, is_shown in found if is_shown], np.int64))
+
+
+def identify(packet: Packet) -> PacketId:
+    return packet.pts, packet.dts, packet.size
+
+
+def is_encrypted(packet: Packet) -> bool:
+    has = getattr(packet, 'has_sidedata', None)  # PyAV 12 does not tell it
+    return has is not None and bool(has('encryption_info'))
+
+
+# ---- what libav says -----------------------------------------------------------------------------------
+
+
+def listen() -> None:
+    """Have libav hand its errors to av.logging.Capture(), and not write them to standard error."""
+    if av.logging.get_level() is None or av.logging.get_level() < av.logging.ERROR:
+        av.logging.set_level(av.logging.ERROR)
+
+
+def errors_in(logs: List[Tuple[int, str, str]], speaker: Optional[str] = None) -> List[str]:
+    """The errors among what was captured, on one line each. SPEAKER: only what this part of libav says."""
+    return [one_line(text) for level, name, text in logs
+            if level <= av.logging.ERROR and speaker in (None, name)]
+
+
+def reason(error: Exception) -> str:
+    """What libav said of an error."""
+    logged = getattr(error, 'log', None)
+    return one_line(logged[2] if logged else getattr(error, 'strerror', None) or error)

@@ -1,0 +1,119 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""A JSON file as a dataclass: one declaration a form, from which reading, checking, writing and comparing follow.
+
+    @dataclass(frozen=True)
+    class Info(Form):
+        VERSION = 2
+        REMEDY = 'make the bins again with r2plus1d_preprocess.py --overwrite'
+        bts: int = field(COUNT, identity=True)     # a difference means other data
+        list: str = field(TEXT)                    # a note: compared with nothing
+
+    info = Info.read('bins/info.json')             # raises InputError, which names the field and ends with REMEDY
+    store.write_json('bins/info.json', info.to_json())
+    info.differences(other)                        # names of the identity fields in which the two differ
+
+A file says its version; that of the first one, which said none, is 1. A newer version than VERSION is refused. In an
+older one a field may be missing, and is None then: lift() of a form changes what else has changed.
+"""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, ClassVar, Dict, List, Type, TypeVar
+
+from r2plus1d.run import InputError, one_line
+from r2plus1d.store import is_count, is_fraction, read_json
+
+AnyForm = TypeVar('AnyForm', bound='Form')
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Whether a form TAKES a value, and the WORDS for what it takes: "expected …"."""
+
+    takes: Callable[[Any], bool]
+    words: str
+
+    def or_null(self) -> Check:
+        return Check(lambda value: value is None or self.takes(value), f'{self.words}, or null')
+
+    def list_of(self) -> Check:
+        return Check(lambda value: isinstance(value, list) and all(map(self.takes, value)),
+                     f'a list, each {self.words}')
+
+    def for_each_name(self) -> Check:
+        """An object of names from outside, such as file names, each with a value that this check takes."""
+        return Check(lambda value: isinstance(value, dict) and all(map(self.takes, value.values())),
+                     f'an object with {self.words} for each name')
+
+
+TEXT = Check(lambda value: isinstance(value, str), 'a text')
+FLAG = Check(lambda value: isinstance(value, bool), 'true or false')
+COUNT = Check(is_count, 'a whole number of 1 or more')
+FRACTION = Check(is_fraction, 'a number from 0 to 1')
+SHAPE = Check(lambda value: isinstance(value, list) and bool(value) and all(map(is_count, value)),
+              'whole numbers of 1 or more')
+
+
+def one_of(*values: str) -> Check:
+    return Check(lambda value: isinstance(value, str) and value in values, ' or '.join(values))
+
+
+def field(check: Check, identity: bool = False) -> Any:
+    """A field of a Form. IDENTITY: a difference in it means other data; else it is a note."""
+    return dataclasses.field(metadata={'check': check, 'identity': identity})
+
+
+class Form:
+    """What is to be a frozen dataclass of fields by field()."""
+
+    VERSION: ClassVar[int] = 1
+    REMEDY: ClassVar[str] = 'run the step that writes it again'
+
+    @classmethod
+    def lift(cls, content: Dict[str, Any]) -> Dict[str, Any]:
+        """The content of a file of an older version, as this one has it."""
+        return content
+
+    @classmethod
+    def read(cls: Type[AnyForm], path: str) -> AnyForm:
+        return cls.from_json(path, read_json(path, cls.REMEDY))
+
+    @classmethod
+    def from_json(cls: Type[AnyForm], path: str, content: Any) -> AnyForm:
+        """The form in the CONTENT of the JSON file PATH. What it does not declare is passed over."""
+        if not isinstance(content, dict):
+            raise InputError(f'{path}: not what these scripts write; {cls.REMEDY}')
+        version = content.get('version', 1)
+        if not is_count(version):
+            raise InputError(f'{path}: version is {one_line(repr(version), 50)}, expected {COUNT.words}; {cls.REMEDY}')
+        if version > cls.VERSION:
+            raise InputError(f'{path}: is of version {version}, and these scripts know {cls.VERSION}; take the scripts '
+                             f'that wrote it, or {cls.REMEDY}')
+        if version < cls.VERSION:
+            content = cls.lift(content)
+        values = {}
+        for name, check in cls.checks().items():
+            values[name] = content.get(name)
+            if name not in content and version < cls.VERSION:
+                continue
+            if name not in content or not check.takes(values[name]):
+                found = one_line(repr(values[name]), 50) if name in content else 'missing'
+                raise InputError(f'{path}: {name} is {found}, expected {check.words}; {cls.REMEDY}')
+        return cls(**values)
+
+    @classmethod
+    def checks(cls) -> Dict[str, Check]:
+        return {column.name: column.metadata['check'] for column in cls.fields()}
+
+    @classmethod
+    def fields(cls) -> List[dataclasses.Field[Any]]:
+        return list(dataclasses.fields(cls))  # type: ignore[arg-type]  # each form is a dataclass
+
+    def to_json(self) -> Dict[str, Any]:
+        return {'version': self.VERSION, **{column.name: getattr(self, column.name) for column in self.fields()}}
+
+    def differences(self: AnyForm, other: AnyForm) -> List[str]:
+        """The names of the identity fields in which two forms differ."""
+        return [column.name for column in self.fields()
+                if column.metadata['identity'] and getattr(self, column.name) != getattr(other, column.name)]

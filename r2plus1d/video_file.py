@@ -1,0 +1,323 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""The frames of a video file, by PyAV, as a player shows them.
+
+    clip = read_clip('clip.mp4', lambda index: [0, 8, 16])
+    clip.images[8]                                  # RGB, turned and mirrored as by a player
+    clip.index.times[8]                             # seconds after the first frame
+
+The number of a frame is its place in the order in which frames are shown. The index says how many there are and which
+time stamp the decoder will give each; it comes from the packets, without decoding. The clip is decoded from the keyframe
+before it. Where the decoder gives other time stamps, the index was wrong, and the next one of VideoFile.indexes() takes
+its place.
+
+Damage that the decoder reports, in the frames of the clip or in those that they depend on, is an error. What it cannot
+see: a byte changed inside of a video that still decodes without a word (there are no checksums).
+"""
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type
+
+import av
+import av.logging
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from r2plus1d.container import (
+    Packets,
+    check_pixels,
+    errors_in,
+    identify,
+    is_encrypted,
+    look_at_packets,
+    open_video,
+    reason,
+)
+from r2plus1d.run import InputError, log
+
+FEWEST_FRAMES = 2  # one frame has no motion
+SAME_TIME = 0.0005  # seconds: the times of windows have three digits
+TAKE_IT = 'get a whole copy, or take it by --allow_damaged'
+KEPT = 16  # videos of which is kept what was found out: the windows of a long one are read one by one
+LOCAL = threading.local()
+
+
+class Damaged(Exception):
+    """What the decoder says of a damaged file."""
+
+
+class OtherFrames(Exception):
+    """The decoder gives other frames than the index says."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The frames of a video. TIMES: in seconds after the first frame, by number. DURATION_S: to the end of the last one.
+
+    STAMPS: the time stamps of the frames, which rise, and by which they are known wherever decoding begins. None: only
+    counting from the start tells which frame is which.
+    """
+
+    times: np.ndarray
+    duration_s: float
+    stamps: Optional[np.ndarray] = None
+
+    def between(self, start_s: float, end_s: float) -> Tuple[int, int]:
+        """The numbers of the first frame at START_S or later, and of the first one at END_S or later."""
+        first, end = np.searchsorted(self.times, [start_s - SAME_TIME, end_s - SAME_TIME])
+        return int(first), int(end)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames of a video, by number: RGB arrays of height x width x 3."""
+
+    index: Index
+    images: Dict[int, np.ndarray]
+
+
+def read_clip(path: str, choose: Callable[[Index], Sequence[int]], allow_damaged: bool = False) -> Clip:
+    """The frames of a video file with the numbers that CHOOSE gives, which is called again for a better index.
+
+    Raises InputError. ALLOW_DAMAGED: says what is damaged, and takes what the decoder makes of it.
+    """
+    with VideoFile(path, allow_damaged) as video:
+        for index in video.indexes():
+            wanted = sorted(set(choose(index)))
+            with contextlib.suppress(OtherFrames):
+                images = video.read(index, wanted)
+                if video.faults:
+                    log(f'{path}: the decoder reports {video.faults[0]}; taken')
+                return Clip(index, images)
+    raise InputError(f'{path}: the decoder gives other frames each time it is asked; {TAKE_IT}')
+
+
+def read_index(path: str, allow_damaged: bool = False) -> Index:
+    """The index of a video file. Raises InputError."""
+    with VideoFile(path, allow_damaged) as video:
+        return next(video.indexes())
+
+
+@dataclass
+class Known:
+    """What was found out of a file."""
+
+    packets: Packets
+    decoded: Optional[Index] = None
+
+
+class VideoFile:
+    """An open video file, for one thread. FAULTS: what is damaged, where that is allowed."""
+
+    known: Dict[Tuple[str, int, int, bool], Known] = {}
+
+    def __init__(self, path: str, allow_damaged: bool):
+        self.path = path
+        self.allow_damaged = allow_damaged
+        self.faults: List[str] = []
+        self.open()
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 traceback: Optional[TracebackType]) -> None:
+        self.container.close()
+
+    def open(self) -> None:
+        self.container, self.stream = open_video(self.path)
+        self.stream.codec_context.thread_count = 1  # several videos are decoded at a time, one in each thread
+        if not self.allow_damaged:
+            self.stream.codec_context.options = {'err_detect': 'explode'}
+
+    # ---- which frames there are ----
+
+    def indexes(self) -> Iterator[Index]:
+        """The index by time stamps, by the number of packets, and by decoding all frames, in this order.
+
+        An .avi of XviD, as UCF-101's are, has no time stamps: libav numbers the packets as they are stored, which is not
+        how their frames are shown. There the number of packets is that of the frames, and the decoder has their order.
+        """
+        known = self.find_out()
+        self.packets = packets = known.packets
+        if packets.fault and (not self.allow_damaged or not packets.count):
+            raise InputError(f'{self.path}: cut off: {packets.fault}; {TAKE_IT}')
+        if packets.fault:
+            self.faults.append(f'that it is cut off: {packets.fault}')
+        if packets.stamps is not None and known.decoded is None:
+            are_numbers = np.array_equal(packets.stamps, packets.stamps[0] + np.arange(packets.count))
+            is_xvid = are_numbers and self.container.format.name == 'avi' and self.stream.codec_context.has_b_frames
+            if not is_xvid:
+                yield self.checked(self.index_by_stamps(packets.stamps, packets.last_duration))
+            if are_numbers:
+                yield self.checked(self.index_by_places(packets.count))
+        if known.decoded is None:
+            known.decoded = self.index_by_decoding()
+        yield self.checked(known.decoded)
+
+    def find_out(self) -> Known:
+        """What is known of this file, which is looked at where nothing is."""
+        status = os.stat(self.path)
+        key = os.path.abspath(self.path), status.st_mtime_ns, status.st_size, self.allow_damaged
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = Known(look_at_packets(self.container, self.stream))
+            for old in list(self.known)[:-KEPT]:
+                self.known.pop(old, None)
+        return found
+
+    def index_by_stamps(self, stamps: np.ndarray, last_duration: int = 0) -> Index:
+        times = (stamps - stamps[0]) * float(self.stream.time_base or 0)
+        mean = times[-1] / max(1, len(times) - 1)
+        last = last_duration * float(self.stream.time_base or 0)
+        return Index(times, float(times[-1] + (last or mean)), stamps)
+
+    def index_by_places(self, count: int) -> Index:
+        rate = self.stream.average_rate or self.stream.guessed_rate or self.stream.base_rate
+        step = float(1 / rate) if rate else 0.
+        return Index(np.arange(count) * step, count * step)
+
+    def index_by_decoding(self) -> Index:
+        try:
+            stamps = [frame.pts for frame in self.shown()]
+        except Damaged as e:
+            raise InputError(f'{self.path}: the decoder reports {e}; {TAKE_IT}')
+        if not stamps or None in stamps or (np.diff(np.array(stamps)) <= 0).any():
+            return self.index_by_places(len(stamps))
+        by_stamps = self.index_by_stamps(np.array(stamps))
+        return Index(by_stamps.times, by_stamps.duration_s)
+
+    def checked(self, index: Index) -> Index:
+        count = len(index.times)
+        if count < FEWEST_FRAMES:
+            raise InputError(f'{self.path}: has {count} frame{"" if count == 1 else "s"}, expected {FEWEST_FRAMES} or '
+                             'more')
+        return index
+
+    # ---- decoding ----
+
+    def read(self, index: Index, wanted: Sequence[int]) -> Dict[int, np.ndarray]:
+        """The frames with the numbers WANTED, which ascend. Raises InputError, OtherFrames."""
+        try:
+            if index.stamps is not None:
+                before = self.packets.keyframes <= index.stamps[wanted[0]]
+                if before.sum() > 1:
+                    # Whole videos too have errors after a seek, where frames depend on some before the keyframe ("open
+                    # GOP"), and a seek may lead elsewhere. To a decoder that begins at the start nothing is missing.
+                    with contextlib.suppress(Damaged, OtherFrames):
+                        return self.collect(wanted, index.stamps, int(self.packets.keyframes[before][-1]))
+            return self.collect(wanted, index.stamps)
+        except Damaged as e:
+            raise InputError(f'{self.path}: the decoder reports {e} in frames {wanted[0]} to {wanted[-1]}, or in those '
+                             f'that they depend on; {TAKE_IT}')
+
+    def collect(self, wanted: Sequence[int], stamps: Optional[np.ndarray],
+                keyframe: Optional[int] = None) -> Dict[int, np.ndarray]:
+        """The frames with the numbers WANTED, decoded from this KEYFRAME on, or from the start.
+
+        Raises OtherFrames where the frames have other time stamps than STAMPS.
+        """
+        missing = set(wanted)
+        images = {}
+        number = 0 if stamps is None or keyframe is None else int(np.searchsorted(stamps, keyframe))
+        for frame in self.shown(keyframe):
+            if stamps is not None:
+                if keyframe is not None and frame.pts is not None and frame.pts < keyframe:
+                    continue  # it is stored behind the keyframe, and shown before it
+                if number >= len(stamps) or frame.pts != stamps[number]:
+                    break
+            if number in missing:
+                images[number] = self.image(frame)
+                missing.remove(number)
+                if not missing:
+                    return images
+            number += 1
+        raise OtherFrames
+
+    def shown(self, keyframe: Optional[int] = None) -> Iterator[VideoFrame]:
+        """What the decoder gives from this keyframe on, or from the first one on. Raises Damaged, OtherFrames."""
+        is_ready = not len(self.packets.keyframes)
+        for packet in self.seek(keyframe):
+            if not packet.size and packet.pts is not None:
+                continue  # the frame before is shown longer; the decoder would take it for the end
+            if packet.is_keyframe and not is_ready:
+                is_ready = True
+                if keyframe is not None and (packet.pts is None or packet.pts > keyframe):
+                    raise OtherFrames
+            if is_ready:
+                yield from self.decode(packet)
+
+    def seek(self, keyframe: Optional[int]) -> Iterator[Packet]:
+        """The packets from this keyframe on, or from the first one on. Where there is no other way, open the file again.
+        """
+        first = self.packets.first
+        with contextlib.suppress(av.FFmpegError), av.logging.Capture():
+            if keyframe is not None:
+                self.container.seek(keyframe, stream=self.stream)
+                return self.container.demux(self.stream)
+            if first is not None and first[0] is not None:
+                self.container.seek(first[0], stream=self.stream)
+                packets = self.container.demux(self.stream)
+                packet = next(packets)
+                if identify(packet) == first:
+                    return itertools.chain([packet], packets)
+        self.container.close()
+        self.open()
+        return self.container.demux(self.stream)
+
+    def decode(self, packet: Packet) -> List[VideoFrame]:
+        """The frames that the decoder gives when it gets this packet. Raises Damaged."""
+        frames: List[VideoFrame] = []
+        with av.logging.Capture() as logs:
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as e:
+                logs.append((av.logging.ERROR, '', reason(e)))
+        faults = errors_in(logs)
+        if not faults and any(frame.is_corrupt for frame in frames):
+            faults = ['a corrupt frame']
+        if faults and not self.allow_damaged:
+            if is_encrypted(packet):
+                raise InputError(f'{self.path}: is encrypted; decrypt it first')
+            raise Damaged(f'"{faults[0]}"')
+        self.faults += faults
+        return frames
+
+    def image(self, frame: VideoFrame) -> np.ndarray:
+        """A frame as RGB, turned and mirrored as its display matrix says."""
+        check_pixels(self.path, frame.width, frame.height)
+        image = to_rgb(frame)
+        for data in frame.side_data:
+            if data.type.name == 'DISPLAYMATRIX':
+                image = self.turned(image, np.frombuffer(bytes(data), np.int32))
+        return image
+
+    def turned(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """The IMAGE by a display matrix, which begins a, b, 0, c, d: x' = a x + c y, y' = b x + d y."""
+        a, b, _, c, d = np.sign(matrix[:5])
+        if b and c and not a and not d:
+            image, a, d = image.swapaxes(0, 1), c, b
+        elif b or c:
+            raise InputError(f'{self.path}: its display matrix turns it by less than 90 degrees; turn it for good, as by '
+                             'ffmpeg -i IN OUT')
+        return np.ascontiguousarray(image[::-1 if d < 0 else 1, ::-1 if a < 0 else 1])
+
+
+def to_rgb(frame: VideoFrame) -> np.ndarray:
+    """The pixels of frame.to_ndarray(format='rgb24'), for which PyAV would make a converter for each frame."""
+    if not hasattr(LOCAL, 'reformatter'):
+        LOCAL.reformatter = VideoReformatter()
+    try:
+        converted = LOCAL.reformatter.reformat(frame, format='rgb24', threads=1)
+    except TypeError:  # older PyAV has one thread anyway
+        converted = LOCAL.reformatter.reformat(frame, format='rgb24')
+    image: np.ndarray = converted.to_ndarray()
+    return image

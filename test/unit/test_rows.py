@@ -1,0 +1,253 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""Rows, the file that a later run continues, and subtitles, without a model: rows.py, journal.py, predictions.py,
+subtitles.py.
+"""
+import contextlib
+import csv
+import dataclasses
+import itertools
+import json
+import os
+import types
+
+import pytest
+
+import r2plus1d_predict
+from r2plus1d.journal import Journal, Settings, noted_precision
+from r2plus1d.predictions import Tally, check_folders
+from r2plus1d.rows import Row, write_csv, write_parquet
+from r2plus1d.run import InputError
+from r2plus1d.subtitles import Subtitles, srt_time
+from r2plus1d.videos import Video
+
+VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '\udcff', [], [None], ['\udcff'], {}, {'a': 1})
+GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2], probabilities=[0.5])
+
+
+# ---- the file ------------------------------------------------------------------------------------------
+
+
+def journal_of(path, outdated=lambda row: None, **changes):
+    settings = Settings(**{**dict(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
+                                  backend='auto', precision='f32', allow_damaged=False, model_file='m', config_file='p',
+                                  classes_file='c'), **changes})
+    return Journal(str(path), settings, outdated)
+
+
+def test_a_torn_end_is_cut(tmp_path):
+    """At every byte: what is left are whole rows, and all windows of a video or none."""
+    videos = [[Row(f'{name}#{i}', name, window=i, windows=2, start_s=i, end_s=i + 1, error='e') for i in range(2)]
+              for name in 'ab']
+    videos.append([Row('ç', 'ç', error='e')])
+    with journal_of(tmp_path / 'rows.jsonl') as journal:
+        ends = [0]
+        for video in videos:
+            journal.add(video)
+            ends.append((tmp_path / 'rows.jsonl').stat().st_size)
+    content = (tmp_path / 'rows.jsonl').read_bytes()
+    for size in range(1, len(content) + 1):
+        (tmp_path / 'rows.jsonl').write_bytes(content[:size])
+        with journal_of(tmp_path / 'rows.jsonl') as journal:
+            whole = sum(end <= size for end in ends) - 1
+            assert list(journal.rows()) == sum(videos[:whole], [])
+            for video in videos[whole:]:
+                journal.add(video)
+        assert (tmp_path / 'rows.jsonl').read_bytes() == content
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / 'rows.jsonl'
+    with journal_of(path, topk=5) as journal:
+        journal.add([Row('a', 'a', error='e')])
+        with pytest.raises(InputError, match='is being written by process'), journal_of(path, topk=5):
+            pass
+    with pytest.raises(InputError, match='topk was 5 and is 3 now'), journal_of(path, topk=3):
+        pass
+    path.write_text('{"id": 3}\n{"id": "a", "path": "a"}\n')
+    with pytest.raises(InputError, match='line 1 is not a row'), journal_of(path, topk=5):
+        pass
+    (tmp_path / 'rows.jsonl.settings.json').unlink()
+    with pytest.raises(InputError, match='no such file'), journal_of(path, topk=5):
+        pass
+
+
+# ---- rows ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'classes': None}, 'has no classes'),
+    ({'label': ...}, 'has no label'),
+    ({'label_index': None}, 'one is null'),
+    ({'class_indices': ['2']}, 'class_indices is not a list of whole numbers'),
+    ({'class_indices': [10**400]}, 'class_indices is not'),
+    ({'class_indices': []}, 'not of one length'),
+    ({'probabilities': [float('nan')]}, 'probabilities is not'),
+    ({'frames': True}, 'frames is not a whole number'),
+    ({'window': 0}, 'has no windows'),
+    ({'path': 3}, 'path is not text'),
+    (None, 'no JSON object'),
+])
+def test_a_row_of_another_form_is_one_line(tmp_path, change, words):
+    content = dict(GOOD.to_json(), **change) if change else [1]
+    content = {key: value for key, value in content.items() if value is not ...} if change else content
+    path = tmp_path / 'rows.jsonl'
+    with journal_of(path) as journal:
+        journal.add([GOOD])
+    with open(path, 'a') as f:
+        f.write(json.dumps(content) + '\n')
+    with pytest.raises(InputError, match='line 2 is not a row of a prediction: .*' + words), journal_of(path):
+        pass
+
+
+def test_rows_and_settings_of_other_structures(tmp_path):
+    """Each key lost, each value of another kind: it is refused by one line, or stands in all forms."""
+    pytest.importorskip('pyarrow')
+    window = dataclasses.replace(GOOD, window=0, windows=2, start_s=0.5, end_s=1, frames=3, duration_s=2, file_bytes=1)
+    taken = []
+    for good in (window, Row('b', 'b', error='e')):
+        for key, value in itertools.product(good.to_json(), (..., *VALUES)):
+            content = {name: item for name, item in dict(good.to_json(), **{key: value}).items() if item is not ...}
+            try:
+                taken.append(Row.from_json(json.loads(json.dumps(content))))
+            except ValueError as e:
+                assert str(e).startswith(('its ', 'it has no ', 'of its label and label_index'))
+    assert len(taken) > 40
+    write_csv(str(tmp_path / 'rows.csv'), taken)
+    write_parquet(str(tmp_path / 'rows.parquet'), taken)
+    journal = journal_of(tmp_path / 'rows.jsonl')
+    for key, value in itertools.product(journal.settings.to_json(), VALUES):
+        with contextlib.suppress(InputError):
+            Settings.from_json('rows.jsonl.settings.json', dict(journal.settings.to_json(), **{key: value}))
+
+
+def test_cells_of_csv_are_no_formulas(tmp_path):
+    names = ['=1+1', '+1', '-rf', '@a', '\tb', 'c=', 'd']
+    write_csv(str(tmp_path / 'rows.csv'), [Row(name, name, error=name) for name in names])
+    with open(tmp_path / 'rows.csv', newline='') as f:
+        rows = list(csv.DictReader(f))
+    expected = ["'" + name if name[0] in '=+-@\t' else name for name in names]
+    for column in ('id', 'path', 'error'):
+        assert [row[column] for row in rows] == expected
+
+
+# ---- what is predicted again ---------------------------------------------------------------------------
+
+
+def test_rows_that_stand_twice_count_once(tmp_path):
+    """The last one; also where a killed run has left a part of a video that was there already."""
+    windows = [Row(f'b#{i}', 'b', window=i, windows=2, start_s=i, end_s=i + 1, error='e') for i in range(2)]
+    with journal_of(tmp_path / 'rows.jsonl') as journal:
+        for rows in ([GOOD], windows, [dataclasses.replace(GOOD, probabilities=[0.25])], windows[:1]):
+            journal.add(rows)
+    with journal_of(tmp_path / 'rows.jsonl') as journal:
+        rows = list(journal.rows())
+    assert [(row.id, row.probabilities) for row in rows] == [('b#0', None), ('b#1', None), ('a', [0.25])]
+    tally = Tally(2)
+    tally.add(rows)
+    assert (tally.count, tally.failed, tally.beyond_list) == (3, 2, 1)
+
+
+def test_what_is_predicted_again(tmp_path, monkeypatch, capsys):
+    """A video that was replaced; with --retry_failed the videos with errors, but only those that this run names."""
+    monkeypatch.chdir(tmp_path)
+    for name in ('model', 'classes', 'a.avi', 'b.avi', 'c.avi', 'd.avi'):
+        (tmp_path / name).write_text(name)
+    args = types.SimpleNamespace(output='rows.jsonl', model='model', config='config', classes='classes', topk=1,
+                                 average_clips='prob', every=None, backend='auto', allow_damaged=False,
+                                 retry_failed=False)
+    cfg = types.SimpleNamespace(data=types.SimpleNamespace(test=types.SimpleNamespace(pipeline=[])))
+
+    def left(names, **options):
+        videos = [Video(f'{name}.avi') for name in names]
+        with r2plus1d_predict.open_journal(types.SimpleNamespace(**{**vars(args), **options}), cfg, videos,
+                                           'bf16') as journal:
+            return journal, ''.join(row.path[0] for row in journal.rows())
+
+    def row(name, **fields):
+        status = os.stat(name)
+        return Row(name, name, file_bytes=status.st_size, file_time=status.st_mtime_ns // 10**6 / 1000, **fields)
+
+    with r2plus1d_predict.open_journal(args, cfg, [], 'bf16') as journal:
+        for name in ('a.avi', 'b.avi'):
+            journal.add([row(name, error='e')])
+        journal.add([row('c.avi', classes=['x'], class_indices=[0], probabilities=[1])])
+        journal.add([row('d.avi', error='e')])
+    assert left('abcd')[1] == 'abcd'
+    assert left('acd', retry_failed=True)[1] == 'bc'
+    (tmp_path / 'c.avi').write_text('another one')
+    assert left('b')[1] == 'bc'
+    capsys.readouterr()
+    assert left('bc')[1] == 'b'
+    assert '1 videos are predicted again: their files are others' in capsys.readouterr().err
+
+    assert noted_precision('rows.jsonl', 'model') == 'bf16'  # --precision auto goes on with it
+    with pytest.raises(InputError, match='precision was "bf16" and is "f32" now'):
+        r2plus1d_predict.open_journal(args, cfg, [], 'f32').__enter__()
+    (tmp_path / 'model').write_text('another one')
+    assert noted_precision('rows.jsonl', 'model') is None
+
+
+def test_rows_of_version_1_are_refused(tmp_path):
+    path = tmp_path / 'rows.jsonl'
+    with journal_of(path) as journal:
+        settings = dataclasses.asdict(journal.settings)
+    settings['test pipeline of the config'] = settings.pop('test_pipeline')
+    (tmp_path / 'rows.jsonl.settings.json').write_text(json.dumps({'settings': settings, 'notes': {}}))
+    path.write_text('{"id": "a", "path": "a", "label": null, "classes": ["x"], "probabilities": [1.0]}\n')
+    with pytest.raises(InputError, match='line 1 is not a row of a prediction: it has no class_indices'), \
+            journal_of(path):
+        pass
+
+
+# ---- labels --------------------------------------------------------------------------------------------
+
+
+def test_a_class_list_in_another_order_than_the_folders():
+    videos = [Video('clips/YoYo/a.avi', 0), Video('clips/other/b.avi', 1)]
+    check_folders('list.txt', ['YoYo', 'Basketball'], videos)
+    with pytest.raises(InputError, match='list.txt: line 2 is "2 YoYo", and the videos of YoYo have label 0'):
+        check_folders('list.txt', ['Basketball', 'YoYo'], videos)
+
+
+# ---- subtitles -----------------------------------------------------------------------------------------
+
+
+def test_times_of_subtitles():
+    assert [srt_time(s) for s in (0, 59.9996, 3723.05)] == ['00:00:00,000', '00:01:00,000', '01:02:03,050']
+
+
+def windows_of(path, name):
+    return [Row(f'{path}#{i}', path, classes=[name], class_indices=[0], probabilities=[1], window=i, windows=2,
+                start_s=i, end_s=i + 1) for i in range(2)]
+
+
+def test_names_of_subtitles(tmp_path, monkeypatch):
+    """They stay the same in a folder that grows; two of one name are refused."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'clips/a').mkdir(parents=True)
+    videos = [Video('clips/a/x.avi'), Video('clips/b/x.avi'), Video('sub/y.avi'), Video('/else/z.mp4'), Video('-v.avi')]
+    names = {'clips/a/x.avi': 'a/x.srt', 'clips/b/x.avi': 'b/x.srt', 'sub/y.avi': 'sub/y.srt',
+             '/else/z.mp4': 'else/z.srt', '-v.avi': '-v.srt'}
+    given = ['clips', 'list.txt', '-v.avi']
+    for some in (videos, videos[:1], videos[2:]):
+        assert Subtitles('srt', given, some).names == {video.path: names[video.path] for video in some}
+    with pytest.raises(InputError, match='clips/a/x.avi and clips/a/x.mp4: both would have the subtitles srt/a/x.srt'):
+        Subtitles('srt', given, [*videos, Video('clips/a/x.mp4')])
+    assert not (tmp_path / 'srt').exists()
+
+
+def test_subtitles_of_others_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'srt/x.srt'
+    videos = [Video('x.avi')]
+    Subtitles('srt', ['x.avi'], videos).write(windows_of('x.avi', 'one'))
+    Subtitles('srt', ['x.avi'], videos).write(windows_of('x.avi', 'two'))
+    assert path.read_text().endswith('2\n00:00:01,000 --> 00:00:02,000\ntwo 100%\n\n')
+    path.unlink()
+    for make in (lambda: path.write_text('mine'), path.mkdir, lambda: path.symlink_to(tmp_path / 'mine')):
+        make()
+        with pytest.raises(InputError, match='srt/x.srt: was not written by this script'):
+            Subtitles('srt', ['x.avi'], videos)
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert not (tmp_path / 'mine').exists()

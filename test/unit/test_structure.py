@@ -1,0 +1,97 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""JSON of another structure: keys that are lost, values of other types, numbers out of range, in every form.
+
+Each change is read by every script that reads the form. It is taken, or refused by one line; there is no traceback.
+"""
+import copy
+import json
+import shutil
+
+import mutations
+import numpy as np
+import pytest
+from conftest import ROOT, call
+from made_runs import NAMES, Run
+
+from r2plus1d.data import config_digest, read_config
+from r2plus1d.info import Info
+
+SECONDS = 40
+VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '', [], [None], {}, {'a': 1})  # they take turns
+TOO_LONG = '9' * 5000  # digits, which Python's JSON reads no number of
+REPORT = ['--examples=0', '--classes={}/classInd.txt', '--output={}/page.html']
+READERS = {
+    'postprocess': ['r2plus1d_postprocess', '--result_path={}/predata_bts1_bs1_out', '--num_videos=3', '--crops=3'],
+    'parse': ['parse', '--work_dir={}'],
+    'report': ['r2plus1d_report', '--work_dir={}', *REPORT],
+    'other': ['r2plus1d_report', '--work_dir={}/good', '--compare={}', *REPORT],
+    'pair': ['r2plus1d_compare', '--runs', '{}/good/predata_bts1_bs1_out', '{}/predata_bts1_bs1_out', '--config',
+             '{}/config.py', '--allow_unproven', '--max_drop=1'],
+}
+FORMS = {
+    'summary': ('predata_bts1_bs1_out/2026_03_04-05_06_07_summary.json', ['postprocess', 'parse', 'report', 'pair']),
+    'result': ('result_bs1.json', ['parse', 'report', 'other']),
+    'evaluation': ('evaluation.json', ['parse', 'report', 'other']),
+    'comparison': ('compare.json', ['report', 'other']),
+    'info': ('predata_bts1/info.json', ['postprocess', 'parse', 'report']),
+}
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """A run with one file of each form, and another one in its folder "good"."""
+    folder = tmp_path_factory.mktemp('structure') / 'run'
+    run = Run(folder, NAMES, [0, 1, 2], np.random.default_rng(2).normal(0, 1, (3, 3, 8)))
+    bins = {f'bin{i}-{i}_{i}.bin': f'{i}' * 32 for i in range(3)}
+    config = f'{folder}/config.py'
+    info = Info(config, config_digest(read_config(config)), f'{folder}/list.txt', run.list_sha256, 'float32',
+                [3, 3, 8, 256, 256], 1, 3, False, [[1, 2]] * 3, bins)
+    (folder / 'predata_bts1').mkdir()
+    (folder / 'predata_bts1/info.json').write_text(json.dumps(info.to_json()))
+    row = {'model': 'a.onnx', 'step': 'export', 'precision': 'f32', 'max_abs_difference': 1.5e-5, 'bound': 1e-4,
+           'max_rel_difference': 6e-7, 'cosine': 0.999999, 'top1_agreement': 1.0, 'passed': False}
+    (folder / 'compare.json').write_text(json.dumps({
+        'models': [row], 'num_videos': 3, 'num_test_videos': 3, 'passed': False, 'checkpoint': 'best.pth',
+        'first_difference': {'step': 'export', 'model': 'a.onnx', 'looks_like': None}}))
+    shutil.copytree(folder, folder.parent / 'good')
+    shutil.move(folder.parent / 'good', folder / 'good')
+    return folder
+
+
+def read(folder, name):
+    """One of the READERS: it ends well, or by one line."""
+    script, *options = READERS[name]
+    done = call(script, *(option.format(folder) for option in options), check=False)
+    assert done.returncode in (0, 1, 2) and 'Traceback' not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_other_structures(made, form, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'test'))
+    name, readers = FORMS[form]
+    path, good = made / name, (made / name).read_text()
+    for reader in readers:
+        done = read(made, reader)
+        assert done.returncode == 0 or 'verdict' in done.stdout, done.stderr
+    content = json.loads(good)
+    try:
+        for i, (container, key) in enumerate(mutations.places(content)):
+            before = copy.copy(container)
+            for change in ('lose', 'replace'):
+                if change == 'lose':
+                    del container[key]
+                else:
+                    container[key] = VALUES[i % len(VALUES)]
+                path.write_text(json.dumps(content))
+                for reader in readers:
+                    read(made, reader)
+                container.clear()
+                container.update(before) if isinstance(container, dict) else container.extend(before)
+        for text in ('5', '[]', 'null', '{}', good.replace(': 3', f': {TOO_LONG}', 1)):
+            path.write_text(text)
+            for reader in readers:
+                read(made, reader)
+    finally:
+        path.write_text(good)
