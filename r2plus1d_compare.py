@@ -150,8 +150,7 @@ def parse_args() -> argparse.Namespace:
                         'int8.')
     parser.add_argument('--om_precision', choices=list(PRECISIONS), default='fp16', help='That of the .om files, which '
                         'do not tell it. ATC makes fp16 unless told otherwise. Those with int8 in their name are int8.')
-    parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'],
-                        help='The engine for the ONNX files.')
+    parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'], help='Of ONNX files.')
     parser.add_argument('--device', type=int, default=0, help='The number of the accelerator.')
     parser.add_argument('--skip_without_data', action='store_true', help='Where the test list is missing, say so and '
                         'end with exit status 0.')

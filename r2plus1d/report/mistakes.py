@@ -57,10 +57,11 @@ def join_clips(result: Result, clips: Clips) -> Optional[Clips]:
     Raises InputError where it is of another list.
     """
     expected = result.run.num_videos(result.accuracy.num_expected or result.accuracy.num_videos)
-    if len(clips) != expected:
-        raise InputError(f'{clips.list_file}: lists {len(clips)} videos, and {result.path} is of {expected}; give the '
-                         '--config of that run, or run test/eval_acc_perf.sh again')
-    return clips if check_list(result.run, clips.list_file) else None
+    list_file, found = str(clips.videos.list_file), len(clips.names)
+    if found != expected:
+        raise InputError(f'{list_file}: lists {found} videos, and {result.path} is of {expected}; give the --config of '
+                         'that run, or run test/eval_acc_perf.sh again')
+    return clips if check_list(result.run, list_file) else None
 
 
 def list_videos(predictions: Predictions, clips: Optional[Clips]) -> List[List[Any]]:

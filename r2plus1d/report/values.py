@@ -62,7 +62,7 @@ def collect(settings: Settings) -> Dict[str, Any]:
     clips = mistakes.join_clips(first, listed)
     views = first.run.views(settings.crops or first.accuracy.views, shape_of_config(cfg))
     predictions = mistakes.read_predictions(first, views)
-    facts = {**identify_run(first, cfg, names), 'list_file': listed.list_file if clips else None}
+    facts = {**identify_run(first, cfg, names), 'list_file': listed.videos.list_file if clips else None}
     return {
         'views': views,
         'written': {'date': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'),

@@ -22,7 +22,7 @@ VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '', [], [None], {}
 TOO_LONG = '9' * 5000  # digits, which Python's JSON reads no number of
 REPORT = ['--examples=0', '--classes={}/classInd.txt', '--output={}/page.html']
 READERS = {
-    'postprocess': ['r2plus1d_postprocess', '--result_path={}/predata_bts1_bs1_out', '--num_videos=3', '--crops=3'],
+    'postprocess': ['r2plus1d_postprocess', '--result_path={}/predata_bts1_bs1_out', '--num_videos=2', '--crops=3'],
     'parse': ['parse', '--work_dir={}'],
     'report': ['r2plus1d_report', '--work_dir={}', *REPORT],
     'other': ['r2plus1d_report', '--work_dir={}/good', '--compare={}', *REPORT],
@@ -42,17 +42,17 @@ FORMS = {
 def made(tmp_path_factory):
     """A run with one file of each form, and another one in its folder "good"."""
     folder = tmp_path_factory.mktemp('structure') / 'run'
-    run = Run(folder, NAMES, [0, 1, 2], np.random.default_rng(2).normal(0, 1, (3, 3, 8)))
-    bins = {f'bin{i}-{i}_{i}.bin': f'{i}' * 32 for i in range(3)}
+    run = Run(folder, NAMES, [0, 1], np.random.default_rng(2).normal(0, 1, (2, 3, 8)))
+    bins = {f'bin{i}-{i}_{i}.bin': f'{i}' * 32 for i in range(2)}
     config = f'{folder}/config.py'
     info = Info(config, config_digest(read_config(config)), f'{folder}/list.txt', run.list_sha256, 'float32',
-                [3, 3, 8, 256, 256], 1, 3, False, [[1, 2]] * 3, bins)
+                [3, 3, 8, 256, 256], 1, 2, False, [[1, 2]] * 2, bins)
     (folder / 'predata_bts1').mkdir()
     (folder / 'predata_bts1/info.json').write_text(json.dumps(info.to_json()))
     row = {'model': 'a.onnx', 'step': 'export', 'precision': 'f32', 'max_abs_difference': 1.5e-5, 'bound': 1e-4,
            'max_rel_difference': 6e-7, 'cosine': 0.999999, 'top1_agreement': 1.0, 'passed': False}
     (folder / 'compare.json').write_text(json.dumps({
-        'models': [row], 'num_videos': 3, 'num_test_videos': 3, 'passed': False, 'checkpoint': 'best.pth',
+        'models': [row], 'num_videos': 2, 'num_test_videos': 2, 'passed': False, 'checkpoint': 'best.pth',
         'first_difference': {'step': 'export', 'model': 'a.onnx', 'looks_like': None}}))
     shutil.copytree(folder, folder.parent / 'good')
     shutil.move(folder.parent / 'good', folder / 'good')
@@ -89,7 +89,7 @@ def test_other_structures(made, form, monkeypatch):
                     read(made, reader)
                 container.clear()
                 container.update(before) if isinstance(container, dict) else container.extend(before)
-        for text in ('5', '[]', 'null', '{}', good.replace(': 3', f': {TOO_LONG}', 1)):
+        for text in ('5', '[]', 'null', '{}', good.replace(': 2', f': {TOO_LONG}', 1)):
             path.write_text(text)
             for reader in readers:
                 read(made, reader)
