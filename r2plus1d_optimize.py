@@ -57,6 +57,7 @@ with packages_needed():
 
 NEW = 'new.onnx'  # the variant, until it is accepted
 
+
 def evaluate(models: List[str], samples: Samples, indices: List[int], args: argparse.Namespace) -> Dict[str, Any]:
     """What judge_pair() says of two MODELS, float and int8, on samples[i] for i in INDICES, and their agreement."""
     engines = [make_engine(models[0]), make_engine(models[1], precision='int8')]

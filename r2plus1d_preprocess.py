@@ -81,7 +81,7 @@ def plan_bins(args: argparse.Namespace) -> Bins:
         bts=args.bts,
         num_videos=len(samples),
         allow_damaged=args.allow_damaged,
-        sources=stamps(samples.dataset),
+        sources=stamps(samples.videos),
         bins={},
     )
     return Bins(samples, info, sample.nbytes)

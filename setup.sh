@@ -61,17 +61,16 @@ is_supported() { "$1" -c 'import sys; sys.exit(not (3, 8) <= sys.version_info < 
 install_packages() {
     local start=$SECONDS log=$work/packages.log
     "$python" -m r2plus1d.installed plan "$work"
-    # mmcv's setup.py needs pkg_resources, which setuptools 82 no longer has and 80 warns about.
     local pip=("$python" -m pip install --no-compile --progress-bar off --prefer-binary -r "$work/requirements.txt"
-        -c "$work/kept.txt" 'setuptools>=64,<80' wheel)
+        -c "$work/kept.txt")
     if ! live "$log" "${pip[@]}" -c "$work/pins.txt" 2>"$work/end"; then
         if ! grep -q ResolutionImpossible "$log"; then
             cat "$work/end" >&2
             die "pip could not install the packages, see above"
         fi
-        say "    the tested versions do not fit what is installed: others are looked for"
-        live "$log" "${pip[@]}" || die "no versions fit what is installed, see above; nothing was changed. Use an" \
-            "environment of its own: deactivate, and run set-up again"
+        say "    the tested versions do not fit what is installed, or are not to be had: others are looked for"
+        live "$log" "${pip[@]}" || die "pip could not install the packages, see above; nothing was changed. If others of" \
+            "this environment are in the way, use one of its own: deactivate, and run set-up again"
     fi
     say "    $((SECONDS - start)) s; new packages: $(sed -n 's/^Successfully installed //p' "$log" | wc -w)"
 }

@@ -10,7 +10,7 @@
 # A made data set of 12 motions (demo/make_dataset.py) and a small R(2+1)D-18 trained on it (demo/train.sh) give
 # a real accuracy. The full-size R(2+1)D-34 is then measured with random weights: its speed does not depend on them.
 # Both are shown with three crops of a video and with the whole frame as one view. The samples of three crops are made
-# while the model runs; those of the whole frame are .bin files, of bytes, which are deleted at the end.
+# while the model runs; those of the whole frame are .bin files, of bytes, which are deleted after use.
 #
 # Each run begins anew: it deletes what an earlier one has made in the folder, and nothing else.
 set -euo pipefail
@@ -75,6 +75,7 @@ step infer "whole frame: infer" \
 step compare "whole frame: compare with three crops" to fullframe.json \
     python "$root/r2plus1d_compare.py" --config "$small" --runs predata_bts1_bs1_out fullframe_out --max_drop 0.02 \
     --classes data/ucf101/annotations/classInd.txt
+rm -r predata_fullframe # 0.5 GB
 step full_model "full-size R(2+1)D-34: random weights" \
     python "$root/demo/random_weights.py" "$full" full_models/random.pth
 step three_crops_model "full-size R(2+1)D-34, three crops: checkpoint -> ONNX" \
@@ -94,7 +95,6 @@ step report "write the report" \
     --classes data/ucf101/annotations/classInd.txt --dataset "12 made motions" \
     --extra "R(2+1)D-34, three crops, random weights=full_size/three_crops" \
     --extra "R(2+1)D-34, whole frame, random weights=full_size/whole_frame"
-rm -r predata_fullframe
 
 echo
 echo "The full-size R(2+1)D-34, with random weights, at batch size 1 on this machine:"

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import os
 import platform
+import sys
 from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
@@ -80,6 +81,14 @@ class Engine:
 
     def describe(self) -> EngineDescription:
         return EngineDescription(self.name, self.version, self.precision, cpu_name(), self.threads)
+
+
+def no_telemetry() -> None:
+    """To be called before an import of OpenVINO or NNCF: each reports that to Google Analytics by openvino_telemetry.
+
+    That also starts a process and writes to the user's home. Both packages do without it where it is not installed.
+    """
+    sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # an import of it now raises
 
 
 # ---- the machine ---------------------------------------------------------------------------------------

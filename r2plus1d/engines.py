@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from r2plus1d.engine_base import Engine, check_memory
+from r2plus1d.engine_base import Engine, check_memory, no_telemetry
 from r2plus1d.npu import AisBench
 from r2plus1d.onnx_engines import OnnxRuntime, OpenVINO
 from r2plus1d.onnx_files import ModelInput, check_input_type, check_weights, name_content, read_onnx_input
@@ -84,6 +84,7 @@ def default_backend(model: str) -> str:
         return 'ais_bench'
     if has_accelerator():
         return 'onnxruntime'
+    no_telemetry()
     try:
         import openvino  # noqa: F401
         return 'openvino'

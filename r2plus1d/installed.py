@@ -25,7 +25,8 @@ from pip._vendor.packaging.version import InvalidVersion, Version
 
 TESTED_PYTHON = (3, 11)  # what constraints.txt was tested on
 OURS = {'mmcv', 'mmcv-full', 'mmaction2'}  # what set-up itself installs, and mends
-TOOLS = {'pip', 'setuptools', 'wheel'}  # PyTorch names setuptools, and runs with any
+# mmcv's setup.py needs pkg_resources, which setuptools 82 no longer has and 80 warns about.
+TOOLS = [Requirement('setuptools>=64,<80'), Requirement('wheel')]
 OPENCV = {'opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless'}
 # Packages that come under several names: {what is imported: the name in requirements.txt}
 OTHER_NAMES = {'cv2': 'opencv-python-headless', 'onnxruntime': 'onnxruntime'}
@@ -120,8 +121,8 @@ def plan(root: Path, folder: Path) -> None:
     installed = installed_versions()
     refuse_other_mmcv(installed, root)
     check_opencv(installed)
-    kept = {name: version for name, version in installed.items() if name not in OURS | TOOLS}
-    requirements = read_requirements(root / 'requirements.txt')
+    kept = {name: version for name, version in installed.items() if name not in OURS | {'pip'}}
+    requirements = read_requirements(root / 'requirements.txt') + TOOLS
     for module, name in OTHER_NAMES.items():
         if name not in installed and importlib.util.find_spec(module):
             requirements = [one for one in requirements if one.name != name]
@@ -129,13 +130,15 @@ def plan(root: Path, folder: Path) -> None:
         version = kept.get(canonicalize_name(one.name))
         if version is not None and not one.specifier.contains(version, prereleases=True):
             users = users_of(canonicalize_name(one.name))
-            if users:
+            if users and one not in TOOLS:  # PyTorch names setuptools, and runs with any
                 raise Refusal(f'{one.name} {version} is installed, {one.specifier} is needed here, and '
                               f'{", ".join(users)} may need the one that is there. Nothing was changed. Install '
                               f'another {one.name} yourself, or use an environment of its own: deactivate, and run '
                               f'set-up again')
             print(f'    {one.name} {version} will be replaced: {one.specifier} is needed here')
             del kept[canonicalize_name(one.name)]
+    for one in TOOLS:
+        kept.pop(one.name, None)  # any that fits will do
     tested = read_requirements(root / 'constraints.txt') if sys.version_info[:2] == TESTED_PYTHON else []
     for path, lines in (('requirements.txt', map(str, requirements)),
                         ('kept.txt', (f'{name}=={version}' for name, version in kept.items())),

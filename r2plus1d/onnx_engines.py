@@ -8,7 +8,7 @@ from typing import Any, Callable, List, Optional, Sequence
 
 import numpy as np
 
-from r2plus1d.engine_base import Engine
+from r2plus1d.engine_base import Engine, no_telemetry
 from r2plus1d.fastest import Timings
 from r2plus1d.onnx_files import (
     SAMPLE_RANK,
@@ -46,6 +46,7 @@ class OpenVINO(Engine):
     compiled_for: Optional[int] = None  # batch size
 
     def __init__(self, model: str, precision: str, device: int) -> None:
+        no_telemetry()
         import openvino
         self.version = openvino.__version__.split('-')[0]
         self.core = openvino.Core()

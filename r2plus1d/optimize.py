@@ -16,6 +16,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from r2plus1d.data import Samples
+from r2plus1d.engine_base import no_telemetry
 from r2plus1d.onnx_files import is_quantized, load_onnx
 from r2plus1d.run import InputError, one_line
 
@@ -96,11 +97,17 @@ def calibration_samples(cfg: Any, test: Samples) -> Samples:
     return train
 
 
+def import_nncf() -> Any:
+    no_telemetry()
+    import nncf
+    return nncf
+
+
 def quantize(model: ModelProto, model_path: str, samples: Any, indices: Sequence[int]) -> ModelProto:
     """The MODEL in int8, opset 13, calibrated on samples[i] for i in INDICES. Raises InputError."""
     if is_quantized(model):
         raise InputError(f'{model_path}: is quantized already')
-    import nncf
+    nncf = import_nncf()
     input_name = model.graph.input[0].name
     data = nncf.Dataset(indices, lambda i: {input_name: samples[i][1][None]})
     normalize = [node.name for node in model.graph.node if node.name in NORMALIZE]

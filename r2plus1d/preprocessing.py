@@ -26,6 +26,7 @@ import cv2
 from tqdm import tqdm
 
 from r2plus1d.bins import BIN_NAME, INFO, BinName, write_bin
+from r2plus1d.data import Videos
 from r2plus1d.inference import look_ahead
 from r2plus1d.info import Info, read_info
 from r2plus1d.run import InputError, end_with_parent, log
@@ -58,19 +59,19 @@ def check_folder(path: str, overwrite: bool) -> None:
                              '--output_path, or replace the files by --overwrite')
 
 
-def stamps(dataset: Any) -> List[List[int]]:
-    """[size in bytes, time of change in ns] of each video of a dataset of mmaction2, by which it is known again.
+def stamps(videos: Videos) -> List[List[int]]:
+    """[size in bytes, time of change in ns] of each video, by which it is known again.
 
     A folder of frames is known by its own time and by its first frame: whatever adds, removes or renames a frame
     changes the one, and a tool that writes all frames anew changes the other.
     """
     found = []
-    for video in dataset.video_infos:
+    for video in videos.infos:
         status = os.stat(video.get('frame_dir') or video['filename'])
         size, time = status.st_size, status.st_mtime_ns
         if 'frame_dir' in video:
             with contextlib.suppress(OSError):
-                first = os.stat(os.path.join(video['frame_dir'], dataset.filename_tmpl.format(dataset.start_index)))
+                first = os.stat(os.path.join(video['frame_dir'], video['filename_tmpl'].format(video['start_index'])))
                 size, time = first.st_size, max(time, first.st_mtime_ns)
         found.append([size, time])
     return found

@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import warnings
-from typing import Any, Callable, Iterator, List, NoReturn, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
@@ -118,7 +118,7 @@ def signals_raise() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
-            signal.signal(number, interrupt)
+            signal.signal(number, functools.partial(interrupt, os.getpid()))
     try:
         yield
     finally:
@@ -126,11 +126,16 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def interrupt(number: int, _: object) -> NoReturn:
-    """Handler of a signal. A second signal ends the process at once, without cleaning up."""
+def interrupt(owner: int, number: int, _: object) -> None:
+    """Handler of a signal in the process OWNER. A second signal ends it at once, without cleaning up.
+
+    A process that was forked from it has nothing to clean up. It inherits the handler, and ends as it would without.
+    """
     for other in ENDING_SIGNALS:
         signal.signal(other, signal.SIG_DFL)
-    raise KeyboardInterrupt(number)
+    if os.getpid() == owner:
+        raise KeyboardInterrupt(number)
+    os.kill(os.getpid(), number)
 
 
 def prepare() -> None:

@@ -190,9 +190,6 @@ def claim(path: str, check: Callable[[str], None] = lambda path: None, inputs: I
         yield path
 
 
-locked = claim  # its name until its callers have moved
-
-
 def check_place(path: str, inputs: Iterable[str]) -> None:
     """Raise InputError where PATH can not become an output without harm."""
     real = os.path.realpath(path)

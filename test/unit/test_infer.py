@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """r2plus1d_infer.py: the flags of ais_bench in both spellings, and what is refused before any work."""
 import json
+import os
 import re
+import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, call, start
+from conftest import ROOT, call, run, start
 from onnx import helper
 from test_onnx_files import GOOD, make_model
 
@@ -70,6 +72,17 @@ def test_labels_and_classes_are_looked_at_first(folder, dataset, small):
                  'model.cls_head.num_classes=101', cwd=dataset, check=False)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and 'has 400 classes, and the head in' in last and 'has 101' in last
+
+
+@pytest.mark.parametrize('code', ['r2plus1d_infer.main()', 'r2plus1d.optimize.import_nncf()'])
+def test_nothing_is_reported_to_anybody(folder, code):
+    """OpenVINO and NNCF report each import of them to Google Analytics, where the package for that is installed."""
+    pytest.importorskip('openvino' if 'infer' in code else 'nncf')
+    (folder / 'openvino_telemetry').mkdir()
+    (folder / 'openvino_telemetry/__init__.py').write_text('open("reported", "w").close()')
+    run(sys.executable, '-c', f'import r2plus1d_infer, r2plus1d.optimize; {code}', '--model', 'm.onnx', cwd=folder,
+        env={'PYTHONPATH': f'{folder}{os.pathsep}{ROOT}'})
+    assert not (folder / 'reported').exists()
 
 
 def test_probabilities_are_said(folder):

@@ -116,7 +116,7 @@ def test_rows_do_not_depend_on_the_batch_size(small, folder, rows, tmp_path):
     """Batches of 4, the bad videos among them; a list; .csv and .parquet."""
     pytest.importorskip('pyarrow')
     import pyarrow.parquet
-    (folder / 'list.txt').write_text(''.join(f'"{path}"\n' for path in rows))
+    (folder / 'list.txt').write_text(''.join(f'"{path}" {row["label"] or ""}\n' for path, row in rows.items()))
     for form in ('csv', 'parquet'):
         predict(small, '--classes', 'classes.txt', '--video', 'list.txt', '--batchsize', 4, '--output',
                 tmp_path / f'rows.{form}', cwd=folder, check=False)

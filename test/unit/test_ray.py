@@ -17,6 +17,7 @@ import time
 
 import pytest
 from conftest import ROOT, STAND_INS, VIDEOS, call, run
+from test_names import NAMES
 from test_predict import check_same_rows, read_rows
 
 ray = pytest.importorskip('ray', reason='Ray is optional')
@@ -33,13 +34,14 @@ NODE = {'num_cpus': 1, 'resources': {'NPU': 1}, 'object_store_memory': 10**8}
 
 @pytest.fixture(scope='module')
 def archive(dataset, small, tmp_path_factory):
-    """A folder with COUNT videos, one that is damaged, .om models of batch sizes 1 and 4, and options of predict."""
+    """A folder with COUNT videos of odd names, one that is damaged, and .om models of batch sizes 1 and 4."""
     folder = tmp_path_factory.mktemp('archive')
     videos = sorted(dataset.glob('data/ucf101/videos/*/*.avi'))
     assert len(videos) == len(VIDEOS)
     (folder / 'clips').mkdir()
-    for i in range(COUNT):
-        shutil.copy(videos[i % len(videos)], folder / f'clips/{i:02}.avi')
+    for i, name in enumerate([*NAMES.values(), os.fsdecode('视频'.encode('gbk'))][1:]):
+        shutil.copy(videos[i % len(videos)], folder / f'clips/{name}.avi')
+    assert len(list((folder / 'clips').iterdir())) == COUNT
     (folder / 'clips/bad.avi').write_text('no video')
     (folder / 'classes.txt').write_text('1 ApplyEyeMakeup\n2 Basketball\n3 YoYo\n')
     for batch_size in (1, 4):
@@ -171,17 +173,17 @@ def test_loss_of_actors(archive, rows, predict, monkeypatch, tmp_path, number, w
     good = sorted(key for key, row in rows.items() if 'error' not in row)
     in_decoder, in_model, fatal = random.Random(number).sample(good, 3)
 
-    def end(path):
+    def end():
         if way == 'is_killed':
             os.kill(os.getpid(), signal.SIGKILL)
-        raise RuntimeError(f'a fault of the test in {path}')
+        raise RuntimeError('a fault of the test')
 
     class Decoding(r2plus1d.cluster.DecodingWorker):
 
         def decode(self, task):
             path = task.video.path
             if path == fatal or path == in_decoder and happens_once(tmp_path, 'decoder'):
-                end(path)
+                end()
             return super().decode(task)
 
     class Inference(OneSession):
@@ -189,7 +191,7 @@ def test_loss_of_actors(archive, rows, predict, monkeypatch, tmp_path, number, w
         def infer(self, decoded, *samples):
             for one in decoded:
                 if one.task.video.path == in_model and happens_once(tmp_path, 'model'):
-                    end(in_model)
+                    end()
             return super().infer(decoded, *samples)
 
     monkeypatch.setattr(r2plus1d.cluster, 'DecodingWorker', Decoding)

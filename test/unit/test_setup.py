@@ -122,7 +122,7 @@ def index(tmp_path_factory):
     folder = tmp_path_factory.mktemp('index')
     numpy_2 = {'onnx', 'onnxruntime', 'opencv-python-headless', 'matplotlib'}
     lines = re.findall(r'^([\w-]+)==(\S+)$', (ROOT / 'constraints.txt').read_text(), re.M)
-    for name, version in [*lines, ('setuptools', '79.0.1'), ('wheel', '0.45.1')]:
+    for name, version in [*lines, ('setuptools', '79.0.1'), ('setuptools', '84.0.0'), ('wheel', '0.45.1')]:
         files = ['cv2/__init__.py'] if name.startswith('opencv') else []
         make_wheel(folder, name, version, ['numpy>=2'] if name in numpy_2 else [], files)
     for name, version in (('numpy', '1.26.4'), ('onnx', '1.16.0'), ('onnxruntime', '1.18.0'), ('matplotlib', '3.8.0'),
@@ -203,8 +203,9 @@ def test_nothing_is_changed_where_no_versions_fit(environment):
 
 
 def test_a_package_that_is_replaced_is_named_before(environment):
-    done, _, after = environment('yapf==0.43.0')
+    done, _, after = environment('yapf==0.43.0', 'setuptools==84.0.0')
     assert 'yapf 0.43.0 will be replaced: <0.40.2 is needed here' in done.stdout and after['yapf'] == '0.40.1'
+    assert 'setuptools 84.0.0 will be replaced' in done.stdout and after['setuptools'] == '79.0.1'
 
 
 @pytest.mark.parametrize('package', ['mmcv-lite==2.1.0', 'mmcv==2.2.0', 'mmcv-full==1.6.0'])
