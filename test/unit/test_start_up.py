@@ -27,13 +27,3 @@ def test_a_model_is_loaded_without_other_packages(small):
     modules = modules_after(f'import r2plus1d.engines; r2plus1d.engines.make_engine({str(small.sim)!r}).prepare(1)')
     assert 'openvino' in modules
     assert not modules & (SLOW - {'openvino'})
-
-
-def test_mmaction2_finds_our_steps_by_custom_imports():
-    """As its tools do it: mmaction2 comes first, then the module that the config names."""
-    code = ('import mmaction.datasets, r2plus1d.data\n'
-            'print(*mmaction.datasets.PIPELINES.module_dict, file=sys.stderr)')
-    done = run(sys.executable, '-c', 'import sys\n' + code, cwd=ROOT)
-    assert {'FrameDecode', 'SeekDecode', 'CheckVideoFile'} <= set(done.stderr.split())
-
-
