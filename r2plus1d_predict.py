@@ -52,8 +52,6 @@ with packages_needed():
     from r2plus1d.subtitles import Subtitles
     from r2plus1d.videos import Decoder, Task, Video, find_videos, names_one_video, videos_of_test_split
 
-# ---- from videos to rows -------------------------------------------------------------------------------
-
 
 def predict(args: argparse.Namespace) -> None:
     names = read_classes(args.classes)
@@ -132,9 +130,6 @@ def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], i
             raise InputError(str(tally.last_error))
         where = f'; their rows in {args.output} say why, and --retry_failed tries them again' if args.output else ''
         raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
-
-
-# ---- arguments -----------------------------------------------------------------------------------------
 
 
 def seconds(text: str) -> float:

@@ -9,9 +9,11 @@ The number is that of the line, and class 1 is label 0. Where UCF-101's lists of
 know the classes as well: trainlist01.txt has the folder and the number of each video's class. A class list that was
 cut off or altered contradicts them.
 """
-import collections
+from __future__ import annotations
+
 import os
 import re
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from r2plus1d.run import InputError, log
 from r2plus1d.store import check_regular_file
@@ -19,7 +21,7 @@ from r2plus1d.store import check_regular_file
 LISTS_OF_VIDEOS = ('trainlist01.txt', 'trainlist02.txt', 'trainlist03.txt')
 
 
-def read_classes(path):
+def read_classes(path: str) -> List[str]:
     """The names of the classes by label: the name on line 1 is that of label 0. Raises InputError."""
     names = read_names(path)
     for other in LISTS_OF_VIDEOS:
@@ -37,7 +39,7 @@ def read_classes(path):
     return names
 
 
-def read_names(path):
+def read_names(path: str) -> List[str]:
     """The names in a class list, which is checked by itself. Raises InputError."""
     check_regular_file(path)
     with open(path, 'rb') as f:
@@ -46,7 +48,7 @@ def read_names(path):
         lines = content.decode('utf-8-sig').split('\n')
     except UnicodeDecodeError as e:
         raise InputError(f'{path}: byte {e.start} is not UTF-8; save it as UTF-8')
-    numbers = {}  # of the lines, by name
+    numbers: Dict[str, int] = {}  # of the lines, by name
     for number, line in enumerate(lines, 1):
         line = line.rstrip('\r')
         if not line.strip():
@@ -64,13 +66,13 @@ def read_names(path):
     return list(numbers)
 
 
-def quote(text):
+def quote(text: str) -> str:
     """A text from a damaged file for a message: no more than 60 letters, all of them visible."""
     visible = ''.join(letter if letter.isprintable() else '?' for letter in text.strip()[:60])
     return f'"{visible}"'
 
 
-def read_list_of_videos(path):
+def read_list_of_videos(path: str) -> Dict[int, str]:
     """{number of a class: its name} by a list of UCF-101 with lines such as "YoYo/v_YoYo_g08_c01.avi 101".
 
     Empty where there is no such file. Lines of another form are left to whoever reads the videos.
@@ -82,14 +84,14 @@ def read_list_of_videos(path):
     return {int(match[2]): match[1] for match in matches if match}
 
 
-def check_names_of_videos(path, names, videos):
+def check_names_of_videos(path: str, names: Sequence[str], videos: Iterable[Tuple[str, int]]) -> None:
     """Raise InputError where the class list PATH, with these NAMES, contradicts the folders of videos.
 
     VIDEOS: (path of a video or of its frames, label) of each; the folder that it lies in is mostly that of its class.
     Where fewer than half of the folders have the name of their class, the folders have other names, and only the number
     of classes is compared.
     """
-    labels = collections.OrderedDict((os.path.basename(os.path.dirname(video)), label) for video, label in videos)
+    labels = {os.path.basename(os.path.dirname(video)): label for video, label in videos}
     places = {plain(name): label for label, name in enumerate(names)}
     strange = []
     for folder, label in labels.items():
@@ -108,12 +110,12 @@ def check_names_of_videos(path, names, videos):
                          f'and the videos of label {line - 1} lie in {folder}')
 
 
-def plain(name):
+def plain(name: str) -> str:
     """A name without what data sets write in different ways: case, spaces, underscores and dashes."""
     return re.sub(r'[\s_-]', '', name).casefold()
 
 
-def class_name(names, index):
+def class_name(names: Sequence[str], index: int) -> str:
     """What to call the class of the model's output INDEX: its name in NAMES, of read_classes().
 
     The model may have more classes than NAMES. A class without a name is called by its number in UCF-101's way of

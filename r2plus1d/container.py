@@ -14,21 +14,22 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import av
 import av.logging
 import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import check_regular_file
 
+Packet = Any  # av.Packet, whose type parameter only new versions have
 PacketId = Tuple[Optional[int], Optional[int], int]  # time stamps and size
 MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
 LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
+RAW = ('h261', 'h263', 'h264', 'hevc', 'm4v', 'mjpeg', 'mpegvideo', 'obu', 'vvc')  # its names of what has no container
 NO_DECODER = 'which PyAV cannot decode; convert it, as by ffmpeg -i IN -c:v libx264 OUT.mp4'
 
 
@@ -43,7 +44,7 @@ def open_video(path: str) -> Tuple[InputContainer, VideoStream]:
     name = 'file:' + os.path.abspath(path)
     with av.logging.Capture():
         try:
-            container = av.open(name, options={'protocol_whitelist': 'file'}, metadata_errors='replace')
+            container = av.open(name, container_options={'protocol_whitelist': 'file'}, metadata_errors='replace')
         except (av.FFmpegError, ValueError) as e:
             raise InputError(f'{path}: not a video that PyAV can read: {reason(e)}')
     try:
@@ -61,7 +62,7 @@ def choose_stream(path: str, container: InputContainer) -> VideoStream:
     """The first video stream. A cover picture is none."""
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if not streams:
-        kinds = sorted({stream.type for stream in container.streams if stream.type != 'video'})
+        kinds = sorted({str(stream.type) for stream in container.streams if stream.type != 'video'})
         kinds += ['a cover picture'] if container.streams.video else []
         raise InputError(f'{path}: no video in it, only {" and ".join(kinds) or "a header"}')
     if getattr(streams[0], 'codec_context', None) is None:
@@ -79,7 +80,7 @@ def codec_name(container: InputContainer, stream: VideoStream) -> str:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
-        text = container.dumps_format()
+        text: str = container.dumps_format()  # type: ignore[attr-defined]
     finally:
         av.logging.set_level(level)
     found = re.search(rf'Stream #\d+:{stream.index}\b.*?: Video: ([^,]+)', text)
@@ -110,6 +111,7 @@ class Packets:
     last_duration: int
     first: Optional[PacketId]
     fault: Optional[str]
+    is_encrypted: bool
 
 
 def look_at_packets(container: InputContainer, stream: VideoStream) -> Packets:
@@ -117,7 +119,9 @@ def look_at_packets(container: InputContainer, stream: VideoStream) -> Packets:
     is_vp8 = stream.codec_context.name in ('vp8', 'libvpx')
     found: List[Tuple[Optional[int], bool]] = []  # time stamp, whether the frame is shown
     keyframes: List[Optional[int]] = []
-    first = last = fault = None
+    first: Packet = None
+    last: Packet = None
+    fault: Optional[str] = None
     with av.logging.Capture() as logs:
         try:
             for packet in container.demux(stream):
@@ -138,7 +142,17 @@ def look_at_packets(container: InputContainer, stream: VideoStream) -> Packets:
         fault = 'its last frame is not whole'
     return Packets(len(found), shown_stamps(found, keyframes),
                    np.unique([stamp for stamp in keyframes if stamp is not None]).astype(np.int64),
-                   last.duration or 0 if last else 0, first and identify(first), fault)
+                   last.duration or 0 if last else 0, identify(first) if first else None, fault, is_encrypted(first))
+
+
+def remark(path: str, container: InputContainer, stream: VideoStream, count: int) -> Optional[str]:
+    """What is strange about a video that has COUNT packets, and can be read."""
+    kind = container.format
+    if kind.name in RAW and os.path.splitext(path)[1][1:].lower() not in kind.extensions:
+        return f'is read as a bare stream ({kind.name}): is its start missing?'
+    if kind.name == 'avi' and 0 < stream.frames < count:
+        return f'its header claims {stream.frames} frames, and it has {count}'
+    return None
 
 
 def is_hidden(packet: Packet) -> bool:
@@ -152,10 +166,8 @@ def shown_stamps(found: List[Tuple[Optional[int], bool]], keyframes: List[Option
     None where one is missing or there twice, and where the video does not begin with a keyframe, so that only the
     decoder knows with which frame it can begin.
     """
-    stamps = [stamp for stamp, _ in found]
-    if not stamps or None in stamps or len(set(stamps)) < len(stamps):
-        return None
-    if keyframes[:1] != stamps[:1] or stamps[0] != min(stamps):
+    stamps = [stamp for stamp, _ in found if stamp is not None]
+    if not stamps or len(set(stamps)) < len(found) or keyframes[:1] != stamps[:1] or stamps[0] != min(stamps):
         return None
     return np.sort(np.array([stamp for stamp, is_shown in found if is_shown], np.int64))
 
@@ -174,8 +186,10 @@ def is_encrypted(packet: Packet) -> bool:
 
 def listen() -> None:
     """Have libav hand its errors to av.logging.Capture(), and not write them to standard error."""
-    if av.logging.get_level() is None or av.logging.get_level() < av.logging.ERROR:
+    level = av.logging.get_level()
+    if level is None or level < av.logging.ERROR:
         av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)  # an error that another video had, too
 
 
 def errors_in(logs: List[Tuple[int, str, str]], speaker: Optional[str] = None) -> List[str]:
@@ -187,4 +201,4 @@ def errors_in(logs: List[Tuple[int, str, str]], speaker: Optional[str] = None) -
 def reason(error: Exception) -> str:
     """What libav said of an error."""
     logged = getattr(error, 'log', None)
-    return one_line(logged[2] if logged else getattr(error, 'strerror', None) or error)
+    return str(one_line(logged[2] if logged else getattr(error, 'strerror', None) or error))

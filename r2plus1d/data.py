@@ -198,15 +198,15 @@ class Samples:
     def to_array(self, results: Info, name: str) -> np.ndarray:
         """The sample of what the pipeline gives for the video NAME."""
         if self.tables is None:
-            sample = np.ascontiguousarray(results['imgs'], self.dtype)
-            self.check_shape(name, sample.shape, results)
-            return sample
+            whole: np.ndarray = np.ascontiguousarray(results['imgs'], self.dtype)
+            self.check_shape(name, whole.shape, results)
+            return whole
         images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
         frames = results['clip_len']
         height, width = images[0].shape[:2]
         shape = (len(images) // frames, 3, frames, height, width)
         self.check_shape(name, shape, results)
-        sample = empty_at_page(shape, self.dtype)
+        sample: np.ndarray = empty_at_page(shape, self.dtype)
         for i, image in enumerate(images):
             planes = sample[i // frames, :, i % frames]
             for plane, channel, table in zip(planes, cv2.split(image), self.tables):

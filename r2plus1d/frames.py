@@ -108,7 +108,8 @@ def decode_by_opencv(path: str, content: bytes) -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError(f'{path}: not an image that OpenCV can read; {REMEDY}')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
+    rgb: np.ndarray = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
+    return rgb
 
 
 def check_size(path: str, frame: np.ndarray, first: np.ndarray) -> None:

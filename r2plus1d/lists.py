@@ -8,8 +8,11 @@ mmaction2 splits each line at white space and believes what it finds. A wrong li
 that means nothing, so all its faults are reported at once, with their line numbers. Where UCF-101's official lists lie
 in the folder annotations/ beside the list, as the README puts them, the list is compared with them.
 """
+from __future__ import annotations
+
 import os
 import re
+from typing import Any, Dict, Iterable, List, Optional, Set
 
 from r2plus1d.classes import read_classes
 from r2plus1d.run import InputError, explain_missing, log
@@ -23,7 +26,7 @@ MOST_FAULTS = 10  # that are told of one list
 NUMBER = re.compile(r'[0-9]{1,9}')  # not str.isdigit(), which takes digits of all scripts
 
 
-def check_list(cfg, data):
+def check_list(cfg: Any, data: Any) -> None:
     """Raise InputError where the list of DATA (cfg.data.test or like it) is missing or has faults.
 
     cfg.allow_outside: paths outside the data root are taken. Lists that are not of the two text forms are left to
@@ -40,7 +43,7 @@ def check_list(cfg, data):
     num_classes = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
     official = OfficialLists(path)
     faults = []
-    seen = {}
+    seen: Dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         fault = check_line(line, data['type'], num_classes, cfg.get('allow_outside', False))
         if fault is None:
@@ -55,7 +58,7 @@ def check_list(cfg, data):
     official.warn_of_missing(seen)
 
 
-def read_lines(path):
+def read_lines(path: str) -> List[str]:
     """The lines of a list. Raises InputError where it is not plain UTF-8 text."""
     with open(path, 'rb') as f:
         content = f.read()
@@ -73,7 +76,7 @@ def read_lines(path):
     return lines
 
 
-def check_line(line, kind, num_classes, allow_outside):
+def check_line(line: str, kind: str, num_classes: Optional[int], allow_outside: bool) -> Optional[str]:
     """What is wrong with a line, as text; None if nothing is."""
     fields = line.split()
     count = len(FIELDS[kind].split('> <'))
@@ -99,21 +102,21 @@ def check_line(line, kind, num_classes, allow_outside):
 class OfficialLists:
     """UCF-101's own lists, in the folder annotations/ beside a list; nothing is compared where they are not there."""
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         self.path = path
         self.folder = os.path.join(os.path.dirname(path), 'annotations')
-        self.labels = {}  # by class
+        self.labels: Dict[str, int] = {}  # by class
         classes = os.path.join(self.folder, 'classInd.txt')
         if os.path.lexists(classes):
             self.labels = {name: label for label, name in enumerate(read_classes(classes))}
-        self.videos = None
+        self.videos: Optional[Set[str]] = None
         match = re.search(r'_(train|val|test)_split_([123])_', os.path.basename(path))
         if match:
             self.name = f'{"train" if match[1] == "train" else "test"}list0{match[2]}.txt'
             videos = {os.path.splitext(line.split()[0])[0] for line in self.read(self.name) if line.strip()}
             self.videos = videos or None
 
-    def read(self, name):
+    def read(self, name: str) -> List[str]:
         path = os.path.join(self.folder, name)
         if not os.path.isfile(path):
             return []
@@ -121,11 +124,11 @@ class OfficialLists:
             return f.read().splitlines()
 
     @staticmethod
-    def video_of(name):
+    def video_of(name: str) -> str:
         """ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01 of a path in a list, with or without .avi."""
         return name[:-len('.avi')] if name.endswith('.avi') else name
 
-    def fault(self, line):
+    def fault(self, line: str) -> Optional[str]:
         """What of a good line contradicts the official lists, as text; None if nothing does."""
         name, *_, label = line.split()
         expected = self.labels.get(name.split('/')[0])
@@ -135,10 +138,11 @@ class OfficialLists:
             return f'{name} is not in the official {self.name}'
         return None
 
-    def warn_of_missing(self, names):
+    def warn_of_missing(self, names: Iterable[str]) -> None:
         """Say how many videos of the official list are not among the NAMES."""
         if self.videos:
-            missing = len(self.videos - {self.video_of(name) for name in names})
+            listed = {self.video_of(name) for name in names}
+            missing = len(self.videos - listed)
             if missing:
-                log(f'{self.path}: has {len(names)} of the {len(self.videos)} videos of {self.folder}/{self.name}; '
+                log(f'{self.path}: has {len(listed)} of the {len(self.videos)} videos of {self.folder}/{self.name}; '
                     'an accuracy is that of these videos')

@@ -85,8 +85,9 @@ class Pipeline:
             first, end = index.between(*span) if span else (0, len(index.times))
             frames = end - first
             if frames < FEWEST_FRAMES:
-                raise InputError(f'{name_of(info)}: shows {frames} frame{"" if frames == 1 else "s"} from {span[0]:g} s '
-                                 f'to {span[1]:g} s, expected {FEWEST_FRAMES} or more')
+                seconds = 'from {:g} s to {:g} s'.format(*span) if span else 'at all'
+                raise InputError(f'{name_of(info)}: shows {frames} frame{"" if frames == 1 else "s"} {seconds}, '
+                                 f'expected {FEWEST_FRAMES} or more')
             results = self.sample(dict(info, start_index=first, total_frames=frames))
             return [int(number) for number in results['frame_inds'].ravel()]
 
@@ -95,7 +96,10 @@ class Pipeline:
 
 
 def split_steps(steps: Sequence[Step], are_files: bool) -> Tuple[Optional[str], List[Step], List[Step]]:
-    """(what is decoded: 'frames' or 'video'; the steps before; the steps behind). None: mmaction2's own steps decode."""
+    """(what is decoded: 'frames' or 'video'; the steps before it; the steps behind it).
+
+    None: the steps decode by themselves, in a way that is not ours.
+    """
     others = [step for step in steps if not step['type'].endswith('Init')]
     for i, step in enumerate(others):
         if step['type'] == 'RawFrameDecode' and (are_files or len(step) == 1):

@@ -7,9 +7,9 @@
     clip.index.times[8]                             # seconds after the first frame
 
 The number of a frame is its place in the order in which frames are shown. The index says how many there are and which
-time stamp the decoder will give each; it comes from the packets, without decoding. The clip is decoded from the keyframe
-before it. Where the decoder gives other time stamps, the index was wrong, and the next one of VideoFile.indexes() takes
-its place.
+time stamp the decoder will give each; it comes from the packets, without decoding. The clip is decoded from the
+keyframe before it. Where the decoder gives other time stamps, the index was wrong, and the next one of
+VideoFile.indexes() takes its place.
 
 Damage that the decoder reports, in the frames of the clip or in those that they depend on, is an error. What it cannot
 see: a byte changed inside of a video that still decodes without a word (there are no checksums).
@@ -22,24 +22,24 @@ import os
 import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type, cast
 
 import av
 import av.logging
 import numpy as np
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from r2plus1d.container import (
+    Packet,
     Packets,
     check_pixels,
     errors_in,
     identify,
-    is_encrypted,
     look_at_packets,
     open_video,
     reason,
+    remark,
 )
 from r2plus1d.run import InputError, log
 
@@ -60,7 +60,7 @@ class OtherFrames(Exception):
 
 @dataclass(frozen=True)
 class Index:
-    """The frames of a video. TIMES: in seconds after the first frame, by number. DURATION_S: to the end of the last one.
+    """The frames of a video. TIMES: in seconds after the first one, by number. DURATION_S: to the end of the last one.
 
     STAMPS: the time stamps of the frames, which rise, and by which they are known wherever decoding begins. None: only
     counting from the start tells which frame is which.
@@ -143,11 +143,14 @@ class VideoFile:
     def indexes(self) -> Iterator[Index]:
         """The index by time stamps, by the number of packets, and by decoding all frames, in this order.
 
-        An .avi of XviD, as UCF-101's are, has no time stamps: libav numbers the packets as they are stored, which is not
-        how their frames are shown. There the number of packets is that of the frames, and the decoder has their order.
+        An .avi of XviD, as UCF-101's are, has no time stamps: libav numbers the packets, and its numbers do not follow
+        the order in which their frames are shown. There the number of packets is that of the frames, and the decoder
+        has their order.
         """
         known = self.find_out()
         self.packets = packets = known.packets
+        if packets.is_encrypted:
+            raise InputError(f'{self.path}: is encrypted; decrypt it first')
         if packets.fault and (not self.allow_damaged or not packets.count):
             raise InputError(f'{self.path}: cut off: {packets.fault}; {TAKE_IT}')
         if packets.fault:
@@ -170,6 +173,9 @@ class VideoFile:
         found = self.known.get(key)
         if found is None:
             found = self.known[key] = Known(look_at_packets(self.container, self.stream))
+            strange = remark(self.path, self.container, self.stream, found.packets.count)
+            if strange:
+                log(f'{self.path}: {strange}')
             for old in list(self.known)[:-KEPT]:
                 self.known.pop(old, None)
         return found
@@ -245,19 +251,32 @@ class VideoFile:
     def shown(self, keyframe: Optional[int] = None) -> Iterator[VideoFrame]:
         """What the decoder gives from this keyframe on, or from the first one on. Raises Damaged, OtherFrames."""
         is_ready = not len(self.packets.keyframes)
-        for packet in self.seek(keyframe):
-            if not packet.size and packet.pts is not None:
+        packets = self.seek(keyframe)
+        while True:
+            packet = self.next_packet(packets)
+            if packet is None:
+                yield from self.decode(self.stream.codec_context.decode)
+                return
+            if not packet.size:
                 continue  # the frame before is shown longer; the decoder would take it for the end
             if packet.is_keyframe and not is_ready:
                 is_ready = True
                 if keyframe is not None and (packet.pts is None or packet.pts > keyframe):
                     raise OtherFrames
             if is_ready:
-                yield from self.decode(packet)
+                yield from self.decode(packet.decode)
+
+    def next_packet(self, packets: Iterator[Packet]) -> Optional[Packet]:
+        """None at the end."""
+        with av.logging.Capture():
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:  # it was met before, and is among the faults
+                return None
+        return packet if packet is None or packet.size or packet.pts is not None else None
 
     def seek(self, keyframe: Optional[int]) -> Iterator[Packet]:
-        """The packets from this keyframe on, or from the first one on. Where there is no other way, open the file again.
-        """
+        """The packets from this keyframe on, or from the first one on, for which the file may be opened again."""
         first = self.packets.first
         with contextlib.suppress(av.FFmpegError), av.logging.Capture():
             if keyframe is not None:
@@ -273,29 +292,31 @@ class VideoFile:
         self.open()
         return self.container.demux(self.stream)
 
-    def decode(self, packet: Packet) -> List[VideoFrame]:
-        """The frames that the decoder gives when it gets this packet. Raises Damaged."""
+    def decode(self, call: Callable[[], List[VideoFrame]]) -> List[VideoFrame]:
+        """The frames of one CALL of the decoder. Raises Damaged."""
         frames: List[VideoFrame] = []
         with av.logging.Capture() as logs:
             try:
-                frames = packet.decode()
+                frames = call()
             except av.FFmpegError as e:
                 logs.append((av.logging.ERROR, '', reason(e)))
-        faults = errors_in(logs)
-        if not faults and any(frame.is_corrupt for frame in frames):
-            faults = ['a corrupt frame']
-        if faults and not self.allow_damaged:
-            if is_encrypted(packet):
-                raise InputError(f'{self.path}: is encrypted; decrypt it first')
-            raise Damaged(f'"{faults[0]}"')
-        self.faults += faults
+        for fault in errors_in(logs):
+            self.note(fault)
+        if any(frame.is_corrupt for frame in frames):
+            self.note('a corrupt frame')
         return frames
+
+    def note(self, fault: str) -> None:
+        """Raise Damaged, unless that is allowed."""
+        if not self.allow_damaged:
+            raise Damaged(f'"{fault}"')
+        self.faults.append(f'"{fault}"')
 
     def image(self, frame: VideoFrame) -> np.ndarray:
         """A frame as RGB, turned and mirrored as its display matrix says."""
         check_pixels(self.path, frame.width, frame.height)
         image = to_rgb(frame)
-        for data in frame.side_data:
+        for data in cast(Any, frame.side_data):
             if data.type.name == 'DISPLAYMATRIX':
                 image = self.turned(image, np.frombuffer(bytes(data), np.int32))
         return image
@@ -306,8 +327,8 @@ class VideoFile:
         if b and c and not a and not d:
             image, a, d = image.swapaxes(0, 1), c, b
         elif b or c:
-            raise InputError(f'{self.path}: its display matrix turns it by less than 90 degrees; turn it for good, as by '
-                             'ffmpeg -i IN OUT')
+            raise InputError(f'{self.path}: its display matrix turns it by an angle that is no multiple of 90 degrees; '
+                             'turn it for good, as by ffmpeg -i IN OUT')
         return np.ascontiguousarray(image[::-1 if d < 0 else 1, ::-1 if a < 0 else 1])
 
 

@@ -28,7 +28,9 @@ from r2plus1d.run import InputError, log
 from r2plus1d.store import check_regular_file
 from r2plus1d.video_file import FEWEST_FRAMES, SAME_TIME, Index, read_index
 
-VIDEO_ENDINGS = tuple([".3gp", ".apng", ".asf", ".avi", ".divx", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".webp", ".wmv"])
+VIDEO_ENDINGS = (
+    '.3gp', '.apng', '.asf', '.avi', '.divx', '.f4v', '.flv', '.gif', '.h264', '.h265', '.hevc', '.m2ts', '.m4v',
+    '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.mxf', '.ogv', '.ts', '.vob', '.webm', '.webp', '.wmv')
 
 
 @dataclass(frozen=True)

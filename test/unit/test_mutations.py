@@ -140,14 +140,13 @@ class Avi(Subject):
             x, y = int(20 + 15 * np.sin(i / 9)), int(15 + 12 * np.cos(i / 7))
             writer.write(canvas[y:y + 64, x:x + 96])
         writer.release()
-        self.steps = read_config(str(VIDEO_CONFIG)).data.test.pipeline[:3]
-        assert self.steps[-1].type.endswith('Decode')
+        self.config = read_config(str(VIDEO_CONFIG))
         return path
 
     def read(self):
-        from r2plus1d.data import VideoFiles, Videos
-        results = Videos(VideoFiles([str(self.path)], self.steps)).run_pipeline(0)
-        return results['frame_inds'].tolist(), zlib.crc32(np.array(results['imgs']))
+        from r2plus1d.data import Clips, video_files
+        numbers, images = Clips(self.config, video_files([str(self.path)]))[0]
+        return numbers, zlib.crc32(np.array(images))
 
     def reason(self, data, expected, found):
         if found[0] == expected[0]:  # the numbers of the frames
