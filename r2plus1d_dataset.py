@@ -20,18 +20,29 @@ import random
 import sys
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from r2plus1d.dataset import (
-    OwnVideo,
-    find_classes,
-    find_videos,
-    look_at_all,
-    odd_classes,
-    split_by_file,
-    split_by_share,
+from r2plus1d.run import (
+    DEFAULT_CONFIG,
+    InputError,
+    log,
+    make_parser,
+    packages_needed,
+    printable,
+    require_files,
+    script_main,
 )
-from r2plus1d.own_data import PARTS, SHAPES, Settings, config_lines, mirrored_pairs, read_mirrored
-from r2plus1d.run import DEFAULT_CONFIG, InputError, log, make_parser, printable, require_files, script_main
-from r2plus1d.store import PART_ENDING, claim, file_digest, remove_tree, replace_folder
+
+with packages_needed():
+    from r2plus1d.dataset import (
+        OwnVideo,
+        find_classes,
+        find_videos,
+        look_at_all,
+        odd_classes,
+        split_by_file,
+        split_by_share,
+    )
+    from r2plus1d.own_data import PARTS, SHAPES, Settings, config_lines, mirrored_pairs, read_mirrored
+    from r2plus1d.store import PART_ENDING, claim, file_digest, remove_tree, replace_folder
 
 MARK = '# made by r2plus1d_dataset.py; digest of config.py: '  # begins videos.tsv, and says that the folder is ours
 MOST_ROWS = 40  # of a table on the terminal

@@ -23,17 +23,6 @@ import os
 from concurrent.futures import Future
 from typing import Any, Callable, Iterable, List, Optional, Sequence, Union
 
-from r2plus1d.actors import settle_precision
-from r2plus1d.bins import check_same_shape
-from r2plus1d.classes import read_classes
-from r2plus1d.data import read_config, shape_of_config
-from r2plus1d.engine_base import Engine
-from r2plus1d.engines import add_engine_options, input_of_model, start_engines
-from r2plus1d.inference import Outcome, infer_here
-from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision
-from r2plus1d.precision import AUTO
-from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
-from r2plus1d.rows import Row, require_pyarrow
 from r2plus1d.run import (
     DEFAULT_CLASSES,
     DEFAULT_CONFIG,
@@ -41,15 +30,27 @@ from r2plus1d.run import (
     explain_missing,
     log,
     make_parser,
+    packages_needed,
     positive_int,
     require_files,
     script_main,
 )
-from r2plus1d.store import file_digest
-from r2plus1d.subtitles import Subtitles
-from r2plus1d.videos import Decoder, Task, Video, find_videos, names_one_video, videos_of_test_split
 
-# ---- from videos to rows -------------------------------------------------------------------------------
+with packages_needed():
+    from r2plus1d.actors import settle_precision
+    from r2plus1d.bins import check_same_shape
+    from r2plus1d.classes import read_classes
+    from r2plus1d.data import read_config, shape_of_config
+    from r2plus1d.engine_base import Engine
+    from r2plus1d.engines import add_engine_options, input_of_model, start_engines
+    from r2plus1d.inference import Outcome, infer_here
+    from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision
+    from r2plus1d.precision import AUTO
+    from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
+    from r2plus1d.rows import Row, require_pyarrow
+    from r2plus1d.store import file_digest
+    from r2plus1d.subtitles import Subtitles
+    from r2plus1d.videos import Decoder, Task, Video, find_videos, names_one_video, videos_of_test_split
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -129,9 +130,6 @@ def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], i
             raise InputError(str(tally.last_error))
         where = f'; their rows in {args.output} say why, and --retry_failed tries them again' if args.output else ''
         raise InputError(f'{tally.failed} of {tally.count} {"windows" if args.every else "videos"} failed{where}')
-
-
-# ---- arguments -----------------------------------------------------------------------------------------
 
 
 def seconds(text: str) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-from typing import Any, List
+from typing import Any, List, Tuple
 
 from r2plus1d.run import (
     DEFAULT_CONFIG,
@@ -36,7 +36,7 @@ with packages_needed():
     from r2plus1d.engines import input_of_model
     from r2plus1d.info import Info
     from r2plus1d.preprocessing import Bins, check_folder, stamps
-    from r2plus1d.store import OLD_ENDING, PART_ENDING, claim, file_digest, remove_tree
+    from r2plus1d.store import OLD_ENDING, claim, file_digest, is_within, remove_tree
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems
 NAME_WITHOUT_LABELS = 30  # characters, for "bin<first>-<last>" of any data set, and the ending
@@ -60,22 +60,23 @@ def check_name_length(labels: List[int], bts: int) -> None:
                          'use a smaller one (ais_bench puts several files into a batch)')
 
 
-def plan_bins(args: argparse.Namespace) -> Bins:
-    """The bins that the arguments ask for. The first video is decoded: it tells the shape of all."""
+def plan_bins(args: argparse.Namespace) -> Tuple[Bins, List[str]]:
+    """The bins that the arguments ask for, and the inputs. The first video is decoded: it tells the shape of all."""
     cfg = read_config(args.config, args.cfg_options)
     cfg.allow_outside = args.allow_outside
     cfg.allow_damaged = args.allow_damaged
     samples = Samples(cfg, args.dtype)
+    list_file = str(samples.list_file)
     if not len(samples):
-        raise InputError(f'{samples.list_file}: lists no video')
+        raise InputError(f'{list_file}: lists no video')
     check_name_length(samples.labels, args.bts)
     _, sample = samples[0]
     check_models(args, sample)
     info = Info(
         config=os.path.abspath(args.config),
         config_sha256=config_digest(cfg),
-        list=os.path.abspath(samples.list_file),
-        list_sha256=file_digest(samples.list_file),
+        list=os.path.abspath(list_file),
+        list_sha256=file_digest(list_file),
         dtype=args.dtype,
         shape=list(sample.shape),
         bts=args.bts,
@@ -84,7 +85,11 @@ def plan_bins(args: argparse.Namespace) -> Bins:
         sources=stamps(samples.videos),
         bins={},
     )
-    return Bins(samples, info, sample.nbytes)
+    inputs = [args.config, list_file, *args.models, *samples.names]
+    data = os.path.realpath(cfg.data.test.get('data_prefix') or os.curdir)
+    if not is_within(os.path.realpath(os.curdir), data):
+        inputs.append(data)
+    return Bins(samples, info, sample.nbytes), inputs
 
 
 def parse_args() -> argparse.Namespace:
@@ -119,16 +124,13 @@ def parse_args() -> argparse.Namespace:
 @script_main
 def main() -> None:
     args = parse_args()
-    bins = plan_bins(args)
-    inputs = [args.config, bins.samples.list_file, *args.models, *bins.samples.names]
+    bins, inputs = plan_bins(args)
     with claim(args.output_path, functools.partial(check_folder, overwrite=args.overwrite), inputs) as path:
         if not args.overwrite and bins.are_in(path):
             log(f'{path}: kept: it has these {len(bins.names)} files already; --overwrite makes them again')
             return
         remove_tree(path + OLD_ENDING)  # of a run that was killed
-        if args.overwrite:
-            remove_tree(path + PART_ENDING)
-        bins.make(path, args.workers)
+        bins.make(path, args.workers, args.overwrite)
 
 
 if __name__ == '__main__':

@@ -6,8 +6,8 @@
     python benchmarks/benchmark.py --frames <folder> --parts preprocessing    # in parts: the rest of the results stays
 
 engines.py        inference: mmaction2's own model call and its variants in PyTorch, ONNX Runtime, OpenVINO's
-                  benchmark_app, and r2plus1d_infer.py's engine; in bf16 where the CPU has it, in int8 where NNCF is
-                  installed; three crops, and the whole frame as one view
+                  benchmark_app, and r2plus1d_infer.py's engine, at each precision that the CPU has, in int8 where NNCF
+                  is installed; three crops, and the whole frame as one view
 limit.py          the limit of the machine: the fastest of single operations, in the same engine at the same precision;
                   the arithmetic that the model and these operations need
 preprocessing.py  from frames or .avi files to .bin files
@@ -35,6 +35,7 @@ from common import ROOT, machine, make_models, run
 from engines import choose_rows, measure
 from tables import draw_chart, markdown
 
+from r2plus1d.precision import CPU_PRECISIONS, PRECISIONS
 from r2plus1d.run import InputError, positive_int, script_main
 from r2plus1d.store import read_json, write_whole
 
@@ -44,13 +45,10 @@ PARTS = ['inference', 'preprocessing', 'end_to_end']
 
 
 def choose_precisions(limits):
-    """f32; bf16 where the CPU has it, which the limits tell; int8 where NNCF is there to make the model."""
-    precisions = ['f32']
-    if 'bf16' in [entry['precision'] for entry in limits]:
-        precisions.append('bf16')
-    if importlib.util.find_spec('nncf'):
-        precisions.append('int8')
-    return precisions
+    """f32; those that the CPU has, which the limits tell; those of quantized models where NNCF makes them."""
+    found = {'f32', *(entry['precision'] for entry in limits)}
+    return [name for name in CPU_PRECISIONS
+            if (importlib.util.find_spec('nncf') if PRECISIONS[name].needs_quantized else name in found)]
 
 
 def measure_inference(args, models, precisions):

@@ -21,7 +21,7 @@ import numpy as np
 from common import CONFIG, ROOT, run
 
 from r2plus1d.engines import make_engine
-from r2plus1d.precision import PRECISIONS
+from r2plus1d.precision import CPU_PRECISIONS, PRECISIONS
 
 STARTED = time.perf_counter()
 # Of a sample: views, RGB, frames, height, width. The frame is that of a 320 x 240 video, resized to a height of 256.
@@ -119,20 +119,7 @@ def pytorch_compile(checkpoint, precision, batch_size):
     compiled = torch.compile(lambda crops: model.forward_dummy(crops)[0])
 
     def engine(batch):
-        with torch.no_grad():
-            return compiled(crops_channels_last(batch))
-
-    return engine
-
-
-@timed
-def pytorch_compile_bf16(checkpoint, precision, batch_size):
-    import torch
-    model = load_pytorch(checkpoint).to(memory_format=torch.channels_last_3d)
-    compiled = torch.compile(lambda crops: model.forward_dummy(crops)[0])
-
-    def engine(batch):
-        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=precision == 'bf16'):
             return compiled(crops_channels_last(batch))
 
     return engine
@@ -192,32 +179,33 @@ def benchmark_app_throughput(row, model, batch_size, seconds):
 # ---- the rows of the table -------------------------------------------------------------------------
 
 # name: in the tables. measure: a function as timed() makes it. model: which file it takes, by its name in common.py.
-# precision: of the arithmetic, f32, bf16 or int8; the share of the machine's limit is that of the limit at it.
-# shape: of a sample.
+# precision: of the arithmetic; the share of the machine's limit is that of the limit at it. shape: of a sample.
 Row = collections.namedtuple('Row', 'name measure model precision shape', defaults=[CROPS])
 
 EAGER = 'mmaction2, PyTorch eager'  # the row that the others are compared with
-ROWS = [
+OTHERS = [
     Row(EAGER, pytorch_eager, 'checkpoint', 'f32'),
     Row('PyTorch channels_last_3d', pytorch_channels_last, 'checkpoint', 'f32'),
     Row('PyTorch compile', pytorch_compile, 'checkpoint', 'f32'),
     Row('ONNX Runtime', onnx_runtime, 'onnx', 'f32'),
-    Row('benchmark_app f32', benchmark_app, 'onnx', 'f32'),
-    Row('benchmark_app f32, throughput', benchmark_app_throughput, 'onnx', 'f32'),
-    Row('r2plus1d_infer.py f32', our_engine, 'onnx', 'f32'),
-    Row('r2plus1d_infer.py f32, full frame', our_engine, 'onnx_frame', 'f32', FRAME),
     Row('PyTorch bf16 autocast', pytorch_bf16, 'checkpoint', 'bf16'),
-    Row('PyTorch compile bf16', pytorch_compile_bf16, 'checkpoint', 'bf16'),
-    Row('benchmark_app bf16', benchmark_app, 'onnx', 'bf16'),
-    Row('benchmark_app bf16, throughput', benchmark_app_throughput, 'onnx', 'bf16'),
-    Row('r2plus1d_infer.py bf16', our_engine, 'onnx', 'bf16'),
-    Row('r2plus1d_infer.py bf16, full frame', our_engine, 'onnx_frame', 'bf16', FRAME),
+    Row('PyTorch compile bf16', pytorch_compile, 'checkpoint', 'bf16'),
     Row('ONNX Runtime int8', onnx_runtime, 'int8', 'int8'),
-    Row('benchmark_app int8', benchmark_app, 'int8', 'int8'),
-    Row('benchmark_app int8, throughput', benchmark_app_throughput, 'int8', 'int8'),
-    Row('r2plus1d_infer.py int8', our_engine, 'int8', 'int8'),
-    Row('r2plus1d_infer.py int8, full frame', our_engine, 'int8_frame', 'int8', FRAME),
 ]
+
+
+def rows_of(precision):
+    """The rows at a precision: of the others first."""
+    model = 'int8' if PRECISIONS[precision].needs_quantized else 'onnx'
+    return [row for row in OTHERS if row.precision == precision] + [
+        Row(f'benchmark_app {precision}', benchmark_app, model, precision),
+        Row(f'benchmark_app {precision}, throughput', benchmark_app_throughput, model, precision),
+        Row(f'r2plus1d_infer.py {precision}', our_engine, model, precision),
+        Row(f'r2plus1d_infer.py {precision}, full frame', our_engine, model + '_frame', precision, FRAME),
+    ]
+
+
+ROWS = [row for precision in CPU_PRECISIONS for row in rows_of(precision)]
 
 
 def choose_rows(pattern, precisions):

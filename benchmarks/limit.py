@@ -5,7 +5,7 @@
     python benchmarks/limit.py --seconds 0.5
 
 prints a list of {"precision", "operation", "gflops", "runs_in"} as JSON: GFLOP/s, and OpenVINO's word for the number
-format in which it ran the operation. A CPU without bf16 has no entries of bf16.
+format in which it ran the operation. A precision that the CPU does not announce has no entries.
 """
 import argparse
 import json
@@ -18,6 +18,7 @@ from common import ROOT, run
 from onnx import TensorProto, helper, numpy_helper
 
 from r2plus1d.onnx_engines import OpenVINO
+from r2plus1d.precision import PRECISIONS, announced
 
 CROPS = 3
 PRODUCTS = [1024, 2048]  # rows and columns
@@ -25,10 +26,6 @@ PRODUCTS = [1024, 2048]  # rows and columns
 STAGES = [(64, 8, 64), (128, 4, 32), (256, 2, 16), (512, 1, 8)]
 KERNELS = [(1, 3, 3), (3, 1, 1)]
 DEPTH = 4  # operations in a row, so that the conversion of the first input and of the last output weighs little
-
-# OpenVINO's names: of what a CPU can do, and of the number formats in which an operation then runs
-CAPABILITIES = {'f32': 'FP32', 'bf16': 'BF16', 'int8': 'INT8'}
-RUNTIME_PRECISIONS = {'f32': ['f32'], 'bf16': ['bf16'], 'int8': ['u8', 'i8']}
 
 # ---- the arithmetic of a model -----------------------------------------------------------------------
 
@@ -167,11 +164,10 @@ def measure_all(seconds):
             operations[name] = ([CROPS, channels, frames, side, side], kernel)
     found = []
     capabilities = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
-    for precision, capability in CAPABILITIES.items():
+    for precision in announced(capabilities):
         for name, (shape, kernel) in operations.items():
-            if capability in capabilities:
-                gflops, runs_in = measure(precision, shape, kernel, seconds)
-                found.append({'precision': precision, 'operation': name, 'gflops': gflops, 'runs_in': runs_in})
+            gflops, runs_in = measure(precision.name, shape, kernel, seconds)
+            found.append({'precision': precision.name, 'operation': name, 'gflops': gflops, 'runs_in': runs_in})
     return found
 
 
@@ -188,7 +184,7 @@ def fastest(found):
     best = {}
     for entry in found:
         precision = entry['precision']
-        if entry['runs_in'] in RUNTIME_PRECISIONS[precision]:
+        if entry['runs_in'] in PRECISIONS[precision].runs_in:
             best[precision] = max(best.get(precision, entry), entry, key=lambda entry: entry['gflops'])
     return list(best.values())
 

@@ -18,6 +18,7 @@ import time
 from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
 
 from r2plus1d.outputs import SUMMARY_ENDING
+from r2plus1d.precision import PRECISIONS
 from r2plus1d.run import InputError
 from r2plus1d.store import read_json
 
@@ -158,7 +159,7 @@ def choose_ways(models, precisions, pattern=''):
     """{name: (model, precision, config)} of our ways whose names match a regular expression."""
     ways = {}
     for precision in precisions:
-        kind = 'int8' if precision == 'int8' else 'onnx'
+        kind = 'int8' if PRECISIONS[precision].needs_quantized else 'onnx'
         ways[f'{OURS}, {precision}'] = models[kind], precision, VIDEO_CONFIG
         ways[f'{OURS}, {precision}, full frame'] = models[kind + '_frame'], precision, FRAME_VIDEO_CONFIG
     return {name: way for name, way in ways.items() if re.search(pattern, name)}

@@ -135,7 +135,7 @@ class TestVideos(Source):
             raise InputError(f'{self.samples.list_file}: lists no video')
         check_same_shape(cfg.filename, self.samples[0][1].shape, engine.model, engine.sample_shape)
         check_classes(cfg, engine.model, engine.num_classes)
-        check_labels(self.samples.list_file, self.samples.labels, engine)
+        check_labels(self.samples.list_file or cfg.filename, self.samples.labels, engine)
         self.batch_size = batch_size or 1
         self.groups = group([str(BinName(i, (label,))) for i, label in enumerate(self.samples.labels)], self.batch_size)
         # Decoding leaves Python's global lock most of the time, so threads use all cores.

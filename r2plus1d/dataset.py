@@ -30,7 +30,7 @@ from r2plus1d.store import file_digest, naming
 from r2plus1d.video_file import TAKE_IT, Damaged, VideoFile
 from r2plus1d.videos import VIDEO_ENDINGS, folders_in
 
-FEWEST_FRAMES = 8  # a clip has as many; of a shorter video it would repeat most of them
+CLIP_FRAMES = 8  # of a shorter video a clip would repeat most of them
 # The end of a name that says which part of a recording the video is: g01_c02, match part 2, match_002, 比赛第2段
 PART_OF_RECORDING = re.compile(
     r'([ ._-]*(?:part|pt|clip|片段|部分|第)[ ._-]*\d+[段集]?|_c\d+|[ ._-]\d{1,3}|[ ._-]*\(\d{1,3}\))$', re.I)
@@ -49,10 +49,7 @@ class Facts:
 
 @dataclass
 class OwnVideo:
-    """A video in a class folder. NAME: its plain name in the data set. PART: one of PARTS, or none yet.
-
-    LEFT_OUT: why it is in no part; empty for a video that can be used.
-    """
+    """A video in a class folder. NAME: its plain one in the data set. PART: of PARTS. LEFT_OUT: why it is in none."""
 
     path: str
     label: int
@@ -115,14 +112,9 @@ def look_at_all(videos: Sequence[OwnVideo], frames: Optional[str] = None) -> Non
     """Note the facts of each video, or why it is left out. FRAMES: a folder for the frames, as JPEG files."""
     def look_at(video: OwnVideo) -> None:
         try:
-            facts = look(video.path, frames and f'{frames}/{video.stem}')
+            video.facts = look(video.path, frames and f'{frames}/{video.stem}')
         except InputError as e:
             video.left_out = str(e).replace(f'{video.path}: ', '', 1).replace(f'; {TAKE_IT}', '')
-            return
-        if facts.frames < FEWEST_FRAMES:
-            video.left_out = f'too short: {facts.frames} frames, expected {FEWEST_FRAMES} or more'
-        else:
-            video.facts = facts
 
     threads = len(os.sched_getaffinity(0))
     new = [video for video in videos if not video.left_out]
@@ -146,6 +138,8 @@ def look(path: str, frames: Optional[str] = None) -> Facts:
                     write_frame(frames, count, image)
         except Damaged as e:
             raise InputError(f'{path}: the decoder reports {e} after {count} frames')
+    if count < CLIP_FRAMES:
+        raise InputError(f'{path}: too short: {count} frames, expected {CLIP_FRAMES} or more')
     return Facts(count, index.duration_s, *size, file_digest(path))
 
 

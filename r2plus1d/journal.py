@@ -27,7 +27,17 @@ from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, one_of
 from r2plus1d.precision import CPU_PRECISIONS
 from r2plus1d.rows import Row, describe_row, json_line, write_csv, write_parquet
 from r2plus1d.run import InputError, log
-from r2plus1d.store import claim, file_digest, is_count, naming, whole_file, write_all, write_json
+from r2plus1d.store import (
+    PART_ENDING,
+    claim,
+    file_digest,
+    is_count,
+    naming,
+    remove_tree,
+    whole_file,
+    write_all,
+    write_json,
+)
 
 FORMATS = ('.jsonl', '.csv', '.parquet')
 SETTINGS_ENDING = '.settings.json'
@@ -111,7 +121,10 @@ class Journal:
 
     def __enter__(self) -> Journal:
         with self.stack as stack:
-            stack.enter_context(claim(self.output, inputs=self.inputs))
+            endings = [PART_ENDING, SETTINGS_ENDING + PART_ENDING, self.path[len(self.output):] + PART_ENDING]
+            stack.enter_context(claim(self.output, inputs=self.inputs, endings=endings))
+            for ending in endings:  # what killed runs have left
+                remove_tree(self.output + ending)
             self.check_settings()
             self.open()
             self.clean()
@@ -130,6 +143,8 @@ class Journal:
         if os.path.exists(self.output) and self.output != self.path:
             raise InputError(f'{self.output}: is there without {self.path}, by which it could be continued; '
                              'move it away or give another --output')
+        if os.path.lexists(path):
+            Settings.read(path)  # it refuses what these scripts did not write
         write_json(path, self.settings.to_json())
 
     def open(self) -> None:
@@ -200,10 +215,11 @@ class Journal:
 
     def finish(self) -> None:
         """Make the .csv or .parquet file of all rows."""
+        path = os.path.realpath(self.output)  # a link stays
         if self.output.endswith('.csv'):
-            write_csv(self.output, self.rows())
+            write_csv(path, self.rows())
         elif self.output.endswith('.parquet'):
-            write_parquet(self.output, self.rows())
+            write_parquet(path, self.rows())
 
 
 class Printer:

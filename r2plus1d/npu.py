@@ -70,9 +70,9 @@ def help_text() -> str:
 def flag(name: str) -> Optional[str]:
     """A flag of ais_bench as the installed one spells it: with underscores until 2025, with dashes since 2026.
 
-    None where it has no such flag.
+    None where it has no such flag. The dashes come first: the help of 2026 has the underscores in its sentences.
     """
-    spellings = (f'--{name}', f'--{name.replace("_", "-")}')
+    spellings = (f'--{name.replace("_", "-")}', f'--{name}')
     return next((text for text in spellings if re.search(rf'{text}(?![\w-])', help_text())), None)
 
 

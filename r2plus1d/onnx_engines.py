@@ -88,7 +88,7 @@ class OpenVINO(Engine):
             if precision not in names:
                 raise InputError(f'--precision {precision}: this CPU has no {precision}, and OpenVINO would run f32 in '
                                  'its place; use --precision f32')
-            if not quantized:
+            if not quantized and precision != 'f32':
                 timings.warn_if_slower(precision)
         return precision
 

@@ -89,9 +89,9 @@ def calibration_samples(cfg: Any, test: Samples) -> Samples:
     for samples in (train, test):
         if not len(samples):
             raise InputError(f'{samples.list_file}: lists no video')
+    lists = {os.path.realpath(samples.list_file or '') for samples in (train, test)}
     shared = {os.path.realpath(name) for name in train.names} & {os.path.realpath(name) for name in test.names}
-    same_list = os.path.realpath(train.list_file) == os.path.realpath(test.list_file)
-    if shared or same_list:
+    if shared or len(lists) == 1:
         raise InputError(f'{train.list_file}: has {len(shared) or len(test)} videos of the test list '
                          f'{test.list_file}; int8 is calibrated on training videos, never on test videos')
     return train

@@ -3,7 +3,7 @@
 """The config for one's own classes: what r2plus1d_dataset.py writes, and what it means.
 
     config_lines(Settings(base, 'data/mine/videos', 'crops'), classes)    # the text of config.py
-    data = own_data(base, 'data/mine/videos', 'crops', None)              # a line of it
+    data = own_data(base, 'data/mine/videos', 'crops', mirrored=None)     # a line of it
 
 The config calls own_data() whenever it is read. So the pipelines follow those of the base config, and mmaction2's
 training, too, refuses a list that was damaged by hand, before the first epoch.
@@ -90,8 +90,8 @@ def config_lines(settings: Settings, classes: Sequence[str], checkpoint: Optiona
         f'_base_ = [{path_from_output(settings.base)!r}]',
         f'classes = {list(classes)!r}',
         'model = dict(cls_head=dict(num_classes=len(classes)))',
-        f'mirrored = {settings.mirrored!r}  # label: label in a mirror. None: training clips are not mirrored',
-        f'data = own_data(_base_[0], {settings.folder!r}, {settings.shape!r}, mirrored)',
+        '# {label: label in a mirror}, or None: training clips are not mirrored',
+        f'data = own_data(_base_[0], {settings.folder!r}, {settings.shape!r}, mirrored={settings.mirrored!r})',
         "evaluation = dict(save_best='top1_acc')  # of val.txt",
         f'work_dir = {f"./work_dirs/{os.path.basename(os.path.abspath(output))}"!r}',
     ]

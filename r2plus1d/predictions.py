@@ -111,7 +111,8 @@ def predict_videos(args: argparse.Namespace, videos: Sequence[Video], maker: Row
             path = outcome.task.video.path
             rows = collected.add(maker.row(outcome, stamps[path]))
             if args.every:
-                bar.set_postfix(windows=count)
+                bar.set_postfix(windows=count, refresh=False)
+                bar.update(0)
             if rows:
                 del stamps[path]
                 yield rows

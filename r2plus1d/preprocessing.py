@@ -29,6 +29,7 @@ from r2plus1d.bins import BIN_NAME, INFO, BinName, write_bin
 from r2plus1d.data import Videos
 from r2plus1d.inference import look_ahead
 from r2plus1d.info import Info, read_info
+from r2plus1d.pipeline import name_of
 from r2plus1d.run import InputError, end_with_parent, log
 from r2plus1d.store import PART_ENDING, naming, remove_folder, remove_tree, replace_folder, write_all, write_json
 
@@ -67,12 +68,12 @@ def stamps(videos: Videos) -> List[List[int]]:
     """
     found = []
     for video in videos.infos:
-        status = os.stat(video.get('frame_dir') or video['filename'])
-        size, time = status.st_size, status.st_mtime_ns
-        if 'frame_dir' in video:
-            with contextlib.suppress(OSError):
-                first = os.stat(os.path.join(video['frame_dir'], video['filename_tmpl'].format(video['start_index'])))
-                size, time = first.st_size, max(time, first.st_mtime_ns)
+        size = time = 0  # where an archive or a database gives the frames
+        with contextlib.suppress(OSError, KeyError):
+            status = os.stat(name_of(video))
+            size, time = status.st_size, status.st_mtime_ns
+            first = os.stat(os.path.join(video['frame_dir'], video['filename_tmpl'].format(video['start_index'])))
+            size, time = first.st_size, max(time, first.st_mtime_ns)
         found.append([size, time])
     return found
 
@@ -110,13 +111,16 @@ class Bins:
             found = dataclasses.replace(found, sources=self.info.sources)
         other = found.differences(self.info)
         if other:
-            log(f'{path}: is made again: {", ".join(other)} in its {INFO} would be others now')
+            words = {'config_sha256': 'config', 'list_sha256': 'list', 'sources': 'the files of the videos'}
+            log(f'{path}: is made again; others since: {", ".join(words.get(name, name) for name in other)}')
         return (not other and sorted(os.listdir(path)) == sorted([*self.names, INFO])
                 and all(self.is_whole(os.path.join(path, name)) for name in self.names))
 
-    def make(self, path: str, workers: int) -> None:
-        """Make the folder PATH, with what a run before has left in PATH.part. It appears whole."""
+    def make(self, path: str, workers: int, overwrite: bool = False) -> None:
+        """Make the folder PATH, which appears whole. Without OVERWRITE, PATH.part of a run before is gone on with."""
         part = path + PART_ENDING
+        if overwrite:
+            remove_tree(part)
         try:
             digests = self.begin_or_go_on(part)
             if digests:
@@ -128,8 +132,8 @@ class Bins:
             remove_tree(os.path.join(part, JOURNAL))
             replace_folder(part, path)
         finally:
-            if done_bins(part):
-                log(f'{part}: keeps the bins that are done; the same command goes on, unless it has --overwrite')
+            if done_bins(part) and not overwrite:
+                log(f'{part}: keeps the bins that are done; the same command goes on')
             else:
                 remove_tree(part)
 

@@ -240,7 +240,7 @@ def parse_batch_sizes(text: str) -> List[int]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Agreement(Loose):
+class ComparedModel(Loose):
     """What the report shows of a row of compare.json. That of bins has no figures but the first one."""
 
     model: str = field(TEXT)
@@ -256,7 +256,7 @@ class Agreement(Loose):
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison(Form):
+class ComparedModels(Loose):
     """What the report shows of compare.json."""
 
     REMEDY = 'run test/pth2om.sh again'
@@ -265,13 +265,13 @@ class Comparison(Form):
     num_test_videos: int = field(COUNT)
     models: List[Any] = field(Check(lambda value: isinstance(value, list), 'a list of models'))
     first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
-    checkpoint: str = field(TEXT)
+    checkpoint: Optional[str] = field(TEXT.or_null())
 
 
-def read_comparison(work_dir: str) -> Optional[Comparison]:
+def read_comparison(work_dir: str) -> Optional[ComparedModels]:
     """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
     path = os.path.join(work_dir, 'compare.json')
     if not os.path.isfile(path) or not os.path.getsize(path):
         return None
-    comparison = Comparison.read(path)
-    return dataclasses.replace(comparison, models=[Agreement.from_json(path, row) for row in comparison.models])
+    comparison = ComparedModels.read(path)
+    return dataclasses.replace(comparison, models=[ComparedModel.from_json(path, row) for row in comparison.models])

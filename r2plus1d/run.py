@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import warnings
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
@@ -72,9 +72,11 @@ def describe_os_error(error: OSError) -> str:
 
 @contextlib.contextmanager
 def packages_needed() -> Iterator[None]:
-    """Around the imports of a script: where one of the packages is missing, the script ends with a line about it."""
+    """Around the imports of a script, which take seconds: a package that is missing, or Ctrl-C, is one line."""
     try:
         yield
+    except KeyboardInterrupt as e:
+        end_of_signal(e)
     except ModuleNotFoundError as e:
         if str(e.name).startswith('r2plus1d'):
             raise
@@ -104,12 +106,20 @@ def script_main(main: Callable[[], None]) -> Callable[[], None]:
         except OSError as e:
             sys.exit(printable(f'{script}: {describe_os_error(e)}'))
         except KeyboardInterrupt as e:
-            number = signal.Signals(e.args[0]) if e.args and e.args[0] in ENDING_SIGNALS else signal.SIGINT
-            cause = 'Ctrl-C' if number == signal.SIGINT else number.name
-            print(f'{script}: stopped by {cause}; the same command goes on, or begins again', file=sys.stderr)
-            sys.exit(128 + number)
+            end_of_signal(e)
 
     return wrapper
+
+
+def end_of_signal(interrupt: KeyboardInterrupt) -> NoReturn:
+    """End this script, with a line and the exit status that says which signal it was."""
+    number = signal.SIGINT
+    if interrupt.args and interrupt.args[0] in ENDING_SIGNALS:
+        number = signal.Signals(interrupt.args[0])
+    cause = 'Ctrl-C' if number == signal.SIGINT else number.name
+    print(f'{os.path.basename(sys.argv[0])}: stopped by {cause}; the same command goes on, or begins again',
+          file=sys.stderr)
+    sys.exit(128 + number)
 
 
 @contextlib.contextmanager

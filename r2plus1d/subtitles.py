@@ -18,7 +18,7 @@ from typing import Dict, List, Sequence, Set
 
 from r2plus1d.rows import Row
 from r2plus1d.run import InputError
-from r2plus1d.store import naming, write_whole
+from r2plus1d.store import PART_ENDING, naming, remove_tree, write_whole
 from r2plus1d.videos import Video
 
 LIST = '.r2plus1d_subtitles.jsonl'  # a line for each file before it is written: its name and digest
@@ -72,6 +72,8 @@ class Subtitles:
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
         with naming(self.list), open(self.list, 'a', encoding='utf-8') as f:
             f.write(json.dumps([name, digest_of(content)]) + '\n')
+        if name in self.ours:  # a killed run may have left a part of it
+            remove_tree(path + PART_ENDING)
         write_whole(path, content)
 
 

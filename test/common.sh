@@ -86,7 +86,8 @@ make_scratch() {
 # test/convert.py, which needs no package, in a Python of 3.7 or later
 convert=(env -u PYTHONHOME python3 "$root/test/convert.py")
 if ! env -u PYTHONHOME python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null; then
-    convert[3]=${CANN_PYTHON:-python3}
+    [ -n "${CANN_PYTHON:-}" ] || fail "python3 is older than 3.7: name another one by CANN_PYTHON=/path/python3"
+    convert[3]=$CANN_PYTHON
 fi
 
 # Puts CANN on the path, if it is installed and not there yet, and sets $missing: which of the Python packages that run an

@@ -34,7 +34,7 @@ prepared=$("${convert[@]}" prepare "${options[@]}") || give_up $? # checks all t
 read -r shape soc_version <<<"$prepared" # 3,3,8,256,256 Ascend310P3, or no chip where there is no ATC
 take_work_dir
 make_scratch
-"${convert[@]}" set_aside "$work_dir" # its .om files, until it is known that they were made from the same model
+"${convert[@]}" set_aside "$work_dir" || give_up $? # its .om files, until it is known whether the model is theirs
 
 onnx=$work_dir/r2plus1d.onnx sim=${model:-$work_dir/r2plus1d_sim.onnx}
 rm -f "$work_dir/compare.json"
@@ -48,7 +48,7 @@ if [ -z "$model" ]; then
     chmod 640 "$scratch"/*.onnx
     mv "$scratch"/*.onnx "$work_dir"
 fi
-"${convert[@]}" take_back "$work_dir" "$sim"
+"${convert[@]}" take_back "$work_dir" "$sim" || give_up $?
 models=("$onnx" "$sim")
 
 # compile ONNX NAME: NAME_bs<N>.om for each batch size

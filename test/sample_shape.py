@@ -10,10 +10,12 @@ import sys
 from typing import List
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.data import shape_of_config
-from r2plus1d.engine_base import check_memory
-from r2plus1d.engines import input_of_model
-from r2plus1d.run import InputError, make_parser, positive_int, require_files, script_main
+from r2plus1d.run import InputError, make_parser, packages_needed, positive_int, require_files, script_main
+
+with packages_needed():
+    from r2plus1d.data import shape_of_config
+    from r2plus1d.engine_base import check_memory
+    from r2plus1d.engines import input_of_model
 
 
 def find_shape(path: str, batch_size: int) -> List[int]:

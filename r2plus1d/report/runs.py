@@ -121,8 +121,10 @@ def name_model(cfg: Any) -> str:
 def find_weights(work_dir: str, model: str) -> Optional[str]:
     """The file name of the checkpoint, where r2plus1d_compare.py has noted it for this model; else None."""
     comparison = read_comparison(work_dir)
-    compared = {os.path.basename(row.model) for row in comparison.models} if comparison else ()
-    return os.path.basename(comparison.checkpoint) if comparison and os.path.basename(model) in compared else None
+    if comparison is None or comparison.checkpoint is None:
+        return None
+    compared = {os.path.basename(row.model) for row in comparison.models}
+    return os.path.basename(comparison.checkpoint) if os.path.basename(model) in compared else None
 
 
 def date_of_run(run: Run) -> Optional[str]:

@@ -9,6 +9,7 @@ libascendcl it fails where set_env.sh of CANN was not sourced, as the genuine on
 """
 import ctypes
 import enum
+import functools
 import operator
 import os
 import stat
@@ -57,6 +58,17 @@ def say(level, text):
         os.write(1, f'[{LEVELS[level]}] {text}\n'.encode())
 
 
+# Of 2026: the log of the client, and the names of made-up inputs.
+log_debug, log_info, log_warning, log_error = (functools.partial(say, level) for level in LEVELS)
+PURE_INFER_DATA, PURE_INFER_DATA_ZERO, PURE_INFER_DATA_RANDOM = ('pure_infer_data' + end
+                                                                 for end in ('', '_zero', '_random'))
+
+
+def set_log_level(level):
+    global log_level
+    log_level = level + 1
+
+
 def failure(code, text):
     """The exception of the native module for an error code; TEXT is printed, as the module prints it."""
     say(4, text)
@@ -74,16 +86,6 @@ class session_options:
         self.loop = 1
         self.log_level = 2
         self.acl_json_path = ''
-
-
-class infer_options:
-
-    def __init__(self):
-        self.output_dir = ''
-        self.auto_dym_shape = False
-        self.auto_dym_dims = False
-        self.out_format = ''
-        self.pure_infer_mode = False
 
 
 class tensor_desc:
@@ -143,12 +145,14 @@ class BaseTensor:
 class Tensor:
     """An array on the host (device -1) or on a device."""
 
-    def __init__(self, array):
+    def __init__(self, array, device=-1):
         if not array.flags.c_contiguous or not array.dtype.isnative:
             raise RuntimeError('the real Tensor takes any memory for C-contiguous: this array is not')
         self.dtype = to_dtype(array.dtype)
         self.data = np.array(array)
         self.device = -1
+        if device >= 0:  # in 2026
+            self.to_device(device)
 
     @classmethod
     def on_device(cls, array, device):
@@ -222,7 +226,6 @@ class InferenceSession:
         self.session_options = options
         self.times = sumary()
         self.zero_point = time.time()
-        self.custom_sizes = []
 
     def options(self):
         return self.session_options
@@ -242,31 +245,10 @@ class InferenceSession:
     def set_staticbatch(self):
         pass
 
-    def set_custom_outsize(self, sizes):
-        self.custom_sizes = [operator.index(n) for n in sizes]
-
-    def refuse_dynamic(self, *shape):
-        raise failure(1, 'the model was converted with a static shape')
-
-    set_dynamic_batchsize = refuse_dynamic
-    set_dynamic_hw = refuse_dynamic
-    set_dynamic_dims = refuse_dynamic
-    set_dynamic_shape = refuse_dynamic
-
-    def create_tensor_from_fileslist(self, desc, files):
-        data = b''.join(open(name, 'rb').read() for name in files)
-        if len(data) != desc.realsize:
-            raise failure(1, f'the files have {len(data)} bytes, {desc.name} {desc.realsize}')
-        tensor = Tensor(np.frombuffer(data, self.input.dtype).reshape(desc.shape))
-        tensor.to_device(self.device)
-        return tensor
-
     def run(self, output_names, feeds):
-        """The outputs of those names, as tensors on the device. FEEDS: BaseTensors, Tensors, or a dict of Tensors."""
+        """The outputs of those names, as tensors on the device. FEEDS: BaseTensors or Tensors."""
         if self.om is None:
             raise failure(1, 'the resources of this session were freed')
-        if isinstance(feeds, dict):
-            feeds = [feeds[desc.name] for desc in self.get_inputs()]
         if len(feeds) != 1:
             code = 3 if AGE >= 2025 and feeds and isinstance(feeds[0], BaseTensor) else -1
             raise failure(code, f'{len(feeds)} feeds, and the model has 1 input')
@@ -291,9 +273,6 @@ class InferenceSession:
         return data.reshape(-1).view(self.input.dtype).reshape(self.input.shape)
 
     def execute(self, batch):
-        sizes = [port.nbytes for port in self.outputs]
-        if any(custom < size for custom, size in zip(self.custom_sizes, sizes)):
-            raise failure(-1, 'the output does not fit the custom size')
         for _ in range(self.session_options.loop):
             start = time.time()
             outputs = self.om.execute(batch)
@@ -307,16 +286,6 @@ class InferenceSession:
         else:
             entry = tuple(float(np.float32(1000 * (t - self.zero_point))) for t in (start, end))
         self.times.exec_time_list.append(entry)
-
-    def __repr__(self):
-        ports = [('input', self.get_inputs()), ('output', self.get_outputs())]
-        lines = ['<Model>', f'device:\t{self.device}']
-        for kind, descs in ports:
-            lines.append(f'{kind}:')
-            for i, desc in enumerate(descs):
-                what = f'{desc.name}  {tuple(desc.shape)}  {desc.datatype.name}  {desc.size}  {desc.realsize}'
-                lines.append(f'  #{i}    {what}')
-        return '\n'.join(lines) + '\n'
 
 
 class OlderSession(InferenceSession):
@@ -339,49 +308,12 @@ class NewerSession(InferenceSession):
     def free_resource(self):
         self.om = None
 
+    summary = InferenceSession.sumary  # in 2026
+    reset_summaryinfo = InferenceSession.reset_sumaryinfo
+
     @staticmethod
     def finalize():
         pass
-
-    def run_pipeline(self, infiles_list, options, extra_sessions):
-        """Run the files one by one, in turn on this session and the others, and save their outputs."""
-        sessions = [self, *extra_sessions]
-        for i, files in enumerate(infiles_list):
-            sessions[i % len(sessions)].run_file(files[0], options)
-        for session in extra_sessions:
-            self.times.exec_time_list += session.times.exec_time_list
-
-    def run_file(self, path, options):
-        if options.pure_infer_mode:
-            data = np.zeros(self.input.nbytes, np.uint8)
-        elif path.lower().endswith('.npy'):
-            data = np.load(path)
-        else:
-            data = np.fromfile(path, np.uint8)
-        tensor = Tensor(data)
-        tensor.to_device(self.device)
-        outputs = self.run([port.name for port in self.outputs], [tensor])
-        for i, output in enumerate(outputs):
-            output.to_host()
-            if options.output_dir:
-                save_output(path, i, np.array(output), options)
-
-
-def save_output(path, index, array, options):
-    """Save an output as the pipeline does: only .bin or .npy goes from the name, and TXT has 6 digits."""
-    stem, suffix = os.path.splitext(os.path.basename(path))
-    name = stem if suffix in ('.npy', '.bin', '.NPY', '.BIN') else os.path.basename(path)
-    target = os.path.join(options.output_dir, f'{name}_{index}.{(options.out_format or "BIN").lower()}')
-    if os.path.exists(target):
-        os.remove(target)
-    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), 'wb') as f:
-        if options.out_format == 'NPY':
-            np.save(f, array)
-        elif options.out_format == 'TXT':
-            for row in array.reshape(-1, array.shape[-1]):
-                f.write(''.join(f'{x:g} ' for x in row).encode() + b'\n')
-        else:
-            f.write(array.tobytes())
 
 
 InferenceSession = OlderSession if AGE == 2023 else NewerSession

@@ -207,7 +207,7 @@ def bins(dataset, small):
     return dataset / 'bins'
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def npu():
     """The environment of an NPU server, with stand-ins of CANN's programs and of ais_bench."""
     return dict(PATH=f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}', PYTHONPATH=str(STAND_INS))

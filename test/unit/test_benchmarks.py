@@ -24,6 +24,8 @@ import preprocessing
 import tables
 import videos
 
+from r2plus1d.precision import PRECISIONS
+
 SECONDS = 20
 needs_openvino = pytest.mark.skipif(not importlib.util.find_spec('openvino'), reason='needs OpenVINO')
 
@@ -116,7 +118,7 @@ def test_operations_run_at_their_precision():
     assert precisions >= ({'f32', 'int8'} if platform.machine() == 'x86_64' else {'f32'})
     assert len(found) == 3 * len(precisions)
     for entry in found:
-        assert entry['runs_in'] in {'f32': ['f32'], 'bf16': ['bf16'], 'int8': ['u8', 'i8']}[entry['precision']], entry
+        assert entry['runs_in'] in PRECISIONS[entry['precision']].runs_in, entry
         assert entry['gflops'] > 0
 
 

@@ -165,7 +165,7 @@ def test_mirrored_classes(own, monkeypatch):
     assert done.returncode == 2 and '"step left=step right"' in done.stderr and '--mirrored none' in done.stderr
     assert not (own.parent / 'data/mine').exists()
     assert make(own, '--mirrored', 'step left=up', check=False).returncode == 2
-    make(own, '--mirrored', 'step left=step right')
+    make(own, '--mirrored', 'step left=step right', '--base', ROOT / 'demo/r2plus1d_r18_demo.py')  # it has pairs, too
     cfg = read_config(own, monkeypatch)
     flip, = [step for step in cfg.data.train.pipeline if step['type'] == 'Flip']
     assert flip.flip_label_map == {0: 1, 1: 0} and flip.flip_ratio == 0.5

@@ -206,6 +206,10 @@ def test_bins_that_are_there_are_kept(folder, small):
     assert stamps() == before
     preprocess('--overwrite')
     assert 'info.json' in stamps()
+    for change in (os.utime, os.unlink):  # a video that was replaced, and one that is gone
+        preprocess()
+        change(sorted(folder.glob('data/ucf101/rawframes/*/*/img_00001.jpg'))[0])
+        assert 'others since: the files of the videos' in preprocess(check=change is os.utime).stderr
 
 
 def test_old_bins_make_room_for_new_ones(folder, small, monkeypatch):
@@ -303,7 +307,7 @@ def test_infer(bins, small, tmp_path):
     bias = next(w for w in damaged.graph.initializer if w.name == damaged.graph.node[-1].input[2])
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(400, np.nan, np.float32), bias.name))
     onnx.save(damaged, tmp_path / 'nan.onnx')
-    fails(infer('--model', 'nan.onnx', '--input', bins, *out), 1, 'bin0-0_', 'not finite')
+    fails(infer('--model', 'nan.onnx', '--input', bins, *out), 1, 'nan.onnx', 'not finite')
 
 
 @pytest.fixture
@@ -432,11 +436,11 @@ def test_pth2om_stops_where_atc_fails(small, npu, tmp_path):
 
 
 def test_arguments_of_the_shell_tests(small, tmp_path):
-    for script in ('pth2om.sh', 'eval_acc_perf.sh'):
+    for script, *needed in (('pth2om.sh', '--checkpoint', small.checkpoint), ('eval_acc_perf.sh',)):
         for options, word in ((['--no', '1'], '--no'), (['config'], 'config'), (['--config', 'no.py'], 'no.py'),
                               (['--batch_sizes', '1 x'], '1 x'), (['--batch_sizes', '0'], '"0"'),
                               (['--config'], 'value')):
-            fails(shell(script, *options), 2, word)
+            fails(shell(script, *needed, *options), 2, word)
     fails(shell('pth2om.sh', '--config', small.config, '--checkpoint=no.pth'), 2, 'no.pth')
     done = shell('eval_acc_perf.sh', '--config', small.config, '--work_dir', tmp_path)
     assert done.returncode == 1 and done.stderr.endswith('fail!\n')
@@ -708,7 +712,8 @@ def test_damaged_summaries_are_refused(result, number):
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '"x"', '\x00', '{"num_videos": "x"}', '{"num_videos": -1}',
-                                  '{"num_videos": true}', '{"bts": 0}', '{"dtype": 5}', '{"dtype": "float64"}'])
+                                  '{"num_videos": true}', '{"version": 3}', '{"version": 2}', '{"bts": 0}',
+                                  '{"dtype": 5}', '{"dtype": "float64"}'])
 def test_a_damaged_info_json_is_refused(bins, small, result, tmp_path, text):
     shutil.copytree(bins, tmp_path / 'bins')
     (tmp_path / 'bins/info.json').write_text(text)

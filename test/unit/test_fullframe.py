@@ -3,7 +3,6 @@
 """One view of the whole frame: the chain, against mmaction2 without ThreeCrop and PyTorch; mixtures are refused."""
 import importlib.util
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -24,22 +23,16 @@ SHAPE = [1, 3, 8, 256, 341]
 
 
 @pytest.fixture(scope='module')
-def full(small, dataset, npu_environment, tmp_path_factory):
+def full(small, dataset, npu, tmp_path_factory):
     """The small model for the whole frame, by test/pth2om.sh on an NPU server of stand-ins, which finds the shape."""
     folder = tmp_path_factory.mktemp('full')
     config = folder / 'config.py'
     config.write_text(SMALL.format(base=CONFIG))
     done = run('bash', ROOT / 'test/pth2om.sh', '--config', config, '--checkpoint', small.checkpoint, '--batch_sizes',
-               '1 2', '--work_dir', folder, '--compare_videos', 2, cwd=dataset, env=npu_environment)
+               '1 2', '--work_dir', folder, '--compare_videos', 2, cwd=dataset, env=npu)
     (folder / 'video.py').write_text(SMALL.format(base=VIDEO_CONFIG))
     return types.SimpleNamespace(folder=folder, config=config, video=folder / 'video.py', log=done.stdout + done.stderr,
                                  sim=folder / 'r2plus1d_sim.onnx', om=folder / 'r2plus1d_bs2.om')
-
-
-@pytest.fixture(scope='module')
-def npu_environment():
-    stand_ins = ROOT / 'test' / 'stand_ins'
-    return dict(PATH=f'{stand_ins}{os.pathsep}{os.environ["PATH"]}', PYTHONPATH=str(stand_ins))
 
 
 @pytest.fixture(scope='module')
@@ -132,13 +125,13 @@ def accuracy_of(expected):
     return np.mean(scores[:, 0].argmax(1) == [label for _, label in samples])
 
 
-def test_evaluation_on_an_npu(dataset, full, full_bins, expected, npu_environment, tmp_path):
+def test_evaluation_on_an_npu(dataset, full, full_bins, expected, npu, tmp_path):
     """test/eval_acc_perf.sh with the .om and ais_bench: nothing says how many views there are but info.json."""
     shutil.copytree(dataset / 'data', tmp_path / 'data')
     for path in (full.om, full.folder / 'r2plus1d_bs2.om.json', full.config):
         shutil.copy(path, tmp_path)
     done = run('bash', ROOT / 'test/eval_acc_perf.sh', '--config', 'config.py', '--batch_sizes', 2, '--reference', 0,
-               cwd=tmp_path, env=npu_environment)
+               cwd=tmp_path, env=npu)
     assert 'on NPU 0' in done.stdout and done.stdout.endswith('success\n')
     assert 'a sample is one video of 1 view)' in done.stdout
     summary, = tmp_path.glob('predata_bts1_bs2_out/*_summary.json')
@@ -245,15 +238,15 @@ def test_mixtures_of_bins_config_and_model(dataset, small, full, bins, full_bins
     assert not (dataset / 'no').exists() and not (tmp_path / 'out').exists() or not list((tmp_path / 'out').iterdir())
 
 
-def test_mixtures_on_an_npu(dataset, small, full, bins, npu_environment, tmp_path):
+def test_mixtures_on_an_npu(dataset, small, full, bins, npu, tmp_path):
     """ais_bench would say "input data size not match" at best; what test/pth2om.sh noted beside the .om tells."""
     done = run(sys.executable, ROOT / 'test/run_ais_bench.py', '--model', full.om, '--input', bins, '--batchsize', 2,
-               '--output', tmp_path / 'out', env=npu_environment, check=False)
+               '--output', tmp_path / 'out', env=npu, check=False)
     refused(done, str(bins), THREE, str(full.om), ONE)
     for name in ('r2plus1d_bs2.om', 'r2plus1d_bs2.om.json'):
         shutil.copy(full.folder / name, tmp_path)
     done = run('bash', ROOT / 'test/eval_acc_perf.sh', '--config', small.config, '--batch_sizes', 2, '--work_dir',
-               tmp_path, cwd=dataset, env=npu_environment, check=False)
+               tmp_path, cwd=dataset, env=npu, check=False)
     assert done.returncode == 1 and done.stderr.endswith('fail!\n')
     assert f'has {THREE} a video, and {tmp_path}/r2plus1d_bs2.om takes {ONE}' in done.stderr
     assert not (tmp_path / 'predata_bts1').exists()

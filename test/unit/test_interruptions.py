@@ -20,6 +20,7 @@ from runs import Run, processes, wait_for
 
 import r2plus1d.store
 import r2plus1d_report
+from r2plus1d.info import check_digest, read_info
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.run import InputError
 from r2plus1d.store import claim
@@ -296,6 +297,17 @@ def test_info_has_the_digests_of_the_bins(many, small, bts, dtype):
     assert sorted(info['bins']) == names
     for name in names:
         assert info['bins'][name] == xxhash.xxh3_128_hexdigest((many / 'bins' / name).read_bytes())
+
+
+def test_an_older_info_json_is_taken(tmp_path):
+    """It has other digests, and notes no sources."""
+    old = {'dtype': 'float32', 'shape': [1], 'bts': 1, 'num_videos': 1, 'bins': {'bin0-0_7.bin': '0' * 32}}
+    (tmp_path / 'info.json').write_text(json.dumps(old))
+    info = read_info(str(tmp_path))
+    assert info.num_videos == 1 and info.sources is None and info.has_old_digests()
+    assert not check_digest('bin0-0_7.bin', np.ones(1, np.float32), info)
+    with pytest.raises(InputError, match='is not one of the 1 files'):
+        check_digest('bin1-1_7.bin', np.ones(1, np.float32), info)
 
 
 @pytest.mark.parametrize('damage', ['a lost page', 'two files exchanged', 'a file of another list'])

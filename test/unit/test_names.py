@@ -105,7 +105,7 @@ def test_files_of_any_name(folder, kind):
     assert len(done.stderr.splitlines()) >= 1
     check_files(folder / name)
     info = json.loads((folder / name / 'info.json').read_text())
-    assert info['num_videos'] == 1 and info['config'] == config
+    assert info['num_videos'] == 1 and info['config'] == os.path.abspath(config)
     with OutputWriter(f'out {name}', None, 'TXT') as outputs:
         outputs.add(0, [os.path.join(name, 'bin0-0_1.bin')], [np.eye(3, 400, 1)])
         outputs.finish({'args': ['infer', '--model', name], 'num_videos': None})

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The way through an NPU, on stand-ins: the engine; ais_bench of both ages, one device and two, an ordinary user."""
+"""The way through an NPU, on stand-ins: the engine; ais_bench of all ages, one device and two, an ordinary user."""
 import json
 import os
 import pathlib
@@ -21,7 +21,7 @@ sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python
 
 SECONDS = 90
-AGES = ['2023', '2025']
+AGES = ['2023', '2025', '2026']
 
 
 @pytest.fixture(scope='module')
@@ -183,7 +183,6 @@ def test_comparison_with_an_om(dataset, small, om, tmp_path):
     report = json.loads(bad.stdout)
     assert bad.returncode == 1 and [row['passed'] for row in report['models']] == [True, False]
     assert report['first_difference']['step'] == 'conversion'
-    assert 'another checkpoint' in report['first_difference']['looks_like']
     assert 'conversion' in bad.stderr.splitlines()[-1]
 
 

@@ -245,6 +245,9 @@ def test_subtitles_of_others_are_kept(tmp_path, monkeypatch):
     Subtitles('srt', ['x.avi'], videos).write(windows_of('x.avi', 'two'))
     assert path.read_text().endswith('2\n00:00:01,000 --> 00:00:02,000\ntwo 100%\n\n')
     path.unlink()
+    (tmp_path / 'srt/x.srt.part').write_text('of a killed run')
+    Subtitles('srt', ['x.avi'], videos).write(windows_of('x.avi', 'one'))
+    path.unlink()
     for make in (lambda: path.write_text('mine'), path.mkdir, lambda: path.symlink_to(tmp_path / 'mine')):
         make()
         with pytest.raises(InputError, match='srt/x.srt: was not written by this script'):

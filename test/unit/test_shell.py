@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, run
@@ -71,7 +72,7 @@ def test_a_script_ends_with_what_it_has_started(tmp_path, number, status, victim
     script = f'. "{ROOT}/test/shell.sh"; last_line=end; end_together; run {command}; echo went on'
     with subprocess.Popen(['bash', '-c', script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as process:
-        wait_for(lambda: len(processes(process.pid)) > (1 if victim == 'sleep' else 2))
+        wait_for(lambda: 'sleep\n' in [Path(f'/proc/{pid}/comm').read_text() for pid in processes(process.pid)])
         os.kill(process.pid, getattr(signal, f'SIG{number}'))
         stdout, stderr = process.communicate(timeout=30)
         assert process.returncode % 256 in (status, 256 - 9) and not stdout

@@ -1,8 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
 """InferSession of both ages, the class that other programs use. Needs aclruntime, as the real module does."""
-import operator
-
 import aclruntime
 import numpy as np
 
@@ -13,8 +11,6 @@ if AGE >= 2025:
 
 MAX_INPUTS = 1024
 MAX_LOOP = 100000
-MAX_OUTPUT = 16 * 2**30
-MODES = ['static', 'dymbatch', 'dymhw', 'dymdims', 'dymshape']
 SCALARS = (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.float16, np.float32, np.float64)
 TORCH_TYPES = [f'torch.{name}Tensor' for name in ('Float', 'Double', 'Half', 'BFloat16', 'Byte', 'Char', 'Short',
                                                   'Long', 'Bool', 'Int')]
@@ -51,24 +47,6 @@ class Session:
     def set_staticbatch(self):
         self.session.set_staticbatch()
 
-    def set_dynamic_batchsize(self, size):
-        self.session.set_dynamic_batchsize(size)
-
-    def set_dynamic_hw(self, width, height):
-        self.session.set_dynamic_hw(width, height)
-
-    def set_dynamic_dims(self, dims):
-        self.session.set_dynamic_dims(dims)
-
-    def set_dynamic_shape(self, shape):
-        self.session.set_dynamic_shape(shape)
-
-    def set_custom_outsize(self, sizes):
-        self.session.set_custom_outsize(sizes)
-
-    def create_tensor_from_fileslist(self, desc, files):
-        return self.session.create_tensor_from_fileslist(desc, files)
-
     def create_tensor_from_arrays_to_device(self, array):
         tensor = aclruntime.Tensor(array)
         tensor.to_device(self.device_id)
@@ -92,13 +70,6 @@ class Session:
             return tensors
         self.convert_tensors_to_host(tensors)
         return self.convert_tensors_to_arrays(tensors)
-
-    def set_mode(self, mode):
-        """Fails for a dynamic mode, since all models of the stand-in are static."""
-        if mode == 'dymshape':
-            self.session.set_dynamic_shape(None)
-        elif mode == 'dymdims':
-            self.session.set_dynamic_dims(None)
 
     def check_types(self, inputs):
         """Raise where the real client would read the bytes of an array as numbers of another type."""
@@ -131,7 +102,6 @@ class OlderSession(Session):
         for feed in feeds:
             as_it_is = type(feed) is np.ndarray or type(feed) is aclruntime.Tensor
             inputs.append(feed if as_it_is else to_array(feed))
-        self.set_mode(mode)
         self.check_types(inputs)
         return self.run(inputs, out_array=True)
 
@@ -147,15 +117,6 @@ class NewerSession(Session):
         check_integer(loop, 'loop', 1, MAX_LOOP)
         super().__init__(device_id, model_path, acl_json_path, debug, loop)
 
-    def set_context(self):
-        self.session.set_context()
-
-    def get_max_dym_batchsize(self):
-        return self.session.get_max_dym_batchsize()
-
-    def get_dym_aipp_input_exist(self):
-        return self.session.get_dym_aipp_input_exist()
-
     def reset_summaryinfo(self):
         self.session.reset_sumaryinfo()
 
@@ -169,21 +130,13 @@ class NewerSession(Session):
     def finalize():
         aclruntime.InferenceSession.finalize()
 
-    def run_pipeline(self, infilelist, output, auto_shape=False, auto_dims=False, outfmt='BIN', pure_infer_mode=False,
-                     extra_session=None):
-        options = aclruntime.infer_options()
-        options.output_dir = output
-        options.out_format = outfmt
-        options.pure_infer_mode = pure_infer_mode
-        self.session.run_pipeline(infilelist, options, extra_session or [])
-
     def infer(self, feeds, mode='static', custom_sizes=100000, out_array=True):
         """As the older session's, of a list only. OUT_ARRAY false: tensors on the device."""
         if not isinstance(feeds, list) or not 0 < len(feeds) <= MAX_INPUTS:
             raise ValueError(f'feeds must be a list of 1 to {MAX_INPUTS} arrays')
         if not isinstance(out_array, bool):
             raise TypeError(f'value:{out_array} is not a bool!')
-        check_mode(mode, custom_sizes)
+        check_mode(mode)
         inputs = []
         for feed in feeds:
             if isinstance(feed, np.ndarray):
@@ -192,9 +145,6 @@ class NewerSession(Session):
                 inputs.append(feed)
             else:
                 inputs.append(to_array(feed))
-        if mode in ('dymbatch', 'dymhw'):
-            raise RuntimeError(f'not a {mode} model!')
-        self.set_mode(mode)
         self.check_types(inputs)
         return self.run(inputs, out_array)
 
@@ -221,15 +171,10 @@ def check_integer(value, name, least, most):
         raise ValueError(f'{name}:{value} is illegal. legal value range is [{least}, {most}]')
 
 
-def check_mode(mode, custom_sizes):
-    if mode not in MODES:
+def check_mode(mode):
+    """All models of the stand-in are static."""
+    if mode != 'static':
         raise ValueError('infer mode is illegal, Please check.')
-    if custom_sizes is None and mode != 'dymshape':
-        return
-    sizes = custom_sizes if isinstance(custom_sizes, list) else [custom_sizes]
-    for size in sizes:
-        if not 0 < operator.index(size) <= MAX_OUTPUT:
-            raise ValueError(f'custom size {size} is out of range')
 
 
 class MemorySummary:

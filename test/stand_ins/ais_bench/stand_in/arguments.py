@@ -3,14 +3,12 @@
 """The command line: the same flags in all ages, and until 2025 all but ambiguous abbreviations are taken."""
 import argparse
 import os
-import re
-import sys
 
 import aclruntime_device
 
 AGE = aclruntime_device.age()
 MAX_INPUTS = 1024
-LIMITS = {'threads': 64, 'warmup_count': 10000, 'batchsize': 4096, 'dymBatch': 4096, 'output_batchsize_axis': 8}
+LIMITS = {'warmup_count': 10000, 'batchsize': 4096, 'output_batchsize_axis': 8}
 
 
 class Typer(argparse.ArgumentParser):
@@ -20,8 +18,7 @@ class Typer(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False)
 
     def add_argument(self, *names, **options):
-        if names[0] != '--dymShape_range':
-            names = [name.replace('_', '-') for name in names]
+        names = [name.replace('_', '-') for name in names]
         if options.get('type') is boolean:
             options = dict(action='store_true', default=options['default'])
         elif 'type' in options:
@@ -29,12 +26,13 @@ class Typer(argparse.ArgumentParser):
         super().add_argument(*names, **options)
 
     def format_help(self):
-        """Cut at the width of the terminal: of a long flag only the begin is left."""
+        """Cut at the width of the terminal: of a long flag only the begin is left. A sentence has the old spelling."""
         width = int(os.environ.get('COLUMNS', 80))
         flags = [action.option_strings[0] for action in self._actions]
         room = max(map(len, flags)) if width >= 120 else 12
-        return ''.join(f'│ {flag if len(flag) <= room else flag[:room - 1] + "…":{room}} TEXT'.ljust(width - 1) + '│\n'
-                       for flag in flags)
+        lines = [f'{flag if len(flag) <= room else flag[:room - 1] + "…":{room}} TEXT' for flag in flags]
+        lines.append("such as --output_dirname 'tmp', --divide_input")
+        return ''.join(f'│ {line:{width - 3}}│\n' for line in lines)
 
     def error(self, message):
         unknown = message.partition('unrecognized arguments: ')[2]
@@ -81,17 +79,6 @@ def device(text):
         if not 0 <= number <= 255:
             raise argparse.ArgumentTypeError(f'{number} of device:{text} is invalid. valid value range is [0, 255]')
     return numbers if ',' in text else numbers[0]
-
-
-def characters(forbidden):
-    """A type of texts. The newer client refuses some characters."""
-
-    def convert(text):
-        if AGE >= 2025 and re.search(forbidden, text):
-            raise argparse.ArgumentTypeError(f'"{text}" is not a legal string')
-        return text
-
-    return convert
 
 
 def allowed(path, access, name):
@@ -145,8 +132,7 @@ def output_folder(path):
     return path
 
 
-def add_common_flags(parser):
-    dynamic = characters(r'[^_A-Za-z0-9,;:/.-]')
+def add_flags(parser):
     parser.add_argument('--model', '-m', required=True, type=readable_file('om', '.om', 10 * 2**30))
     parser.add_argument('--input', '-i', type=input_paths)
     parser.add_argument('--output', '-o', type=output_folder)
@@ -155,52 +141,23 @@ def add_common_flags(parser):
     parser.add_argument('--loop', '-l', type=whole_number(1, 100000), default=1)
     parser.add_argument('--debug', type=boolean, default=False)
     parser.add_argument('--device', '-d', type=device, default=0)
-    parser.add_argument('--dymBatch', type=whole_number(1) if AGE >= 2025 else int, default=0)
-    parser.add_argument('--dymHW', type=dynamic)
-    parser.add_argument('--dymDims', type=dynamic)
-    parser.add_argument('--dymShape', type=dynamic)
-    parser.add_argument('--outputSize', type=characters(r'[^0-9,]'))
-    parser.add_argument('--auto_set_dymshape_mode', type=boolean, default=False)
-    parser.add_argument('--auto_set_dymdims_mode', type=boolean, default=False)
     parser.add_argument('--batchsize', type=whole_number(1))
     parser.add_argument('--pure_data_type', default='zero', choices=['zero', 'random'])
-    parser.add_argument('--profiler', type=boolean, default=False)
-    parser.add_argument('--dump', type=boolean, default=False)
-    parser.add_argument('--acl_json_path', type=readable_file('acl json', '.json', 8 * 1024))
     parser.add_argument('--output_batchsize_axis', type=whole_number(0), default=0)
-    parser.add_argument('--run_mode', default='array', choices=['array', 'files', 'tensor', 'full'])
-    parser.add_argument('--display_all_summary', type=boolean, default=False)
     parser.add_argument('--warmup_count', type=whole_number(0), default=1)
-    parser.add_argument('--dymShape_range')
-
-
-def add_newer_flags(parser):
-    parser.add_argument('--aipp_config', type=readable_file('aipp config', '.config', 12800))
-    parser.add_argument('--energy_consumption', type=boolean, default=False)
-    parser.add_argument('--npu_id', type=device, default=0)
-    parser.add_argument('--backend', choices=['trtexec'])
-    parser.add_argument('--perf', type=boolean, default=False)
-    parser.add_argument('--pipeline', type=boolean, default=False)
-    parser.add_argument('--profiler_rename', type=boolean, default=True)
-    parser.add_argument('--dump_npy', type=boolean, default=False)
-    parser.add_argument('--divide_input', type=boolean, default=False)
-    parser.add_argument('--threads', type=whole_number(1), default=1)
+    if AGE >= 2025:
+        parser.add_argument('--divide_input', type=boolean, default=False)
 
 
 def parse_arguments():
     parser = Typer() if AGE == 2026 else argparse.ArgumentParser()
-    add_common_flags(parser)
-    if AGE >= 2025:
-        add_newer_flags(parser)
+    add_flags(parser)
     args = parser.parse_args()
     if AGE == 2023:
-        args.pipeline = False
-        args.threads = 1
         args.divide_input = True
     else:
         check_limits(args)
     check_combinations(args)
-    refuse_what_is_missing(args)
     return args
 
 
@@ -213,20 +170,7 @@ def check_limits(args):
 
 def check_combinations(args):
     """Refuse, as the client does, with an exception and so with exit status 1."""
-    if args.profiler and args.dump:
-        raise RuntimeError('--profiler and --dump exclude each other')
     if AGE >= 2025 and args.output_dirname and args.output_dirname.startswith('/'):
         raise ValueError('--output_dirname is an absolute path')
-    if (args.profiler or args.dump) and args.output is None:
-        raise RuntimeError('--profiler and --dump need --output')
     if args.output_dirname is not None and args.output is None:
         raise RuntimeError('--output_dirname needs --output')
-    if not args.pipeline:
-        args.threads = 1
-
-
-def refuse_what_is_missing(args):
-    names = ['profiler', 'dump', 'acl_json_path', 'dymShape_range', 'aipp_config', 'energy_consumption', 'perf']
-    used = [f'--{name}' for name in names if getattr(args, name, None)]
-    if used:
-        sys.exit(f'ais_bench (stand-in): it has no {", ".join(used)}')

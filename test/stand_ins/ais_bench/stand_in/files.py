@@ -66,13 +66,13 @@ def count_bytes(path):
     return np.load(path).nbytes if path.endswith(('.npy', '.NPY')) else os.path.getsize(path)
 
 
-def group(paths, size, pipeline=False):
+def group(paths, size):
     """The batches of files for an input of SIZE bytes, the last one filled up with PADDING.
 
-    The size of the first file decides how many make a batch; in a pipeline it is always one.
+    The size of the first file decides how many make a batch.
     """
     per_file = count_bytes(paths[0])
-    if per_file == 0 or size % per_file or (pipeline and per_file != size):
+    if per_file == 0 or size % per_file:
         raise failure(f'{paths[0]} has {per_file} bytes, the input of the model {size}')
     per_batch = size // per_file
     logger.info(f'{per_batch} files a batch, {math.ceil(len(paths) / per_batch)} batches')

@@ -36,6 +36,7 @@ def run(args):
 
 def check_version(args):
     """Take the slower run mode of old modules unless setuptools tells that aclruntime 0.0.2 is installed."""
+    args.run_mode = 'array'
     version = None
     if importlib.util.find_spec('pkg_resources'):
         try:
@@ -115,27 +116,12 @@ def divide_2025(paths, count):
 
 
 def open_session(args):
-    session = InferSession(args.device, args.model, args.acl_json_path, args.debug, args.loop)
-    set_shape(session, args)
+    session = InferSession(args.device, args.model, None, args.debug, args.loop)
+    session.set_staticbatch()
     if args.batchsize is None:
         args.batchsize = session.get_inputs()[0].shape[0]
         logger.info(f'try get model batchsize:{args.batchsize}')
-    if args.outputSize is not None:
-        session.set_custom_outsize([int(n) for n in args.outputSize.split(',')])
     return session
-
-
-def set_shape(session, args):
-    if args.dymBatch:
-        session.set_dynamic_batchsize(args.dymBatch)
-    elif args.dymHW is not None:
-        session.set_dynamic_hw(*[int(n) for n in args.dymHW.split(',')][:2])
-    elif args.dymDims is not None or args.auto_set_dymdims_mode:
-        session.set_dynamic_dims(args.dymDims)
-    elif args.dymShape is not None or args.auto_set_dymshape_mode:
-        session.set_dynamic_shape(args.dymShape)
-    else:
-        session.set_staticbatch()
 
 
 def make_output_folder(args, device_folder):
@@ -159,24 +145,18 @@ def make_output_folder(args, device_folder):
 def run_device(args, index=0, queue=None, devices=()):
     """All that one device does. INDEX, QUEUE, DEVICES: its place among several devices, and their common queue."""
     session = open_session(args)
-    extra = [open_session(args) for _ in range(args.threads - 1)]
     size = session.get_inputs()[0].realsize
     name = f'device{devices[index]}_{index}' if AGE >= 2025 and len(devices) > 1 else ''
     folder = make_output_folder(args, name)
     batches = list_batches(args, size)
-    for each in [session, *extra]:
-        warm_up(each, args, batches[0], size)
+    warm_up(session, args, batches[0], size)
     wait_for_others(queue, index, len(devices))
     start = time.time()
     summary = summaries.Summary()
-    if args.pipeline:
-        session.run_pipeline(batches, folder or '', False, False, args.outfmt, args.input is None,
-                             [each.session for each in extra])
-    else:
-        run_batches(session, args, batches, size, folder, summary)
+    run_batches(session, args, batches, size, folder, summary)
     end = time.time()
     values = finish(session, args, summary)
-    summaries.report(values, args.batchsize, args.display_all_summary)
+    summaries.report(values, args.batchsize)
     if folder is not None:
         summaries.write(values, folder)
     if queue is not None:
@@ -188,15 +168,13 @@ def run_device(args, index=0, queue=None, devices=()):
 
 def list_batches(args, size):
     if args.input is None:
-        kind = f'_{args.pure_data_type}' if args.pipeline else ''
-        return [[files.PURE + kind]]
-    return files.group(files.list_inputs(args.input), size, args.pipeline)
+        return [[files.PURE]]
+    return files.group(files.list_inputs(args.input), size)
 
 
 def warm_up(session, args, paths, size):
     """Run the first batch a few times, of which nothing is kept."""
-    pure = [files.PURE if path.startswith(files.PURE) else path for path in paths]
-    batch = files.read_batch(pure, size, args.pure_data_type)
+    batch = files.read_batch(paths, size, args.pure_data_type)
     session.set_loop_count(1)
     for _ in range(args.warmup_count):
         infer(session, args, batch)
@@ -211,9 +189,7 @@ def warm_up(session, args, paths, size):
 
 def infer(session, args, batch):
     """The outputs on the host."""
-    feed = batch
-    if args.run_mode in ('tensor', 'full'):
-        feed = session.create_tensor_from_arrays_to_device(batch)
+    feed = session.create_tensor_from_arrays_to_device(batch) if args.run_mode == 'tensor' else batch
     outputs = session.run([feed])
     session.convert_tensors_to_host(outputs)
     return outputs
@@ -230,35 +206,16 @@ def wait_for_others(queue, index, count):
 
 
 def run_batches(session, args, batches, size, folder, summary):
-    desc = session.get_inputs()[0]
     for number, paths in enumerate(batches):
-        if args.run_mode == 'files':
-            feed = session.create_tensor_from_fileslist(desc, real_files(paths))
-            outputs = session.run([feed])
-            session.convert_tensors_to_host(outputs)
-        else:
-            outputs = infer(session, args, files.read_batch(paths, size, args.pure_data_type))
+        outputs = infer(session, args, files.read_batch(paths, size, args.pure_data_type))
         if folder is not None:
             files.save_batch(outputs, folder, paths, number, args, summary)
-
-
-def real_files(paths):
-    """The files of a batch for --run_mode files, which the native module reads and so only .bin."""
-    if paths[0] == files.PURE:
-        raise RuntimeError('not support pure infer')
-    if any(path.endswith(('.npy', '.NPY')) for path in paths):
-        raise RuntimeError(f'not support npy file:{paths[0]}')
-    return [paths[0] if path == files.PADDING else path for path in paths]
 
 
 def finish(session, args, summary):
     """The summary of what the session did."""
     if AGE == 2023:
-        times = session.sumary().exec_time_list
-        return summary.finish(args.batchsize, times, MemorySummary.get_H2D_time_list(),
-                              MemorySummary.get_D2H_time_list(), 1)
-    times = session.summary().exec_time_list
-    if args.threads == 1:
-        times = [end - start for start, end in times]
-    return summary.finish(args.batchsize, times, MemorySummary.get_h2d_time_list(), MemorySummary.get_d2h_time_list(),
-                          args.threads)
+        return summary.finish(args.batchsize, session.sumary().exec_time_list, MemorySummary.get_H2D_time_list(),
+                              MemorySummary.get_D2H_time_list())
+    times = [end - start for start, end in session.summary().exec_time_list]
+    return summary.finish(args.batchsize, times, MemorySummary.get_h2d_time_list(), MemorySummary.get_d2h_time_list())

@@ -35,17 +35,6 @@ def figures(times):
     return values
 
 
-def mean_of_intervals(intervals):
-    """The ms during which at least one of several threads was busy, by the number of (sorted) executions."""
-    busy = 0
-    end = None
-    for interval in intervals:
-        start = interval[0] if end is None else max(end, interval[0])
-        busy += max(0, interval[1] - start)
-        end = interval[1] if end is None else max(end, interval[1])
-    return busy / len(intervals)
-
-
 class Summary:
     """What a process notes while it runs, and writes at its end."""
 
@@ -56,18 +45,10 @@ class Summary:
         info = self.filesinfo.setdefault(number, {'infiles': [infile], 'outfiles': []})
         info['outfiles'].append(outfile)
 
-    def finish(self, batch_size, compute, h2d, d2h, threads):
-        """The summary as a dict. COMPUTE: ms, or pairs of ms if several THREADS computed."""
-        values = {'filesinfo': self.filesinfo, 'args': sys.argv}
-        if threads > 1:
-            compute = sorted(compute)
-            values['NPU_compute_time'] = {'mean': mean_of_intervals(compute), 'count': len(compute)}
-            values['H2D_latency'] = {'mean': figures(h2d)['mean'], 'count': len(h2d)}
-            values['D2H_latency'] = {'mean': figures(d2h)['mean'], 'count': len(d2h)}
-        else:
-            values['NPU_compute_time'] = figures(compute)
-            values['H2D_latency'] = figures(h2d)
-            values['D2H_latency'] = figures(d2h)
+    def finish(self, batch_size, compute, h2d, d2h):
+        """The summary as a dict. COMPUTE, H2D, D2H: lists of ms."""
+        values = {'filesinfo': self.filesinfo, 'args': sys.argv, 'NPU_compute_time': figures(compute),
+                  'H2D_latency': figures(h2d), 'D2H_latency': figures(d2h)}
         mean = values['NPU_compute_time']['mean']
         throughput = 1000 * batch_size / mean if mean else 0
         if AGE == 2023:
@@ -80,14 +61,13 @@ class Summary:
         return values
 
 
-def report(values, batch_size, display_all):
-    names = ['H2D_latency', 'NPU_compute_time', 'D2H_latency'] if display_all else ['NPU_compute_time']
+def report(values, batch_size):
+    figures_of_npu = values['NPU_compute_time']
+    text = ', '.join(f'{key} = {value}' for key, value in figures_of_npu.items() if key != 'count')
     logger.info('-----------------Performance Summary------------------')
-    for name in names:
-        text = ', '.join(f'{key} = {value}' for key, value in values[name].items() if key != 'count')
-        logger.info(f'{name} (ms): {text}')
-    mean = values['NPU_compute_time']['mean']
-    logger.info(f'throughput 1000*batchsize.mean({batch_size})/NPU_compute_time.mean({mean}): {values["throughput"]}')
+    logger.info(f'NPU_compute_time (ms): {text}')
+    logger.info(f'throughput 1000*batchsize.mean({batch_size})/NPU_compute_time.mean({figures_of_npu["mean"]}): '
+                f'{values["throughput"]}')
     logger.info('------------------------------------------------------')
 
 

@@ -1,0 +1,109 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
+"""Files of the user's under each name that a script derives: refused by name, and nothing of them changes."""
+import os
+
+import pytest
+from conftest import ROOT, start
+
+from r2plus1d.run import InputError
+from r2plus1d.store import claim
+
+SECONDS = 40
+# by script: its options, and the names that it derives
+SCRIPTS = {
+    'preprocess': (['--config', '{config}', '--output_path', 'mine'], ['mine', 'mine.part', 'mine.old', 'mine.lock']),
+    'infer': (['--model', '{model}', '--input', '{bins}', '--output', '.', '--output_dirname', 'mine'],
+              ['mine', 'mine.part', 'mine.old', 'mine.lock', 'mine_summary.json', 'mine_summary.json.new',
+               'mine_summary.json.new.part']),
+    'optimize': (['--model', '{model}', '--config', '{config}', '--uint8_input', '--output', 'mine.onnx'],
+                 ['mine.onnx', 'mine.onnx.part', 'mine.onnx.lock']),
+    'predict': (['--model', '{model}', '--config', '{config}', '--classes', 'classes.txt', '--video', '{video}',
+                 '--output', 'mine.csv'],
+                ['mine.csv', 'mine.csv.part', 'mine.csv.lock', 'mine.csv.rows.jsonl', 'mine.csv.settings.json',
+                 'mine.csv.settings.json.part']),
+    'dataset': (['--videos', '{videos}', '--output', 'mine'], ['mine', 'mine.part', 'mine.old', 'mine.lock']),
+}
+KINDS = ['a file', 'a folder', 'a link']
+
+
+def place(path, kind):
+    """Something of the user's under a name."""
+    if kind == 'a folder':
+        path.mkdir()
+    target = {'a file': path, 'a folder': path / 'clip_0001.npy', 'a link': path.parent / 'target'}[kind]
+    target.write_text('mine')
+    if kind == 'a link':
+        path.symlink_to(target)
+
+
+def snapshot(folder):
+    """{path: content} of all below a folder; links and folders too."""
+    return {path: (path.is_symlink(), path.is_dir(), '' if path.is_dir() else path.read_bytes())
+            for path in sorted(folder.rglob('*'))}
+
+
+@pytest.mark.parametrize('script, name, kind', [
+    (script, name, KINDS[i % 3]) for script, (_, names) in SCRIPTS.items() for i, name in enumerate(names)])
+def test_what_is_not_ours_is_refused(dataset, small, bins, tmp_path, script, name, kind):
+    (tmp_path / 'data').symlink_to(dataset / 'data')
+    (tmp_path / 'work').mkdir()
+    work = tmp_path / 'work'
+    (work / 'classes.txt').write_text(''.join(f'{i} c{i}\n' for i in range(1, 401)))
+    place(work / name, kind)
+    before = snapshot(work)
+    (work / 'data').symlink_to(dataset / 'data')
+    videos = dataset / 'data/ucf101/videos'
+    values = dict(config=small.config, model=small.sim, bins=bins, videos=videos,
+                  video=next(videos.glob('YoYo/*.avi')))
+    options = [option.format(**values) for option in SCRIPTS[script][0]]
+    done = start(ROOT / f'r2plus1d_{script}.py', *options, cwd=work, check=False)
+    (work / 'data').unlink()
+    assert snapshot(work) == before, done.stderr
+    assert done.returncode in (1, 2) and 'Traceback' not in done.stderr
+    assert name.replace('.rows.jsonl', '') in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize('kind', [*KINDS, 'a link to nowhere', 'a pipe'])
+@pytest.mark.parametrize('ending', ['.part', '.old', '.lock'])
+def test_beside_an_output(tmp_path, ending, kind):
+    """By the one function that all outputs pass."""
+    path = tmp_path / f'f{ending}'
+    if kind == 'a pipe':
+        os.mkfifo(path)
+    elif kind == 'a link to nowhere':
+        path.symlink_to('nowhere')
+    else:
+        place(path, kind)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(InputError, match=path.name), claim(str(tmp_path / 'f')):
+        pass
+    assert sorted(os.listdir(tmp_path)) == before
+    assert kind not in ('a file', 'a link') or path.read_text() == 'mine'
+
+
+def test_what_a_killed_run_has_left_is_taken(tmp_path):
+    (tmp_path / 'f.part').mkdir()
+    (tmp_path / 'f.lock').write_text('r2plus1d, process 1 on elsewhere\n')
+    with claim(str(tmp_path / 'f')):
+        os.rmdir(tmp_path / 'f.part')
+    assert not os.listdir(tmp_path)
+
+
+def test_places_that_are_no_output(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'bins').mkdir()
+    for path, inputs in (('bins', ['bins']), ('bins/out', ['bins']), ('bins', ['bins/a.bin']), ('.', []), ('..', []),
+                         ('/proc', [])):
+        with pytest.raises(InputError), claim(path, inputs=inputs):
+            pass
+    assert os.listdir(tmp_path) == ['bins']
+
+
+def test_a_link_leads_to_the_place_of_work(tmp_path):
+    """As to a folder on a large disk: the link stays, and the work is done where it leads."""
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'link').symlink_to(tmp_path / 'disk/bins')
+    with claim(str(tmp_path / 'link')) as path:
+        assert path == str(tmp_path / 'disk/bins') and os.listdir(tmp_path / 'disk') == ['bins.lock']
+    assert (tmp_path / 'link').is_symlink()
