@@ -30,7 +30,7 @@ small_frame=$root/demo/r2plus1d_r18_demo_fullframe.py
 weights=$root/demo/r2plus1d_r18_demo.pth
 full=$root/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 tools=$root/mmaction2/tools
-steps=$(grep -c '^step ' "${BASH_SOURCE[0]}")
+steps=$(grep -c '^step ' "$root/demo/run.sh")
 count=0
 
 # step NAME WHAT COMMAND…: says what is done and how long it took. The output goes to logs/NAME.log.
