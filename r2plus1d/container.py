@@ -30,6 +30,7 @@ from r2plus1d.store import check_regular_file
 Packet = Any  # av.Packet, whose type parameter only new versions have
 SAME_TIME = 0.0005  # seconds: the times of windows have three digits
 PacketId = Tuple[Optional[int], Optional[int], int]  # time stamps and size
+MOST_STORED = 1 << 24  # bytes of packets, each of which would otherwise be read twice
 LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
 RAW = ('h261', 'h263', 'h264', 'hevc', 'm4v', 'mjpeg', 'mpegvideo', 'obu', 'vvc')  # its names of what has no container
 NO_DECODER = 'which PyAV cannot decode; convert it, as by ffmpeg -i IN -c:v libx264 OUT.mp4'
@@ -110,14 +111,15 @@ class Packets:
     is_encrypted: bool
 
 
-def look_at_packets(container: InputContainer, stream: VideoStream) -> Packets:
-    """One pass over all packets of a stream."""
+def look_at_packets(container: InputContainer, stream: VideoStream, stored: List[Packet]) -> Packets:
+    """One pass over all packets of a stream. STORED: an empty list, which gets them where they are not large."""
     is_vp8 = stream.codec_context.name in ('vp8', 'libvpx')
     found: List[Tuple[Optional[int], bool]] = []  # time stamp, whether the frame is shown
     keyframes: List[Optional[int]] = []
     first: Packet = None
     last: Packet = None
     fault: Optional[str] = None
+    size = 0
     with av.logging.Capture() as logs:
         try:
             for packet in container.demux(stream):
@@ -127,6 +129,10 @@ def look_at_packets(container: InputContainer, stream: VideoStream) -> Packets:
                     found.append((packet.pts, not packet.is_discard and not (is_vp8 and is_hidden(packet))))
                     if packet.is_keyframe:
                         keyframes.append(packet.pts)
+                    size += packet.size
+                    stored.append(packet)
+                    if size > MOST_STORED:
+                        stored.clear()
         except av.FFmpegError as e:
             fault = reason(e)
     fault = fault or next(iter(errors_in(logs, container.format.name)), None)

@@ -26,6 +26,12 @@ from r2plus1d.store import check_regular_file
 JPEG_START = b'\xff\xd8\xff'
 PNG_START = b'\x89PNG'
 PNG_END = b'IEND\xae\x42\x60\x82'  # the last chunk and its checksum
+# The Huffman table for luminance that the JPEG standard gives as its example (table K.3). OpenCV and most others use
+# it. Zero bytes are coefficients of -1 in it, so a long run of them is a hole in the file, which libjpeg reads without
+# a warning. Tables that were optimized for a picture of one colour have such runs in good files.
+STANDARD_TABLE = bytes.fromhex('00 00010501010101010100000000000000 000102030405060708090a0b')
+SCAN = b'\xff\xda'  # what the data of pixels begins with, and does not contain
+HOLE = bytes(64)
 REMEDY = 'extract the frames of its video again'
 
 
@@ -91,7 +97,9 @@ def read_frame(path: str, allow_damaged: bool = False) -> np.ndarray:
 
 
 def decode_jpeg(path: str, content: bytes) -> np.ndarray:
-    """The image as OpenCV gives it. Raises ValueError where libjpeg warns."""
+    """The image as OpenCV gives it. Raises ValueError where libjpeg warns, and for a hole."""
+    if STANDARD_TABLE in content and HOLE in content[content.rfind(SCAN):].rstrip(b'\0'):
+        raise ValueError('zeros in the middle')
     *_, colors, _ = simplejpeg.decode_jpeg_header(content)
     if colors in ('CMYK', 'YCCK'):
         simplejpeg.decode_jpeg(content, 'CMYK')

@@ -109,6 +109,7 @@ class VideoFile:
         self.path = path
         self.allow_damaged = allow_damaged
         self.faults: List[str] = []
+        self.stored: List[Packet] = []  # all packets, or none
         self.open()
 
     def __enter__(self) -> VideoFile:
@@ -158,7 +159,7 @@ class VideoFile:
         key = os.path.abspath(self.path), status.st_mtime_ns, status.st_size
         found = self.known.get(key)
         if found is None:
-            found = self.known[key] = Known(look_at_packets(self.container, self.stream))
+            found = self.known[key] = Known(look_at_packets(self.container, self.stream, self.stored))
             strange = remark(self.path, self.container, self.stream, found.packets.count)
             if strange:
                 log(f'{self.path}: {strange}')
@@ -226,10 +227,7 @@ class VideoFile:
     def shown(self, keyframe: Optional[int] = None) -> Iterator[VideoFrame]:
         """What the decoder gives from this keyframe on, or from the first one on. Raises Damaged, OtherFrames."""
         is_ready = not len(self.packets.keyframes)
-        packets = self.seek(keyframe)
-        for packet in iter(lambda: self.next_packet(packets), None):
-            if not packet.size:
-                continue  # the frame before is shown longer; the decoder would take it for the end
+        for packet in self.packets_from(keyframe):
             if packet.is_keyframe and not is_ready:
                 is_ready = True
                 if keyframe is not None and (packet.pts is None or packet.pts > keyframe):
@@ -238,31 +236,37 @@ class VideoFile:
                 yield from self.decode(packet.decode)
         yield from self.decode(self.stream.codec_context.decode)
 
-    def next_packet(self, packets: Iterator[Packet]) -> Optional[Packet]:
-        """None at the end."""
-        with av.logging.Capture():
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:  # it was met before, and is among the faults
-                return None
-        return packet if packet is None or packet.size or packet.pts is not None else None
-
-    def seek(self, keyframe: Optional[int]) -> Iterator[Packet]:
+    def packets_from(self, keyframe: Optional[int]) -> Iterator[Packet]:
         """The packets from this keyframe on, or from the first one on, for which the file may be opened again."""
+        if self.stored:
+            self.stream.codec_context.flush_buffers()
+            return itertools.dropwhile(lambda packet: keyframe is not None and packet.pts != keyframe, self.stored)
         first = self.packets.first
         with contextlib.suppress(av.FFmpegError), av.logging.Capture():
             if keyframe is not None:
                 self.container.seek(keyframe, stream=self.stream)
-                return self.container.demux(self.stream)
+                return self.demux()
             if first is not None and first[0] is not None:
                 self.container.seek(first[0], stream=self.stream)
-                packets = self.container.demux(self.stream)
-                packet = next(packets)
-                if identify(packet) == first:
+                packets = self.demux()
+                packet = next(packets, None)
+                if packet is not None and identify(packet) == first:
                     return itertools.chain([packet], packets)
         self.container.close()
         self.open()
-        return self.container.demux(self.stream)
+        return self.demux()
+
+    def demux(self) -> Iterator[Packet]:
+        """The packets from here on, without those that only say that the frame before is shown longer."""
+        packets = self.container.demux(self.stream)
+        while True:
+            with av.logging.Capture():
+                try:
+                    packet = next(packets)
+                except (StopIteration, av.FFmpegError):  # an error was met before, and is among the faults
+                    return
+            if packet.size:
+                yield packet
 
     def decode(self, call: Callable[[], List[VideoFrame]]) -> List[VideoFrame]:
         """The frames of one CALL of the decoder. Raises Damaged."""

@@ -117,7 +117,7 @@ FRAMES = {
     'without its last byte': (lambda path: os.truncate(path, path.stat().st_size - 1), 'damaged: Premature end'),
     'a PNG cut at 95%': (cut_png, 'cut off'),
     'half zeros': (zeros_from(.5), 'damaged: '),
-    'a hole of zeros': (fill(.5, bytes(500)), 'damaged: '),
+    'a hole of zeros': (fill(.5, bytes(500)), 'zeros in the middle'),
     'a progressive JPEG': (damage_of_image(lambda image: image, options=[cv2.IMWRITE_JPEG_PROGRESSIVE, 1]), None),
     'restart markers': (damage_of_image(lambda image: image, options=[cv2.IMWRITE_JPEG_RST_INTERVAL, 4]), None),
     'an end in the middle': (fill(.5, b'\xff\xd9'), 'damaged: '),
