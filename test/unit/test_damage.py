@@ -456,10 +456,12 @@ def test_scripts_take_damaged_videos_on_demand(video, small, tmp_path):
 
 def test_infer_names_the_bin(small, tmp_path):
     shape = [3, 3, 8, 256, 256]
+    bins = tmp_path / 'bins'
+    bins.mkdir()
     for i in range(2):
-        np.full(shape, .5, np.float32).tofile(tmp_path / f'bin{i}-{i}_0.bin')
-    set_values(np.nan, 77)(tmp_path / 'bin1-1_0.bin')
-    done = start(ROOT / 'r2plus1d_infer.py', '--model', small.sim, '--input', tmp_path, '--output', tmp_path / 'out',
+        np.full(shape, .5, np.float32).tofile(bins / f'bin{i}-{i}_0.bin')
+    set_values(np.nan, 77)(bins / 'bin1-1_0.bin')
+    done = start(ROOT / 'r2plus1d_infer.py', '--model', small.sim, '--input', bins, '--output', tmp_path / 'out',
                  check=False)
     assert done.returncode == 1 and not list((tmp_path / 'out').glob('*'))
     check(done.stderr.strip().splitlines()[-1], 'bin1-1_0.bin', 'value 77 is nan')
