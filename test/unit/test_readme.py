@@ -133,8 +133,8 @@ def npu_server(folder):
 
 
 # Not alarms: mmcv's description of the machine, with a compiler's flags; a line of code below a warning; what atc.sh
-# says of CANN's Python, whose stand-in is this machine's, with or without the shared library that CANN needs; and that a
-# training of own classes replaces the last layer, which docs/own_classes.md says, too.
+# says of CANN's Python, whose stand-in is this machine's, with or without the shared library that CANN needs; and that
+# a training of own classes replaces the last layer, which docs/own_classes.md says, too.
 HARMLESS = re.compile(r'Build settings|^ *warnings\.warn\(|warning: ATC of |loaded state dict do not match exactly')
 
 
