@@ -57,7 +57,7 @@ def test_options_in_the_text_exist():
     foreign = {'--framework', '--model', '--output', '--input_format', '--input_shape', '--log', '--soc_version',
                '--test-input-shape', '--input-shape', '--dynamic-input-shape', '--verify', '--validate', '--seed',
                '--cfg-options', '--level', '--ext', '--task', '--format', '--shuffle', '--use-opencv', '--shape',
-               '--output-file'}
+               '--output-file', '--no-deps'}
     scripts = [*ROOT.glob('*.py'), *ROOT.glob('r2plus1d/*.py'), *ROOT.glob('test/*.sh'), *ROOT.glob('demo/*')]
     code = ' '.join(f.read_text(encoding='utf-8') for f in scripts if f.suffix in ('.py', '.sh'))
     names = set(re.findall(r'(?<![\w-])--[a-z][\w-]+', (ROOT / 'README.en.md').read_text(encoding='utf-8')))
