@@ -30,6 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'demo'), str(ROOT / 'test')]
 STAND_INS = ROOT / 'test' / 'stand_ins'
 CONFIG = ROOT / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
 REAL = pathlib.Path(os.environ.get('UCF101_REAL', ROOT.parent / 'shared' / 'data' / 'ucf101_real'))
+VIDEO_SAMPLES = pathlib.Path(os.environ.get('VIDEO_SAMPLES', REAL.parent / 'videos'))
 SMALL = """_base_ = ['{base}']
 model = dict(backbone=dict(depth=18, base_channels=8, conv1_stride_s=4), cls_head=dict(in_channels=64))
 """

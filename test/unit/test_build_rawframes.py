@@ -3,20 +3,18 @@
 """The patched build_rawframes.py --use-opencv: the frames that a player shows, of whole videos alone."""
 import csv
 import os
-import pathlib
 import shutil
 
 import av
 import cv2
 import pytest
-from conftest import REAL, ROOT, make_video, start
+from conftest import REAL, ROOT, VIDEO_SAMPLES, make_video, start
 
 import mmcv
 
 SECONDS = 10
 
 SCRIPT = ROOT / 'mmaction2/tools/data/build_rawframes.py'
-VIDEOS = pathlib.Path(os.environ.get('SHARED_VIDEOS', ROOT.parent / 'shared/data/videos'))
 
 
 def extract(folder, *options, level=2, check=True):
@@ -72,14 +70,14 @@ def test_damaged_videos_have_no_frames(tmp_path):
     assert (tmp_path / 'build_report.txt').read_text() == 'videos/a/whole.avi\n'
 
 
-@pytest.mark.skipif(not VIDEOS.is_dir(), reason='no folder of videos of many kinds (SHARED_VIDEOS)')
+@pytest.mark.skipif(not VIDEO_SAMPLES.is_dir(), reason='no folder of videos of many kinds (VIDEO_SAMPLES)')
 def test_videos_that_people_have(tmp_path):
     """Against the table beside them: how many frames a player shows, and of which size. Mirrored ones are mirrored."""
-    with open(VIDEOS / 'expected.tsv', encoding='utf-8') as f:
+    with open(VIDEO_SAMPLES / 'expected.tsv', encoding='utf-8') as f:
         rows = list(csv.DictReader(f, delimiter='\t'))
     (tmp_path / 'videos').mkdir()
     for row in rows:
-        (tmp_path / 'videos' / row['file'].replace('.', '_', 1)).symlink_to(VIDEOS / row['file'])
+        (tmp_path / 'videos' / row['file'].replace('.', '_', 1)).symlink_to(VIDEO_SAMPLES / row['file'])
     extract(tmp_path, '--mixed-ext', level=1, check=False)
     found, expected = {}, {}
     for row in rows:

@@ -13,14 +13,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import VIDEO_SAMPLES
 
 from r2plus1d.picture import turned
 from r2plus1d.run import InputError
 from r2plus1d.video_file import VideoFile, read_clip, read_index
 
 SECONDS = 20
-SAMPLES = pathlib.Path(os.environ.get('VIDEO_SAMPLES', ROOT.parent / 'shared' / 'data' / 'videos'))
 WIDTH, HEIGHT, BITS = 160, 96, 8
 COUNT = 100
 STEADY = [Fraction(i, 25) for i in range(COUNT)]
@@ -333,15 +332,15 @@ TURNED = {'decord_video_180.mov': 'by 180 degrees', 'decord_video_90.mov': 'by 9
 
 
 def expected_videos():
-    if not (SAMPLES / 'expected.tsv').is_file():
-        return [pytest.param(None, marks=pytest.mark.skip(reason=f'needs {SAMPLES}/expected.tsv'))]
-    with open(SAMPLES / 'expected.tsv', newline='', encoding='utf-8') as f:
+    if not (VIDEO_SAMPLES / 'expected.tsv').is_file():
+        return [pytest.param(None, marks=pytest.mark.skip(reason=f'needs {VIDEO_SAMPLES}/expected.tsv'))]
+    with open(VIDEO_SAMPLES / 'expected.tsv', newline='', encoding='utf-8') as f:
         return [pytest.param(row, id=row['file']) for row in csv.DictReader(f, delimiter='\t')]
 
 
 @pytest.mark.parametrize('row', expected_videos())
 def test_videos_of_other_people(size, row):
-    path = SAMPLES / row['file']
+    path = VIDEO_SAMPLES / row['file']
     count = int(row['frames'])
     numbers = sorted({0, count // 3, count // 2, 2 * count // 3, max(count - 1, 0)})
     if row['expected'] != 'read':
