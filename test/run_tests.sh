@@ -44,8 +44,9 @@ python -m pip install -q --no-compile 'pytest>=7.3' pytest-xdist hypothesis pyte
 python -m pip install -q --no-compile --only-binary ray "ray[data]" -c constraints.txt ||
     say "no Ray for this Python: its tests are skipped"
 export OMP_NUM_THREADS=1 # two tests at a time: PyTorch's threads would wait for one another
-TMPDIR=$(mktemp -d)
-export TMPDIR
+# Not by mktemp, whose folder is for its owner alone: some tests are run as an ordinary user.
+export TMPDIR=${TMPDIR:-/tmp}/r2plus1d_tests.$$
+(umask 022 && mkdir "$TMPDIR")
 if ! python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 ${arguments[@]+"${arguments[@]}"}; then
     say "what the failed tests have written is in $TMPDIR"
     exit 1
