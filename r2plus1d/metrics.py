@@ -47,9 +47,10 @@ def are_probabilities(scores: np.ndarray) -> bool:
 def average_crops(scores: np.ndarray, average_clips: str) -> np.ndarray:
     """videos x crops x classes to videos x classes, as mmaction2's test_cfg.average_clips does it.
 
-    AVERAGE_CLIPS: 'score' averages the scores, 'prob' their softmax.
+    AVERAGE_CLIPS: 'score' averages the scores, 'prob' their softmax. Scores of a model that ends with a softmax are
+    averaged as they are.
     """
-    if average_clips == 'prob':
+    if average_clips == 'prob' and not are_probabilities(scores):
         scores = softmax(scores)
     return np.asarray(scores.mean(axis=1))
 

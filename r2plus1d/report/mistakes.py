@@ -16,7 +16,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from r2plus1d.data import Clips
-from r2plus1d.metrics import mcnemar_p_value, softmax, wilson_interval
+from r2plus1d.metrics import are_probabilities, mcnemar_p_value, softmax, wilson_interval
 from r2plus1d.provenance import check_list
 from r2plus1d.results import Result, read_videos
 from r2plus1d.run import InputError
@@ -47,7 +47,8 @@ def read_predictions(result: Result, views: int) -> Predictions:
     """Raises InputError unless the outputs give the accuracy that is noted."""
     numbers, labels, scores = read_videos(result, views)
     predicted = np.argsort(scores, axis=1)[:, -1]  # of equal scores the one that mmaction2's accuracy takes
-    probabilities = scores if result.accuracy.average_clips == 'prob' else softmax(scores)
+    are_averaged = result.accuracy.average_clips == 'prob' or are_probabilities(scores)
+    probabilities = scores if are_averaged else softmax(scores)
     return Predictions(numbers, labels, predicted, probabilities)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import CONFIG, call
 
+from r2plus1d.metrics import average_crops, softmax
 from r2plus1d.store import file_digest
 
 SECONDS = 15
@@ -24,6 +25,13 @@ SECONDS = 15
     (3, 3, 1),
     (121, 59, 4.434449e-06),  # the example of the documentation of statsmodels' mcnemar()
 ])
+def test_probabilities_are_averaged_as_they_are():
+    """A second softmax would make nearly equal numbers of them."""
+    scores = np.array([[[4, 0, 3.9], [0, 9, 8.9]]])
+    averaged = average_crops(softmax(scores), 'prob')
+    assert np.array_equal(averaged, softmax(scores).mean(axis=1)) and np.allclose(averaged, average_crops(scores, 'prob'))
+
+
 def test_p_values_that_are_known(only_first, only_second, expected):
     from r2plus1d.metrics import mcnemar_p_value
     assert mcnemar_p_value(only_first, only_second) == pytest.approx(expected, rel=1e-6)
