@@ -25,13 +25,6 @@ SECONDS = 15
     (3, 3, 1),
     (121, 59, 4.434449e-06),  # the example of the documentation of statsmodels' mcnemar()
 ])
-def test_probabilities_are_averaged_as_they_are():
-    """A second softmax would make nearly equal numbers of them."""
-    scores = np.array([[[4, 0, 3.9], [0, 9, 8.9]]])
-    averaged = average_crops(softmax(scores), 'prob')
-    assert np.array_equal(averaged, softmax(scores).mean(axis=1)) and np.allclose(averaged, average_crops(scores, 'prob'))
-
-
 def test_p_values_that_are_known(only_first, only_second, expected):
     from r2plus1d.metrics import mcnemar_p_value
     assert mcnemar_p_value(only_first, only_second) == pytest.approx(expected, rel=1e-6)
@@ -210,3 +203,11 @@ def test_arguments(tmp_path, options, words):
         options = ['--config', CONFIG, *options]
     done = call('r2plus1d_compare', *options, cwd=tmp_path, check=False)
     assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
+
+
+def test_probabilities_are_averaged_as_they_are():
+    """A second softmax would make nearly equal numbers of them."""
+    scores = np.array([[[4, 0, 3.9], [0, 9, 8.9]]])
+    averaged = average_crops(softmax(scores), 'prob')
+    assert np.array_equal(averaged, softmax(scores).mean(axis=1))
+    assert np.allclose(averaged, average_crops(scores, 'prob'))
