@@ -100,7 +100,7 @@ def find_soc_version(args: argparse.Namespace) -> str:
         if args.model or args.amct or args.aoe:
             raise InputError(f'{convert.NO_ATC}: run this where CANN\'s toolkit is installed')
         return ''
-    if args.amct and not convert.find_amct():
+    if args.amct and not cann.find_amct():
         raise InputError('no amct_onnx: --amct needs CANN\'s AMCT for ONNX')
     if args.aoe and not cann.which('aoe', found.variables):
         raise InputError('no aoe: --aoe needs all of CANN\'s toolkit')
