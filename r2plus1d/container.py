@@ -4,7 +4,8 @@
 
     container, stream = open_video('clip.mp4')
     packets = look_at_packets(container, stream)
-    packets.stamps                        # of the frames that are shown, in that order
+    index = index_by_stamps(stream, packets.stamps, packets.last_duration)
+    index.times                           # of the frames that are shown, in that order
 
 What a header claims is not believed. Only of an .avi the number of frames is compared, since nothing else tells where
 such a file was cut off.
@@ -22,12 +23,13 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from r2plus1d.picture import check_pixels
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import check_regular_file
 
 Packet = Any  # av.Packet, whose type parameter only new versions have
+SAME_TIME = 0.0005  # seconds: the times of windows have three digits
 PacketId = Tuple[Optional[int], Optional[int], int]  # time stamps and size
-MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
 LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
 RAW = ('h261', 'h263', 'h264', 'hevc', 'm4v', 'mjpeg', 'mpegvideo', 'obu', 'vvc')  # its names of what has no container
 NO_DECODER = 'which PyAV cannot decode; convert it, as by ffmpeg -i IN -c:v libx264 OUT.mp4'
@@ -85,12 +87,6 @@ def codec_name(container: InputContainer, stream: VideoStream) -> str:
         av.logging.set_level(level)
     found = re.search(rf'Stream #\d+:{stream.index}\b.*?: Video: ([^,]+)', text)
     return one_line(found[1], 60) if found else 'unknown'
-
-
-def check_pixels(path: str, width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise InputError(f'{path}: {width}x{height} pixels a frame; the most is 4K (4096x2304): make it smaller, as by '
-                         'ffmpeg -i IN -vf scale=-2:1080 OUT')
 
 
 # ---- packets -------------------------------------------------------------------------------------------
@@ -169,7 +165,8 @@ def shown_stamps(found: List[Tuple[Optional[int], bool]], keyframes: List[Option
     stamps = [stamp for stamp, _ in found if stamp is not None]
     if not stamps or len(set(stamps)) < len(found) or keyframes[:1] != stamps[:1] or stamps[0] != min(stamps):
         return None
-    return np.sort(np.array([stamp for stamp, is_shown in found if is_shown], np.int64))
+    shown = np.array([stamp for stamp, is_shown in found if is_shown], np.int64)
+    return np.sort(shown) if len(shown) else None
 
 
 def identify(packet: Packet) -> PacketId:
@@ -179,6 +176,41 @@ def identify(packet: Packet) -> PacketId:
 def is_encrypted(packet: Packet) -> bool:
     has = getattr(packet, 'has_sidedata', None)  # PyAV 12 does not tell it
     return has is not None and bool(has('encryption_info'))
+
+
+# ---- frames -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Index:
+    """The frames of a video. TIMES: in seconds after the first one, by number. DURATION_S: to the end of the last one.
+
+    STAMPS: the time stamps of the frames, which rise, and by which they are known wherever decoding begins. None: only
+    counting from the start tells which frame is which.
+    """
+
+    times: np.ndarray
+    duration_s: float
+    stamps: Optional[np.ndarray] = None
+
+    def between(self, start_s: float, end_s: float) -> Tuple[int, int]:
+        """The numbers of the first frame at START_S or later, and of the first one at END_S or later."""
+        first, end = np.searchsorted(self.times, [start_s - SAME_TIME, end_s - SAME_TIME])
+        return int(first), int(end)
+
+
+def index_by_stamps(stream: VideoStream, stamps: np.ndarray, last_duration: int = 0) -> Index:
+    """LAST_DURATION: of the last frame; 0: as long as the others on the average."""
+    times = (stamps - stamps[0]) * float(stream.time_base or 0)
+    last = last_duration * float(stream.time_base or 0) or times[-1] / max(1, len(times) - 1)
+    return Index(times, float(times[-1] + last), stamps)
+
+
+def index_by_places(stream: VideoStream, count: int) -> Index:
+    """The index of COUNT frames that tell no times: the rate of the stream does."""
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    step = float(1 / rate) if rate else 0.
+    return Index(np.arange(count) * step, count * step)
 
 
 # ---- what libav says -----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from r2plus1d.inference import look_ahead
 from r2plus1d.own_data import PARTS
+from r2plus1d.picture import picture
 from r2plus1d.run import InputError
 from r2plus1d.store import file_digest, naming
 from r2plus1d.video_file import TAKE_IT, Damaged, VideoFile
@@ -131,7 +132,7 @@ def look(path: str, frames: Optional[str] = None) -> Facts:
         try:
             for count, frame in enumerate(video.shown(), 1):
                 if frames or count == 1:
-                    image = video.image(frame)
+                    image = picture(path, frame)
                     size = image.shape[1], image.shape[0]
                 if frames:
                     write_frame(frames, count, image)

@@ -17,9 +17,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
+from r2plus1d.container import Index
 from r2plus1d.frames import read_frames
 from r2plus1d.run import InputError, one_line
-from r2plus1d.video_file import FEWEST_FRAMES, Index, read_clip
+from r2plus1d.video_file import FEWEST_FRAMES, read_clip
 
 Info = Dict[str, Any]  # mmaction2's dict, which goes from step to step
 Step = Dict[str, Any]  # of a config

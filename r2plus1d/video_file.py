@@ -19,35 +19,34 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type, cast
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type
 
 import av
 import av.logging
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from r2plus1d.container import (
+    Index,
     Packet,
     Packets,
-    check_pixels,
     errors_in,
     identify,
+    index_by_places,
+    index_by_stamps,
     look_at_packets,
     open_video,
     reason,
     remark,
 )
+from r2plus1d.picture import picture
 from r2plus1d.run import InputError, log
 
 FEWEST_FRAMES = 2  # one frame has no motion
-SAME_TIME = 0.0005  # seconds: the times of windows have three digits
 TAKE_IT = 'get a whole copy, or take it by --allow_damaged'
 KEPT = 16  # videos of which is kept what was found out: the windows of a long one are read one by one
-LOCAL = threading.local()
 
 
 class Damaged(Exception):
@@ -56,24 +55,6 @@ class Damaged(Exception):
 
 class OtherFrames(Exception):
     """The decoder gives other frames than the index says."""
-
-
-@dataclass(frozen=True)
-class Index:
-    """The frames of a video. TIMES: in seconds after the first one, by number. DURATION_S: to the end of the last one.
-
-    STAMPS: the time stamps of the frames, which rise, and by which they are known wherever decoding begins. None: only
-    counting from the start tells which frame is which.
-    """
-
-    times: np.ndarray
-    duration_s: float
-    stamps: Optional[np.ndarray] = None
-
-    def between(self, start_s: float, end_s: float) -> Tuple[int, int]:
-        """The numbers of the first frame at START_S or later, and of the first one at END_S or later."""
-        first, end = np.searchsorted(self.times, [start_s - SAME_TIME, end_s - SAME_TIME])
-        return int(first), int(end)
 
 
 @dataclass(frozen=True)
@@ -89,11 +70,16 @@ def read_clip(path: str, choose: Callable[[Index], Sequence[int]], allow_damaged
 
     Raises InputError. ALLOW_DAMAGED: says what is damaged, and takes what the decoder makes of it.
     """
+    if allow_damaged:
+        with contextlib.suppress(InputError):
+            return read_clip(path, choose)
     with VideoFile(path, allow_damaged) as video:
         for index in video.indexes():
             wanted = sorted(set(choose(index)))
             with contextlib.suppress(OtherFrames):
                 images = video.read(index, wanted)
+                if len({image.shape for image in images.values()}) > 1:
+                    raise InputError(f'{path}: its frames have different sizes; give them one, as by ffmpeg -i IN OUT')
                 if video.faults:
                     log(f'{path}: the decoder reports {video.faults[0]}; taken')
                 return Clip(index, images)
@@ -117,7 +103,7 @@ class Known:
 class VideoFile:
     """An open video file, for one thread. FAULTS: what is damaged, where that is allowed."""
 
-    known: Dict[Tuple[str, int, int, bool], Known] = {}
+    known: Dict[Tuple[str, int, int], Known] = {}
 
     def __init__(self, path: str, allow_damaged: bool):
         self.path = path
@@ -159,9 +145,9 @@ class VideoFile:
             are_numbers = np.array_equal(packets.stamps, packets.stamps[0] + np.arange(packets.count))
             is_xvid = are_numbers and self.container.format.name == 'avi' and self.stream.codec_context.has_b_frames
             if not is_xvid:
-                yield self.checked(self.index_by_stamps(packets.stamps, packets.last_duration))
+                yield self.checked(index_by_stamps(self.stream, packets.stamps, packets.last_duration))
             if are_numbers:
-                yield self.checked(self.index_by_places(packets.count))
+                yield self.checked(index_by_places(self.stream, packets.count))
         if known.decoded is None:
             known.decoded = self.index_by_decoding()
         yield self.checked(known.decoded)
@@ -169,7 +155,7 @@ class VideoFile:
     def find_out(self) -> Known:
         """What is known of this file, which is looked at where nothing is."""
         status = os.stat(self.path)
-        key = os.path.abspath(self.path), status.st_mtime_ns, status.st_size, self.allow_damaged
+        key = os.path.abspath(self.path), status.st_mtime_ns, status.st_size
         found = self.known.get(key)
         if found is None:
             found = self.known[key] = Known(look_at_packets(self.container, self.stream))
@@ -180,25 +166,14 @@ class VideoFile:
                 self.known.pop(old, None)
         return found
 
-    def index_by_stamps(self, stamps: np.ndarray, last_duration: int = 0) -> Index:
-        times = (stamps - stamps[0]) * float(self.stream.time_base or 0)
-        mean = times[-1] / max(1, len(times) - 1)
-        last = last_duration * float(self.stream.time_base or 0)
-        return Index(times, float(times[-1] + (last or mean)), stamps)
-
-    def index_by_places(self, count: int) -> Index:
-        rate = self.stream.average_rate or self.stream.guessed_rate or self.stream.base_rate
-        step = float(1 / rate) if rate else 0.
-        return Index(np.arange(count) * step, count * step)
-
     def index_by_decoding(self) -> Index:
         try:
             stamps = [frame.pts for frame in self.shown()]
         except Damaged as e:
             raise InputError(f'{self.path}: the decoder reports {e}; {TAKE_IT}')
         if not stamps or None in stamps or (np.diff(np.array(stamps)) <= 0).any():
-            return self.index_by_places(len(stamps))
-        by_stamps = self.index_by_stamps(np.array(stamps))
+            return index_by_places(self.stream, len(stamps))
+        by_stamps = index_by_stamps(self.stream, np.array(stamps))
         return Index(by_stamps.times, by_stamps.duration_s)
 
     def checked(self, index: Index) -> Index:
@@ -241,7 +216,7 @@ class VideoFile:
                 if number >= len(stamps) or frame.pts != stamps[number]:
                     break
             if number in missing:
-                images[number] = self.image(frame)
+                images[number] = picture(self.path, frame)
                 missing.remove(number)
                 if not missing:
                     return images
@@ -252,11 +227,7 @@ class VideoFile:
         """What the decoder gives from this keyframe on, or from the first one on. Raises Damaged, OtherFrames."""
         is_ready = not len(self.packets.keyframes)
         packets = self.seek(keyframe)
-        while True:
-            packet = self.next_packet(packets)
-            if packet is None:
-                yield from self.decode(self.stream.codec_context.decode)
-                return
+        for packet in iter(lambda: self.next_packet(packets), None):
             if not packet.size:
                 continue  # the frame before is shown longer; the decoder would take it for the end
             if packet.is_keyframe and not is_ready:
@@ -265,6 +236,7 @@ class VideoFile:
                     raise OtherFrames
             if is_ready:
                 yield from self.decode(packet.decode)
+        yield from self.decode(self.stream.codec_context.decode)
 
     def next_packet(self, packets: Iterator[Packet]) -> Optional[Packet]:
         """None at the end."""
@@ -311,34 +283,3 @@ class VideoFile:
         if not self.allow_damaged:
             raise Damaged(f'"{fault}"')
         self.faults.append(f'"{fault}"')
-
-    def image(self, frame: VideoFrame) -> np.ndarray:
-        """A frame as RGB, turned and mirrored as its display matrix says."""
-        check_pixels(self.path, frame.width, frame.height)
-        image = to_rgb(frame)
-        for data in cast(Any, frame.side_data):
-            if data.type.name == 'DISPLAYMATRIX':
-                image = self.turned(image, np.frombuffer(bytes(data), np.int32))
-        return image
-
-    def turned(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        """The IMAGE by a display matrix, which begins a, b, 0, c, d: x' = a x + c y, y' = b x + d y."""
-        a, b, _, c, d = np.sign(matrix[:5])
-        if b and c and not a and not d:
-            image, a, d = image.swapaxes(0, 1), c, b
-        elif b or c:
-            raise InputError(f'{self.path}: its display matrix turns it by an angle that is no multiple of 90 degrees; '
-                             'turn it for good, as by ffmpeg -i IN OUT')
-        return np.ascontiguousarray(image[::-1 if d < 0 else 1, ::-1 if a < 0 else 1])
-
-
-def to_rgb(frame: VideoFrame) -> np.ndarray:
-    """The pixels of frame.to_ndarray(format='rgb24'), for which PyAV would make a converter for each frame."""
-    if not hasattr(LOCAL, 'reformatter'):
-        LOCAL.reformatter = VideoReformatter()
-    try:
-        converted = LOCAL.reformatter.reformat(frame, format='rgb24', threads=1)
-    except TypeError:  # older PyAV has one thread anyway
-        converted = LOCAL.reformatter.reformat(frame, format='rgb24')
-    image: np.ndarray = converted.to_ndarray()
-    return image

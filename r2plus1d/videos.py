@@ -22,11 +22,12 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from r2plus1d.container import SAME_TIME, Index
 from r2plus1d.data import Samples, Videos, listed_videos, video_files
 from r2plus1d.pipeline import Decoded, Info
 from r2plus1d.run import InputError, log
 from r2plus1d.store import check_regular_file
-from r2plus1d.video_file import FEWEST_FRAMES, SAME_TIME, Index, read_index
+from r2plus1d.video_file import FEWEST_FRAMES, read_index
 
 VIDEO_ENDINGS = (
     '.3gp', '.apng', '.asf', '.avi', '.divx', '.f4v', '.flv', '.gif', '.h264', '.h265', '.hevc', '.m2ts', '.m4v',

@@ -309,12 +309,13 @@ def test_seeking_gives_the_frames_of_mmaction2(dataset, video_config, monkeypatc
 COUNT_THREADS = """
 import os, sys, cv2
 from r2plus1d.data import Samples, read_config
+from r2plus1d.picture import picture
 from r2plus1d.video_file import VideoFile
 samples = Samples(read_config(sys.argv[1]))
 before = len(os.listdir('/proc/self/task'))
 with VideoFile(samples.names[0], False) as video:
     next(video.indexes())
-    video.image(next(video.shown()))
+    picture(samples.names[0], next(video.shown()))
     print(len(os.listdir('/proc/self/task')) - before, 'more threads; OpenCV has', cv2.getNumThreads())
 """
 

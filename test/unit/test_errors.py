@@ -50,6 +50,32 @@ def test_outside_the_environment(script, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+PRINTS = f"""import sys
+sys.path.insert(0, {str(ROOT)!r})
+from r2plus1d.run import make_parser, script_main
+
+@script_main
+def main():
+    make_parser(__doc__)
+    print(chr(0x4e2d))
+
+main()
+"""
+
+
+@pytest.mark.parametrize('command, stdout, words', [
+    ('{} >&-', '', 'standard output is closed'), ('{} >/dev/full', '', 'No space left on device'),
+    ('mkdir gone; cd gone; rmdir ../gone; {}', '', 'is gone'),
+    ('PYTHONOPTIMIZE=2 PYTHONIOENCODING=ascii {}', '\\u4e2d\n', ''), ('{}', '\u4e2d\n', '')])
+def test_ends_that_are_one_line(tmp_path, command, stdout, words):
+    """Standard output that is closed, full, or does not have a letter; a folder that is gone; no docstrings."""
+    (tmp_path / 'prints.py').write_text(PRINTS)
+    done = run('bash', '-c', command.format(f'{sys.executable} {tmp_path}/prints.py'), cwd=tmp_path, check=False,
+               env={'PYTHONUTF8': '1'})
+    assert done.stdout == stdout and words in done.stderr
+    assert done.returncode == (1 if words else 0) and len(done.stderr.splitlines()) == (1 if words else 0)
+
+
 def test_outside_the_root(tmp_path):
     """The paths of the config are looked for in the folder where the script was started, which the message names."""
     done = call('r2plus1d_preprocess', '--output_path=bins', cwd=tmp_path, check=False)

@@ -190,6 +190,8 @@ def test_commands_run_as_printed(tmp_path):
     script = script.replace('.py --runs', '.py --max_drop 1 --allow_unproven --runs')
     assert script.count('--loop 100') == 1  # which takes a while on a CPU
     script = script.replace('--loop 100', '--loop 2')
+    assert script.count(' --work_dir work_dirs/demo') == 1  # where no demo has run
+    script = script.replace(' --work_dir work_dirs/demo', '')
     assert script.count('head -n 32') == 1 and 'calibration_samples' not in script  # there are 3 training videos
     script = script.replace('--calibration_bins', '--calibration_samples 3 --calibration_bins')
     server = npu_server(tmp_path / 'server')

@@ -9,8 +9,8 @@ import pytest
 from conftest import CONFIG
 from test_frames import MS, STEADY, UNSTEADY, number_in, write_video
 
+from r2plus1d.container import Index
 from r2plus1d.run import InputError
-from r2plus1d.video_file import Index
 from r2plus1d.videos import Decoder, Facts, Task, Video, Window, count_windows, find_videos, tasks_of
 
 SECONDS = 10
