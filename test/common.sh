@@ -63,6 +63,7 @@ check_batch_sizes() {
 
 # Prints the process id of the script that has $work_dir open as its lock, if it can be seen.
 find_holder() {
+    # shellcheck disable=SC2154 # set by the scripts
     find -L /proc/[0-9]*/fd/9 -maxdepth 0 -samefile "$work_dir" 2>/dev/null | cut -d / -f 3 | grep -vx $$ |
         sed 's|.*|/proc/&/cmdline|' | xargs grep -lE '(eval_acc_perf|pth2om)\.sh' 2>/dev/null | head -n 1 | cut -d / -f 3
 }
