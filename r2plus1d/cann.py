@@ -80,6 +80,11 @@ def which(program: str, variables: Mapping[str, str]) -> Optional[str]:
     return shutil.which(program, path=variables.get('PATH', ''))
 
 
+def find_amct() -> Optional[str]:
+    """pip puts it into ~/.local/bin, which is not on every PATH."""
+    return shutil.which('amct_onnx') or shutil.which(os.path.expanduser('~/.local/bin/amct_onnx'))
+
+
 def find_version(atc: str) -> str:
     """The version of the toolkit that ATC lies in, or ''.
 

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional, Union
 
-from r2plus1d.cann import Cann, explain_errors, find_cann, last_errors, say
+from r2plus1d.cann import Cann, explain_errors, find_amct, find_cann, last_errors, say
 from r2plus1d.cann_python import REMEDY, choose_python, in_python
 from r2plus1d.run import InputError
 
@@ -244,11 +244,6 @@ def compile_model(command: List[str], source: Path, soc_version: str) -> None:
 
 
 # ---- AMCT ----------------------------------------------------------------------------------------------
-
-
-def find_amct() -> Optional[str]:
-    """pip puts it into ~/.local/bin, which is not on every PATH."""
-    return shutil.which('amct_onnx') or shutil.which(os.path.expanduser('~/.local/bin/amct_onnx'))
 
 
 def list_bins(folder: Path, count: int) -> List[Path]:

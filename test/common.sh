@@ -61,6 +61,13 @@ check_batch_sizes() {
     [[ " $batch_sizes" =~ ^(\ +[1-9][0-9]*)+\ *$ ]] || usage "--batch_sizes \"$batch_sizes\": numbers with spaces"
 }
 
+# Prints the process id of the script that has $work_dir open as its lock, if it can be seen.
+find_holder() {
+    # shellcheck disable=SC2154 # set by the scripts
+    find -L /proc/[0-9]*/fd/9 -maxdepth 0 -samefile "$work_dir" 2>/dev/null | cut -d / -f 3 | grep -vx $$ |
+        sed 's|.*|/proc/&/cmdline|' | xargs grep -lE '(eval_acc_perf|pth2om)\.sh' 2>/dev/null | head -n 1 | cut -d / -f 3
+}
+
 # Makes $work_dir, and takes it for this run alone. All processes of a run hold the lock, so those that a killed run has
 # left are waited for.
 take_work_dir() {
@@ -70,7 +77,10 @@ take_work_dir() {
     mkdir -p -- "$work_dir" 2>/dev/null || fail "--work_dir $work_dir: the folder cannot be made; give another one"
     [ -w "$work_dir" ] || fail "--work_dir $work_dir: files cannot be written there; give another folder"
     exec 9<"$work_dir"
-    ! command -v flock >/dev/null || flock -w 5 9 || fail "--work_dir $work_dir: another run works there; wait for its end"
+    if command -v flock >/dev/null && ! flock -w 5 9; then
+        holder=$(find_holder) || true
+        fail "--work_dir $work_dir: another run works there${holder:+, process $holder}; wait for its end"
+    fi
 }
 
 # Makes the folder $scratch in $work_dir, which goes at the end.

@@ -41,13 +41,13 @@ FORMS = {
 
 def check_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with status 2 where an option of pth2om.sh is wrong."""
-    for name in ('model',) if args.model else ('config', 'checkpoint'):
-        if not os.path.isfile(getattr(args, name)):
-            parser.error(f'--{name} {getattr(args, name)}: no such file')
     for name, (form, expected) in FORMS.items():
         value = getattr(args, name)
         if not re.fullmatch(form, value):
             parser.error(f'--{name} "{value}": expected {expected}')
+    for name in ('model',) if args.model else ('config', 'checkpoint'):
+        if not os.path.isfile(getattr(args, name)):
+            parser.error(f'--{name} {getattr(args, name)}: no such file')
     if args.aoe and args.precision_mode_v2:
         parser.error('--precision_mode_v2 is not for --aoe: AOE has no such option')
     if args.amct:
@@ -100,7 +100,7 @@ def find_soc_version(args: argparse.Namespace) -> str:
         if args.model or args.amct or args.aoe:
             raise InputError(f'{convert.NO_ATC}: run this where CANN\'s toolkit is installed')
         return ''
-    if args.amct and not convert.find_amct():
+    if args.amct and not cann.find_amct():
         raise InputError('no amct_onnx: --amct needs CANN\'s AMCT for ONNX')
     if args.aoe and not cann.which('aoe', found.variables):
         raise InputError('no aoe: --aoe needs all of CANN\'s toolkit')
