@@ -133,8 +133,9 @@ def npu_server(folder):
 
 
 # Not alarms: mmcv's description of the machine, with a compiler's flags; a line of code below a warning; what atc.sh
-# says of CANN's Python, whose stand-in is this machine's, with or without the shared library that CANN needs.
-HARMLESS = re.compile(r'Build settings|^ *warnings\.warn\(|warning: ATC of ')
+# says of CANN's Python, whose stand-in is this machine's, with or without the shared library that CANN needs;
+# what mmcv says of a training for other classes than those of the checkpoint, whose last layer begins anew.
+HARMLESS = re.compile(r'Build settings|^ *warnings\.warn\(|warning: ATC of |state dict do not match exactly')
 
 
 def find_alarms(text):
