@@ -240,10 +240,8 @@ def test_a_folder_is_replaced_whole(tmp_path):
 # ---- one writer --------------------------------------------------------------------------------------
 
 
-def refused_while(first, lock, second, words=None):
-    """SECOND() is refused with these WORDS, else with the process id of FIRST, a Run, which is stopped as long. Then
-    FIRST ends as always.
-    """
+def refused_while(first, lock, second):
+    """SECOND() is refused, with the process id of FIRST, a Run, which is stopped as long. Then FIRST ends as always."""
     # For a moment after it is made, the lock file is empty and does not name FIRST yet.
     wait_for(lambda: (lock.exists() and lock.read_text()) or first.has_ended())
     assert lock.exists(), first.log.read_text()
@@ -253,7 +251,7 @@ def refused_while(first, lock, second, words=None):
     seconds = time.monotonic() - started
     os.killpg(first.pid, signal.SIGCONT)
     assert status == 1 and seconds < 15
-    assert (words or str(first.pid)) in text and 'Traceback' not in text
+    assert str(first.pid) in text and 'Traceback' not in text
     assert first.ended()[0] == 0
 
 
@@ -467,8 +465,7 @@ def test_an_evaluation_ends_with_all_its_processes(many, small, number, victim, 
 
 
 def test_a_second_evaluation_is_refused(many, small):
-    refused_while(evaluate(many, small), many / 'predata_bts1.lock', lambda: evaluate(many, small),
-                  'another run works there')
+    refused_while(evaluate(many, small), many / 'predata_bts1.lock', lambda: evaluate(many, small))
     assert json.loads((many / 'result_bs2.json').read_text())['num_videos'] == 2 * COPIES
 
 
