@@ -37,9 +37,9 @@ from r2plus1d.run import (
 with packages_needed():
     from r2plus1d import agreement
     from r2plus1d.bins import count_views
-    from r2plus1d.classes import class_name, read_classes
     from r2plus1d.comparison import COLUMNS, Comparison, EngineChoice, cells_of, describe_models
     from r2plus1d.data import Samples, read_config
+    from r2plus1d.lists import class_name, read_classes
     from r2plus1d.metrics import choose_videos, top1_accuracy
     from r2plus1d.outputs import Run
     from r2plus1d.precision import FLOAT_PRECISIONS, PRECISIONS

@@ -22,8 +22,9 @@ import time
 
 from common import CONFIG, ROOT, machine, table
 
+from r2plus1d.forms import read_json, write_json
 from r2plus1d.run import InputError, positive_int, script_main
-from r2plus1d.store import read_json, write_json, write_whole
+from r2plus1d.store import write_whole
 
 MILLION = 10**6
 # (videos/s of an NPU, MB a video): three views on a 310P as the original guide measured it; one view of the whole

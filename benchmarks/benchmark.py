@@ -35,9 +35,10 @@ from common import ROOT, machine, make_models, run
 from engines import choose_rows, measure
 from tables import draw_chart, markdown
 
+from r2plus1d.forms import read_json
 from r2plus1d.precision import CPU_PRECISIONS, PRECISIONS
 from r2plus1d.run import InputError, positive_int, script_main
-from r2plus1d.store import read_json, write_whole
+from r2plus1d.store import write_whole
 
 PARTS = ['inference', 'preprocessing', 'end_to_end']
 

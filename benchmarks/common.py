@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.engine_base import cpu_facts, cpu_name
+from r2plus1d.environment import cpu_facts, cpu_name
 from r2plus1d.run import InputError, one_line
 
 ROOT = sys.path[0]

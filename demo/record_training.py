@@ -27,7 +27,7 @@ import mmcv
 from mmaction.core import mean_class_accuracy, top_k_accuracy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from r2plus1d.engine_base import cpu_name
+from r2plus1d.environment import cpu_name
 
 
 def read_curve(path):

@@ -19,17 +19,21 @@ import numpy as np
 
 from r2plus1d.bins import (
     INFO,
+    NO_INFO,
     BinName,
+    Info,
+    check_digest,
     check_one_origin,
     check_same_shape,
     check_values,
     input_size,
     list_inputs,
+    read_info,
     read_input,
 )
-from r2plus1d.engine_base import Engine, cpu_count
+from r2plus1d.engine_base import Engine
+from r2plus1d.environment import cpu_count
 from r2plus1d.inference import check_classes, check_labels, look_ahead, scores_of
-from r2plus1d.info import NO_INFO, Info, check_digest, read_info
 from r2plus1d.run import InputError, log
 
 Group = Tuple[Optional[str], ...]

@@ -27,9 +27,12 @@ from r2plus1d.actors import (
     EngineSettings,
     InferenceWorker,
     Started,
+    connect,
+    device_kind,
+    plan_cluster,
+    ray,
 )
 from r2plus1d.inference import Decoded, Outcome
-from r2plus1d.nodes import connect, device_kind, plan_cluster, ray
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.videos import Decoder, Task
 

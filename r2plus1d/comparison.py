@@ -15,11 +15,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from r2plus1d.bins import BinName, check_same_shape, check_values, list_inputs, read_input
+from r2plus1d.bins import NO_INFO, BinName, check_same_shape, check_values, list_inputs, read_info, read_input
 from r2plus1d.data import Clips, Samples
 from r2plus1d.engines import PyTorch, make_engine
 from r2plus1d.inference import score_videos
-from r2plus1d.info import NO_INFO, read_info
 from r2plus1d.metrics import compare_scores, top1_accuracy
 from r2plus1d.onnx_files import load_onnx
 from r2plus1d.precision import PRECISIONS

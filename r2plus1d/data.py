@@ -6,7 +6,7 @@
     label, sample = Samples(cfg)[0]                        # first video of the test split
     _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
 
-mmaction2 reads the lists. r2plus1d/pipeline.py runs the test pipeline; here is a fast path for its end.
+mmaction2 reads the lists. r2plus1d/frames.py runs the test pipeline; here is a fast path for its end.
 """
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from r2plus1d.bins import THREE_CROPS, describe_shape, empty_at_page
+from r2plus1d.frames import Info, Pipeline, Step, name_of
 from r2plus1d.lists import check_list
-from r2plus1d.pipeline import Info, Pipeline, Step, name_of
 from r2plus1d.run import InputError, one_line
 
 

@@ -22,9 +22,9 @@ import numpy as np
 import simplejpeg
 from tqdm import tqdm
 
+from r2plus1d.container import picture
 from r2plus1d.inference import look_ahead
 from r2plus1d.own_data import PARTS
-from r2plus1d.picture import picture
 from r2plus1d.run import InputError
 from r2plus1d.store import file_digest, naming
 from r2plus1d.video_file import TAKE_IT, Damaged, VideoFile

@@ -1,17 +1,18 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
 """What an engine is: the interface of all that run a model file, and what they say of themselves."""
+
 from __future__ import annotations
 
 import dataclasses
 import math
 import os
-import platform
 import sys
 from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
+from r2plus1d.environment import cpu_name
 from r2plus1d.onnx_files import ModelInput, read_onnx_input
 from r2plus1d.run import InputError
 
@@ -89,31 +90,6 @@ def no_telemetry() -> None:
     That also starts a process and writes to the user's home. Both packages do without it where it is not installed.
     """
     sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # an import of it now raises
-
-
-# ---- the machine ---------------------------------------------------------------------------------------
-
-
-def cpu_facts() -> Dict[str, str]:
-    """The facts of the first core, as Linux names them in /proc/cpuinfo; {} where there is no such file."""
-    facts: Dict[str, str] = {}
-    if os.path.exists('/proc/cpuinfo'):
-        with open('/proc/cpuinfo', errors='replace') as f:
-            for line in f:
-                name, colon, value = line.partition(':')
-                if colon:
-                    facts.setdefault(name.strip(), value.strip())
-    return facts
-
-
-def cpu_name() -> str:
-    """The CPU's name where Linux tells it (not on aarch64), else what Python knows of it."""
-    return cpu_facts().get('model name') or platform.processor() or platform.machine()
-
-
-def cpu_count() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def check_memory(batch_size: int, sample_shape: Sequence[int], dtype: np.dtype) -> None:

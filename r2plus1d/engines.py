@@ -21,12 +21,13 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from r2plus1d.engine_base import Engine, check_memory, no_telemetry
+from r2plus1d.forms import read_json
 from r2plus1d.npu import AisBench
 from r2plus1d.onnx_engines import OnnxRuntime, OpenVINO
 from r2plus1d.onnx_files import ModelInput, check_input_type, check_weights, name_content, read_onnx_input
 from r2plus1d.precision import AUTO, CPU_PRECISIONS
 from r2plus1d.run import InputError, log, one_line
-from r2plus1d.store import check_regular_file, read_json
+from r2plus1d.store import check_regular_file
 
 
 class PyTorch(Engine):

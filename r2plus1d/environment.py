@@ -7,6 +7,7 @@
 r2plus1d_infer.py notes it in the summary of a run, and r2plus1d_report.py shows it. The standard library is enough for
 all of it, so that this module starts nothing and imports quickly.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -74,3 +75,28 @@ def repository_commit() -> Optional[str]:
     # A copy without .git may lie inside a clone of something else, whose commit says nothing about these files.
     is_clone = os.path.exists(os.path.join(ROOT, '.git'))
     return done.stdout.strip() if is_clone and done.returncode == 0 else None
+
+
+# ---- the machine ---------------------------------------------------------------------------------------
+
+
+def cpu_facts() -> Dict[str, str]:
+    """The facts of the first core, as Linux names them in /proc/cpuinfo; {} where there is no such file."""
+    facts: Dict[str, str] = {}
+    if os.path.exists('/proc/cpuinfo'):
+        with open('/proc/cpuinfo', errors='replace') as f:
+            for line in f:
+                name, colon, value = line.partition(':')
+                if colon:
+                    facts.setdefault(name.strip(), value.strip())
+    return facts
+
+
+def cpu_name() -> str:
+    """The CPU's name where Linux tells it (not on aarch64), else what Python knows of it."""
+    return cpu_facts().get('model name') or platform.processor() or platform.machine()
+
+
+def cpu_count() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -10,7 +10,7 @@
         list: str = field(TEXT)                    # a note: compared with nothing
 
     info = Info.read('bins/info.json')             # raises InputError, which names the field and ends with REMEDY
-    store.write_json('bins/info.json', info.to_json())
+    write_json('bins/info.json', info.to_json())
     info.differences(other)                        # names of the identity fields in which the two differ
 
 A file says its version; that of the first one, which said none, is 1. A newer version than VERSION is refused. In an
@@ -19,10 +19,69 @@ older one a field may be missing, and is None then: lift() of a form changes wha
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, ClassVar, Dict, List, Type, TypeVar
+import json
+import os
+import types
+from typing import IO, Any, Callable, ClassVar, Dict, Iterable, List, Tuple, Type, TypeVar
 
 from r2plus1d.run import InputError, one_line
-from r2plus1d.store import is_count, is_fraction, read_json
+from r2plus1d.store import check_regular_file, whole_file
+
+LARGEST_COUNT = 2**53  # whole numbers above it are no floating-point numbers any more
+
+
+# ---- JSON files ------------------------------------------------------------------------------------
+
+
+def read_json(path: str, hint: str = 'was the step that writes it interrupted?') -> Any:
+    """The content of a JSON file. Raises InputError, with HINT as its last words, where it is missing or damaged."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        check_regular_file(path)
+    try:
+        with open(path, encoding='utf-8') as f:
+            return json.load(f)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file; {hint}')
+    except (ValueError, RecursionError):  # damaged, not text, or nested too deep
+        raise InputError(f'{path}: not JSON; {hint}')
+
+
+def write_json(path: str, content: Any) -> None:
+    """Write a JSON file that appears whole or not at all. It goes to the disk in parts: one text would fill memory."""
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        json.dump(content, f)
+
+
+def write_json_object(path: str, entries: Iterable[Tuple[str, Any]]) -> None:
+    """Write a JSON object of (key, value) ENTRIES, a file that appears whole or not at all.
+
+    A value that is a generator of such entries becomes an object, too. Its entries are made while they are written, so
+    that an object of many entries takes no memory.
+    """
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as f:
+        write_entries(f, entries)
+
+
+def write_entries(f: IO[str], entries: Iterable[Tuple[str, Any]]) -> None:
+    separator = '{'
+    for key, value in entries:
+        f.write(f'{separator}{json.dumps(key)}: ')
+        if isinstance(value, types.GeneratorType):
+            write_entries(f, value)
+        else:
+            json.dump(value, f)
+        separator = ', '
+    f.write('}' if separator == ', ' else '{}')
+
+
+def is_count(value: object) -> bool:
+    """Whether a value from a JSON file is a whole number of 1 or more. (True is an int in Python, and no count.)"""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < LARGEST_COUNT
+
+
+def is_fraction(value: object) -> bool:
+    """Whether a value from a JSON file is a finite number from 0 to 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 AnyForm = TypeVar('AnyForm', bound='Form')
 

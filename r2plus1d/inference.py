@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Iterator, List
 import numpy as np
 
 from r2plus1d.bins import describe_shape
-from r2plus1d.engine_base import Engine, cpu_count
+from r2plus1d.engine_base import Engine
+from r2plus1d.environment import cpu_count
 from r2plus1d.metrics import are_probabilities
 from r2plus1d.run import InputError
 

@@ -23,21 +23,11 @@ from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Opti
 
 from tqdm import tqdm
 
-from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, one_of
+from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, one_of, write_json
 from r2plus1d.precision import CPU_PRECISIONS
 from r2plus1d.rows import Row, describe_row, json_line, write_csv, write_parquet
 from r2plus1d.run import InputError, log
-from r2plus1d.store import (
-    PART_ENDING,
-    claim,
-    file_digest,
-    is_count,
-    naming,
-    remove_tree,
-    whole_file,
-    write_all,
-    write_json,
-)
+from r2plus1d.store import PART_ENDING, claim, file_digest, naming, remove_tree, whole_file, write_all
 
 FORMATS = ('.jsonl', '.csv', '.parquet')
 SETTINGS_ENDING = '.settings.json'

@@ -9,7 +9,6 @@ from typing import Any, Callable, List, Optional, Sequence
 import numpy as np
 
 from r2plus1d.engine_base import Engine, no_telemetry
-from r2plus1d.fastest import Timings
 from r2plus1d.onnx_files import (
     SAMPLE_RANK,
     ModelInput,
@@ -22,7 +21,7 @@ from r2plus1d.onnx_files import (
     names_other_files,
     read_onnx_input,
 )
-from r2plus1d.precision import AUTO, FLOAT_PRECISIONS, PRECISIONS, announced
+from r2plus1d.precision import AUTO, FLOAT_PRECISIONS, PRECISIONS, Timings, announced
 from r2plus1d.run import InputError
 from r2plus1d.store import check_regular_file
 

@@ -23,6 +23,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 
 import numpy as np
 
+from r2plus1d.forms import write_json_object
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import (
     OLD_ENDING,
@@ -34,7 +35,6 @@ from r2plus1d.store import (
     remove_tree,
     replace_folder,
     write_all,
-    write_json_object,
 )
 from r2plus1d.summary import SUMMARY_ENDING, Summary, output_name
 

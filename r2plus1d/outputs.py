@@ -20,8 +20,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.bins import INFO, BinName, count_views
-from r2plus1d.info import NO_INFO, Info, read_info
+from r2plus1d.bins import INFO, NO_INFO, BinName, Info, count_views, read_info
 from r2plus1d.output_files import read_output
 from r2plus1d.run import InputError, log
 from r2plus1d.store import file_digest

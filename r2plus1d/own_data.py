@@ -15,9 +15,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from r2plus1d.classes import read_names
 from r2plus1d.data import read_config
-from r2plus1d.lists import check_list
+from r2plus1d.lists import check_list, read_names
 from r2plus1d.run import FOLDER, InputError
 from r2plus1d.video_file import read_clip, read_index
 

@@ -4,9 +4,28 @@
 
     PRECISIONS['bf16'].bound                      # how far its scores may be from PyTorch's
     [precision.name for precision in announced(core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))]
+
+--precision auto: the fastest precision for a model on this CPU, measured once and kept in a file beside the model.
+
+    fastest = Timings('r2plus1d_sim.onnx', 'OpenVINO 2026.4.1').fastest(['f32', 'bf16'], make)
+
+A CPU that announces bf16 or f16 may be twice as fast in it as in f32, or take twice as long: only a measurement tells.
 """
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+import os
+import time
 from dataclasses import dataclass
-from typing import Collection, List, Optional, Tuple
+from typing import Callable, Collection, Dict, List, Optional, Sequence, Tuple
+
+import xxhash
+
+from r2plus1d.environment import cpu_count, cpu_name
+from r2plus1d.forms import read_json, write_json
+from r2plus1d.run import InputError, log
 
 
 @dataclass(frozen=True)
@@ -42,9 +61,98 @@ _ROWS = [
 PRECISIONS = {precision.name: precision for precision in _ROWS}
 CPU_PRECISIONS = [precision.name for precision in _ROWS if precision.hint]  # what --precision takes
 FLOAT_PRECISIONS = [name for name in CPU_PRECISIONS if not PRECISIONS[name].needs_quantized]  # of a model as exported
-AUTO = 'auto'  # of --precision: the fastest on this CPU, see r2plus1d/fastest.py
+AUTO = 'auto'  # of --precision: the fastest on this CPU
 
 
 def announced(capabilities: Collection[str]) -> List[Precision]:
     """The precisions for which a CPU with these CAPABILITIES, in OpenVINO's words, has instructions."""
     return [precision for precision in _ROWS if precision.capability in capabilities]
+
+ENDING = '.speed.json'  # of the kept file, behind the name of the model
+KIND = 'seconds a batch, measured by r2plus1d --precision auto'  # what the kept file says of itself
+VERSION = 1
+BATCHES = 3  # of one sample each
+LEAST_GAIN = 0.03  # another precision than f32 changes the scores, so it is taken only if it is faster by this part
+
+Seconds = Dict[str, float]  # by precision
+
+
+class Timings:
+    """The timings of a model file by an ENGINE, its name and version, on this machine."""
+
+    def __init__(self, model: str, engine: str) -> None:
+        self.model = model
+        self.engine = engine
+        self.path = model + ENDING
+
+    def fastest(self, names: Sequence[str], make: Callable[[str], Callable[[], object]]) -> str:
+        """The fastest of the precisions NAMES, the first of which is f32. MAKE(name) gives what runs one batch in it.
+
+        It is measured where no file beside the model has it. Says what is taken and why.
+        """
+        if len(names) == 1:
+            return names[0]
+        digest = model_digest(self.model)
+        kept = self.read()
+        seconds = (kept or {}).get(self.key(digest), {})
+        if not set(names) <= set(seconds):
+            seconds = measure({name: make(name) for name in names})
+            if kept is not None:
+                of_this_model = {key: value for key, value in kept.items() if key.startswith(digest)}
+                self.keep({**of_this_model, self.key(digest): seconds})
+        best = min(names, key=lambda name: seconds[name])
+        if seconds[best] > (1 - LEAST_GAIN) * seconds[names[0]]:
+            best = names[0]
+        figures = ', '.join(f'{name} {seconds[name]:.3g} s' for name in names)
+        log(f'--precision auto: {best} ({figures} a batch of one sample)')
+        return best
+
+    def warn_if_slower(self, name: str) -> None:
+        """Say it where the precision NAME was measured here, and is slower than f32."""
+        if not os.path.exists(self.path):
+            return
+        seconds = (self.read() or {}).get(self.key(model_digest(self.model)), {})
+        if seconds.get(name, 0) > seconds.get('f32', math.inf):
+            log(f'--precision {name}: takes {seconds[name]:.3g} s a batch on this CPU, and f32 takes '
+                f'{seconds["f32"]:.3g} s ({self.path}); --precision auto takes the faster one')
+
+    def key(self, digest: str) -> str:
+        """Of what the seconds in the kept file are. DIGEST: of the model file."""
+        return f'{digest}, {self.engine}, {cpu_name()}, {cpu_count()} cores'
+
+    def read(self) -> Optional[Dict[str, Seconds]]:
+        """What the kept file says: {} where there is none. None where a file of its name is not ours."""
+        if not os.path.lexists(self.path):
+            return {}
+        with contextlib.suppress(InputError, OSError, KeyError, TypeError, ValueError, AttributeError):
+            content = read_json(self.path)
+            if not os.path.islink(self.path) and (content['kind'], content['version']) == (KIND, VERSION):
+                return {key: {name: float(value) for name, value in seconds.items()}
+                        for key, seconds in content['seconds'].items()}
+        return None
+
+    def keep(self, seconds: Dict[str, Seconds]) -> None:
+        """Write the file. A folder in which nothing can be written keeps nothing: the next start measures again."""
+        with contextlib.suppress(OSError, InputError):
+            write_json(self.path, {'kind': KIND, 'version': VERSION, 'seconds': seconds})
+
+
+def model_digest(path: str) -> str:
+    """A digest of a model file that takes a tenth of the time of a SHA-256: each start waits for it."""
+    with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return xxhash.xxh3_128_hexdigest(content)
+
+
+def measure(runs: Dict[str, Callable[[], object]]) -> Seconds:
+    """{name: seconds that a run takes}: the shortest of BATCHES. The runs take turns, so that other work on the
+    machine meets all of them.
+    """
+    times: Dict[str, List[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    for _ in range(BATCHES):
+        for name, run in runs.items():
+            before = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - before)
+    return {name: min(seconds) for name, seconds in times.items()}

@@ -18,8 +18,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 import numpy as np
 from tqdm import tqdm
 
-from r2plus1d.classes import check_names_of_videos, class_name, plain
 from r2plus1d.inference import Outcome
+from r2plus1d.lists import check_names_of_videos, class_name, plain
 from r2plus1d.metrics import accuracy_of_ranks, average_crops, softmax
 from r2plus1d.rows import FileStamp, Row
 from r2plus1d.run import InputError, log

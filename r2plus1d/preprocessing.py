@@ -25,13 +25,13 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import cv2
 from tqdm import tqdm
 
-from r2plus1d.bins import BIN_NAME, INFO, BinName, write_bin
+from r2plus1d.bins import BIN_NAME, INFO, BinName, Info, read_info, write_bin
 from r2plus1d.data import Videos
+from r2plus1d.forms import write_json
+from r2plus1d.frames import name_of
 from r2plus1d.inference import look_ahead
-from r2plus1d.info import Info, read_info
-from r2plus1d.pipeline import name_of
 from r2plus1d.run import InputError, end_with_parent, log
-from r2plus1d.store import PART_ENDING, naming, remove_folder, remove_tree, replace_folder, write_all, write_json
+from r2plus1d.store import PART_ENDING, naming, remove_folder, remove_tree, replace_folder, write_all
 
 JOURNAL = 'done.txt'
 JOURNAL_LINE = re.compile(r'(\S+) ([0-9a-f]{32})')

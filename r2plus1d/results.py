@@ -16,11 +16,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.forms import COUNT, FLAG, FRACTION, TEXT, Check, Form, field, one_of
+from r2plus1d.forms import COUNT, FLAG, FRACTION, TEXT, Check, Form, field, one_of, read_json, write_json
 from r2plus1d.metrics import REFERENCE_TOP1, accuracy_of_scores, average_crops
 from r2plus1d.outputs import Run
 from r2plus1d.run import InputError, log, one_line
-from r2plus1d.store import PART_ENDING, claim, read_json, write_json
+from r2plus1d.store import PART_ENDING, claim
 from r2plus1d.summary import NUMBER, OBJECT, Loose, Summary
 
 BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*')

@@ -20,10 +20,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from r2plus1d.bins import INFO, list_inputs
+from r2plus1d.bins import INFO, list_inputs, read_info
 from r2plus1d.environment import describe_environment
 from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, AnyForm, Check, Form, field
-from r2plus1d.info import read_info
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import file_digest
 

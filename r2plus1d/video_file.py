@@ -38,10 +38,10 @@ from r2plus1d.container import (
     index_by_stamps,
     look_at_packets,
     open_video,
+    picture,
     reason,
     remark,
 )
-from r2plus1d.picture import picture
 from r2plus1d.run import InputError, log
 
 FEWEST_FRAMES = 2  # one frame has no motion

@@ -24,7 +24,7 @@ import numpy as np
 
 from r2plus1d.container import SAME_TIME, Index
 from r2plus1d.data import Samples, Videos, listed_videos, video_files
-from r2plus1d.pipeline import Decoded, Info
+from r2plus1d.frames import Decoded, Info
 from r2plus1d.run import InputError, log
 from r2plus1d.store import check_regular_file
 from r2plus1d.video_file import FEWEST_FRAMES, read_index

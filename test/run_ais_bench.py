@@ -21,9 +21,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from r2plus1d.run import InputError, log, make_parser, packages_needed, require_files, script_main
 
 with packages_needed():
-    from r2plus1d.bins import check_same_shape, list_inputs
+    from r2plus1d.bins import check_same_shape, list_inputs, read_info
     from r2plus1d.engines import device_list, shape_of_om
-    from r2plus1d.info import read_info
     from r2plus1d.npu import check_paths, divide_input, flag, missing_packages
     from r2plus1d.outputs import find_summaries
 

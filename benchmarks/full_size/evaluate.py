@@ -23,10 +23,11 @@ from tqdm import tqdm
 from r2plus1d.agreement import loss_bound, predicted_classes
 from r2plus1d.data import Samples, read_config
 from r2plus1d.engines import make_engine
+from r2plus1d.forms import write_json
 from r2plus1d.inference import infer_sample
 from r2plus1d.metrics import mcnemar_p_value
 from r2plus1d.run import InputError, positive_int, script_main
-from r2plus1d.store import write_json, write_whole
+from r2plus1d.store import write_whole
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -16,7 +16,7 @@ from typing import Any, Mapping, Sequence
 import jinja2
 from markupsafe import Markup
 
-from r2plus1d.classes import class_name
+from r2plus1d.lists import class_name
 from r2plus1d.metrics import GUIDE_ACCURACY, GUIDE_CHIPS, GUIDE_RATES
 from r2plus1d.run import InputError
 from r2plus1d.store import PART_ENDING, claim, write_whole

@@ -18,8 +18,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from r2plus1d.engine_base import cpu_name
-from r2plus1d.environment import Environment, describe_environment
+from r2plus1d.environment import Environment, cpu_name, describe_environment
 from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS, wilson_interval
 from r2plus1d.outputs import Run, group_runs, time_of
 from r2plus1d.results import Accuracy, Performance, Result, read_comparison, read_performance, read_result

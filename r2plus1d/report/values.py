@@ -11,9 +11,9 @@ import datetime
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from r2plus1d.classes import check_names_of_videos, read_classes
 from r2plus1d.data import Clips, config_digest, read_config, shape_of_config
 from r2plus1d.environment import describe_environment
+from r2plus1d.lists import check_names_of_videos, read_classes
 from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS
 from r2plus1d.outputs import Run
 from r2plus1d.report import figures, mistakes

@@ -309,7 +309,7 @@ def test_seeking_gives_the_frames_of_mmaction2(dataset, video_config, monkeypatc
 COUNT_THREADS = """
 import os, sys, cv2
 from r2plus1d.data import Samples, read_config
-from r2plus1d.picture import picture
+from r2plus1d.container import picture
 from r2plus1d.video_file import VideoFile
 samples = Samples(read_config(sys.argv[1]))
 before = len(os.listdir('/proc/self/task'))

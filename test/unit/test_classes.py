@@ -10,7 +10,7 @@ import random
 import pytest
 from conftest import REAL, annotations, call
 
-from r2plus1d.classes import check_names_of_videos, read_classes
+from r2plus1d.lists import check_names_of_videos, read_classes
 from r2plus1d.run import InputError
 
 A, B, C = 'ApplyEyeMakeup', 'Basketball', 'YoYo'

@@ -8,8 +8,8 @@ import sys
 import pytest
 from conftest import ROOT, run
 
-import r2plus1d.fastest
-from r2plus1d.fastest import Timings
+import r2plus1d.precision
+from r2plus1d.precision import Timings
 
 SECONDS = 10
 
@@ -29,7 +29,7 @@ def kept(model):
 def choose(model, monkeypatch):
     """choose(seconds) is what is taken where these are measured; choose() where nothing may be measured."""
     def choose(seconds=None, names=('f32', 'bf16', 'f16'), engine='OpenVINO 1'):
-        monkeypatch.setattr(r2plus1d.fastest, 'measure', lambda runs: {name: seconds[name] for name in runs})
+        monkeypatch.setattr(r2plus1d.precision, 'measure', lambda runs: {name: seconds[name] for name in runs})
         return Timings(str(model), engine).fastest(names, lambda name: lambda: None)
 
     return choose
@@ -51,7 +51,7 @@ def test_it_is_measured_again_for_what_is_new(choose, model, kept, monkeypatch):
     assert choose({'f32': 1, 'bf16': 2, 'f16': 0.5}) == 'f16'
     assert choose({'f32': 1, 'bf16': 0.5, 'f16': 2}, engine='OpenVINO 2') == 'bf16'
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(r2plus1d.fastest, 'cpu_name', lambda: 'another')
+        elsewhere.setattr(r2plus1d.precision, 'cpu_name', lambda: 'another')
         assert choose({'f32': 1, 'bf16': 2, 'f16': 2}) == 'f32'
     assert choose() == 'f16' and len(json.loads(kept.read_text())['seconds']) == 3
     model.write_bytes(b'another model')
@@ -82,7 +82,7 @@ def test_a_folder_that_keeps_nothing(choose, kept, monkeypatch, capsys):
     def refuse(*_):
         raise PermissionError(13, 'Permission denied', str(kept))
 
-    monkeypatch.setattr(r2plus1d.fastest, 'write_json', refuse)
+    monkeypatch.setattr(r2plus1d.precision, 'write_json', refuse)
     assert choose({'f32': 1, 'bf16': 2, 'f16': 0.5}) == 'f16' and not kept.exists()
     assert len(capsys.readouterr().err.splitlines()) == 1
 

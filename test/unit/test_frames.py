@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import VIDEO_SAMPLES
 
-from r2plus1d.picture import turned
+from r2plus1d.container import turned
 from r2plus1d.run import InputError
 from r2plus1d.video_file import VideoFile, read_clip, read_index
 

@@ -20,7 +20,7 @@ from runs import Run, processes, wait_for
 
 import r2plus1d.store
 import r2plus1d_report
-from r2plus1d.info import check_digest, read_info
+from r2plus1d.bins import check_digest, read_info
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.run import InputError
 from r2plus1d.store import claim

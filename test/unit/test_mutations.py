@@ -30,8 +30,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d import cann
 from r2plus1d.batches import Files
-from r2plus1d.bins import BinName, write_bin
-from r2plus1d.info import Info, read_info
+from r2plus1d.bins import BinName, Info, read_info, write_bin
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
@@ -173,7 +172,7 @@ class Classes(Subject):
         return path
 
     def read(self):
-        from r2plus1d.classes import read_classes
+        from r2plus1d.lists import read_classes
         return read_classes(str(self.path))
 
 

@@ -15,7 +15,7 @@ from conftest import CONFIG, ROOT, call, start
 from made_runs import ENVIRONMENT, NAMES, Run, make_run, summary
 from PIL import Image
 
-from r2plus1d.engine_base import cpu_name
+from r2plus1d.environment import cpu_name
 from r2plus1d.metrics import mcnemar_p_value, wilson_interval
 
 SECONDS = 20

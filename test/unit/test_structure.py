@@ -14,8 +14,8 @@ import pytest
 from conftest import ROOT, call
 from made_runs import NAMES, Run
 
+from r2plus1d.bins import Info
 from r2plus1d.data import config_digest, read_config
-from r2plus1d.info import Info
 
 SECONDS = 40
 VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '', [], [None], {}, {'a': 1})  # they take turns
