@@ -12,7 +12,8 @@
 #
 # Interrupted, it ends what it has started; the same command goes on with the .bin files that are done.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+use_environment
 
 config=$root/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 batch_sizes="1 16"
