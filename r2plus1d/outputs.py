@@ -237,8 +237,10 @@ class Run:
         missing: List[int] = []
         for file in self.files:
             if file.first < expected:
-                raise InputError(f'{self.path}: video {file.first} is there twice; was '
-                                 f'{os.path.dirname(file.bin)} made anew between two runs?')
+                reason = f'was {os.path.dirname(file.bin)} made anew between two runs?'
+                if len(self.summaries) > 1:
+                    reason = 'for several devices to share them, give ais_bench --divide_input 1 (now --divide-input)'
+                raise InputError(f'{self.path}: video {file.first} is there twice; {reason}')
             if file.first > expected:
                 missing += [expected, file.first - expected]
             expected = file.first + len(file.labels)

@@ -374,7 +374,7 @@ def test_postprocess(result, tmp_path):
         (halves / f'device{device}_summary.json').write_text(json.dumps(dict(filesinfo=part)))
     assert postprocess(tmp_path / 'npus').stdout == good.stdout == postprocess(halves).stdout
     (halves / 'device1_summary.json').write_text(json.dumps(dict(filesinfo=summary['filesinfo'])))
-    fails(postprocess(halves), 1, 'twice')
+    fails(postprocess(halves), 1, 'twice', '--divide_input 1')
     (halves / 'device1_summary.json').unlink()
     fails(postprocess(halves), 1, 'device0_summary.json', 'missing')
 
