@@ -23,6 +23,8 @@ reference=0.8892 # top-1; that of the original guide on a 310
 tolerance=0.01 # how far below it the top-1 may be
 device=0 # number of the NPU, or numbers with commas between
 direct= # decode the videos while the model runs, without the disk space of .bin files
+[[ " $*" != *" --datasets_path"* ]] || usage "--datasets_path: leave it out; the test videos are those of --config, by \
+default in ./data/ucf101"
 parse_options "config batch_sizes work_dir average_clips reference tolerance device direct+" "$@"
 need_file --config "$config"
 check_batch_sizes
