@@ -3,7 +3,7 @@
 """A video file: which of its streams is shown, what its packets say without being decoded, its frames as pictures.
 
     container, stream = open_video('clip.mp4')
-    packets = look_at_packets('clip.mp4', mtime_ns, size)
+    packets = look_at_packets('clip.mp4', container, stream, [])
     index = index_by_stamps(stream, packets.stamps, packets.last_duration)
     index.times                           # of the frames that are shown, in that order
 
@@ -12,7 +12,6 @@ such a file was cut off.
 """
 from __future__ import annotations
 
-import functools
 import os
 from dataclasses import dataclass
 from operator import attrgetter
@@ -32,7 +31,7 @@ Logs = List[Tuple[int, str, str]]  # of av.logging.Capture(): level, speaker, te
 Packet = Any  # av.Packet, whose type parameter only new versions have
 SAME_TIME = 0.0005  # seconds: the times of windows have three digits
 MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
-MOST_KNOWN = 16  # videos: the windows of a long one are read one by one
+MOST_STORED = 1 << 24  # bytes of packets, each of which would otherwise be read twice
 LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
 RAW = ('h261', 'h263', 'h264', 'hevc', 'm4v', 'mjpeg', 'mpegvideo', 'obu', 'vvc')  # its names of what has no container
 
@@ -147,29 +146,32 @@ class Packets:
     is_encrypted: bool
 
 
-@functools.lru_cache(maxsize=MOST_KNOWN)
-def look_at_packets(path: str, mtime_ns: int, size: int) -> Packets:
-    """One pass over all packets of the video PATH, of this time and SIZE. Raises InputError."""
-    container, stream = open_video(path)
+def look_at_packets(path: str, container: InputContainer, stream: VideoStream, stored: List[Packet]) -> Packets:
+    """One pass over all packets of a stream. STORED: an empty list, which gets them where they are not large."""
     is_vp8 = stream.codec_context.name in ('vp8', 'libvpx')
     seen: List[Seen] = []
     last: Packet = None
     fault: Optional[str] = None
-    with container, av.logging.Capture() as logs:
+    size = 0
+    with av.logging.Capture() as logs:
         try:
             for last in filter(attrgetter('size'), container.demux(stream)):
                 is_hidden = is_vp8 and not memoryview(last)[0] & 0x10  # show_frame of RFC 6386, 9.1: for the decoder
                 seen.append(Seen(last.pts, last.is_keyframe, not last.is_discard and not is_hidden))
+                size += last.size
+                stored.append(last)
+                if size > MOST_STORED:
+                    stored.clear()
         except av.FFmpegError as e:
             fault = reason(e)
-        fault = fault or next(iter(errors_in(logs, container.format.name)), None)
-        if container.format.name == 'avi' and stream.frames > len(seen):
-            fault = f'has {len(seen)} of {stream.frames} frames'
-        elif last is None:
-            fault = fault or 'has no frames'
-        elif last.is_corrupt:
-            fault = 'its last frame is not whole'
-        check_claims(path, container, stream.frames, len(seen))
+    fault = fault or next(iter(errors_in(logs, container.format.name)), None)
+    if container.format.name == 'avi' and stream.frames > len(seen):
+        fault = f'has {len(seen)} of {stream.frames} frames'
+    elif last is None:
+        fault = fault or 'has no frames'
+    elif last.is_corrupt:
+        fault = 'its last frame is not whole'
+    check_claims(path, container, stream.frames, len(seen))
     keyframes = [one.pts for one in seen if one.is_keyframe and one.pts is not None]
     return Packets(len(seen), shown_stamps(seen), np.unique(np.array(keyframes, np.int64)),
                    last.duration or 0 if last else 0, fault, is_encrypted(last))

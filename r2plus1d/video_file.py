@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import av
 import av.logging
@@ -27,9 +28,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from r2plus1d.container import (
-    MOST_KNOWN,
     Index,
     Packet,
+    Packets,
     errors_in,
     index_by_places,
     index_by_stamps,
@@ -40,6 +41,7 @@ from r2plus1d.container import (
 )
 from r2plus1d.run import InputError, log
 
+MOST_KNOWN = 16  # videos: the windows of a long one are read one by one
 FEWEST_FRAMES = 2  # one frame has no motion
 TAKE_IT = 'get a whole copy, or take it by --allow_damaged'
 
@@ -90,14 +92,17 @@ def read_index(path: str, allow_damaged: bool = False) -> Index:
 class VideoFile:
     """An open video file, for one thread. FAULTS: what is damaged, where that is allowed."""
 
+    known: Dict[Tuple[str, int, int], Packets] = {}
+
     def __init__(self, path: str, allow_damaged: bool):
         self.path = path
         self.allow_damaged = allow_damaged
         self.faults: List[str] = []
+        self.stored: List[Packet] = []  # all packets, or none
         self.open()
         status = os.stat(path)
         self.key = path, status.st_mtime_ns, status.st_size
-        self.packets = look_at_packets(*self.key)
+        self.packets = self.known.get(self.key) or self.look()
 
     def __enter__(self) -> VideoFile:
         return self
@@ -111,6 +116,13 @@ class VideoFile:
         self.stream.codec_context.thread_count = 1  # several videos are decoded at a time, one in each thread
         if not self.allow_damaged:
             self.stream.codec_context.options = {'err_detect': 'explode'}
+
+    def look(self) -> Packets:
+        self.is_at_start = False
+        packets = self.known[self.key] = look_at_packets(self.path, self.container, self.stream, self.stored)
+        for old in list(self.known)[:-MOST_KNOWN]:
+            self.known.pop(old, None)
+        return packets
 
     # ---- which frames there are ----
 
@@ -198,6 +210,9 @@ class VideoFile:
 
     def packets_from(self, keyframe: Optional[int]) -> Iterator[Packet]:
         """The packets from this keyframe on, or from the first one on, for which the file may be opened again."""
+        if self.stored:
+            self.stream.codec_context.flush_buffers()
+            return itertools.dropwhile(lambda packet: keyframe is not None and packet.pts != keyframe, self.stored)
         if keyframe is not None:
             self.is_at_start = False
             with contextlib.suppress(av.FFmpegError), av.logging.Capture():

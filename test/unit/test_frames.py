@@ -17,13 +17,21 @@ from conftest import VIDEO_SAMPLES
 
 from r2plus1d.container import turned
 from r2plus1d.run import InputError
-from r2plus1d.video_file import read_clip, read_index
+from r2plus1d.video_file import VideoFile, read_clip, read_index
 
 SECONDS = 20
 WIDTH, HEIGHT, BITS = 160, 96, 8
 COUNT = 100
 STEADY = [Fraction(i, 25) for i in range(COUNT)]
 UNSTEADY = [Fraction(i, 7) for i in range(35)] + [5 + Fraction(i, 28) for i in range(COUNT - 35)]
+
+
+@pytest.fixture(params=['small', 'large'])
+def size(request, monkeypatch):
+    """In small files packets are read once, and in large ones decoding begins with a seek."""
+    VideoFile.known.clear()
+    if request.param == 'large':
+        monkeypatch.setattr('r2plus1d.container.MOST_STORED', 0)
 
 
 def picture(number):
@@ -125,7 +133,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize('name', KINDS)
-def test_frames_by_number_and_time(tmp_path, name):
+def test_frames_by_number_and_time(tmp_path, size, name):
     options = KINDS[name]
     try:
         path = write_video(tmp_path / name, **options)
@@ -177,7 +185,7 @@ CHANGED = {
 
 
 @pytest.mark.parametrize('name', CHANGED)
-def test_frames_of_changed_videos(tmp_path, name):
+def test_frames_of_changed_videos(tmp_path, size, name):
     options, change, muxing, left = CHANGED[name]
     ending = '.webm' if options['codec'] == 'libvpx' else '.mp4' if 'edit' in name else '.ts'
     source = write_video(tmp_path / f'source{ending}', **options)
@@ -194,7 +202,7 @@ def test_frames_of_changed_videos(tmp_path, name):
     np.testing.assert_allclose(np.diff(index.times) / steps, (index.times[1] - index.times[0]) / steps[0], rtol=1e-3)
 
 
-def test_two_videos_in_one_file(tmp_path):
+def test_two_videos_in_one_file(tmp_path, size):
     """Time stamps begin again in the middle, so that only counting tells the frames apart."""
     path = tmp_path / 'twice.ts'
     path.write_bytes(pathlib.Path(write_video(tmp_path / 'once.ts', 'libx264')).read_bytes() * 2)
@@ -327,7 +335,7 @@ def expected_videos():
 
 
 @pytest.mark.parametrize('row', expected_videos())
-def test_videos_of_other_people(row):
+def test_videos_of_other_people(size, row):
     path = VIDEO_SAMPLES / row['file']
     count = int(row['frames'])
     numbers = sorted({0, count // 3, count // 2, 2 * count // 3, max(count - 1, 0)})
