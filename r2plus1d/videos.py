@@ -16,8 +16,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -40,7 +39,7 @@ class Video:
 
     path: str
     label: Optional[int] = None
-    info: Optional[Info] = None
+    info: Optional[Info] = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Task:
 
     video: Video
     window: Optional[Window] = None
-    fault: Optional[InputError] = None
+    fault: Optional[InputError] = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,7 @@ def find_videos(paths: Sequence[str], names: Sequence[str]) -> List[Video]:
     videos: Dict[str, Video] = {}
     for path in paths:
         if names_one_video(path):
-            mode = os.stat(path).st_mode
-            if not stat.S_ISREG(mode):
+            if os.path.exists(path) and not os.path.isfile(path):
                 check_regular_file(path)  # it says what it is instead
             found = [Video(path)]
         elif os.path.isdir(path):
@@ -225,20 +223,17 @@ class Decoder:
     def __init__(self, cfg: Any, dtype: str):
         self.cfg = cfg
         self.dtype = dtype
-        self.samples: Dict[bool, Samples] = {}
-
-    def samples_for(self, is_file: bool) -> Samples:
-        """The Samples with the pipeline for video files, or for what the config's list names."""
-        if is_file not in self.samples:
-            self.samples[is_file] = Samples(self.cfg, self.dtype, Videos([], are_files=is_file))
-        return self.samples[is_file]
+        self.samples: Dict[bool, Samples] = {}  # of video files, and of what the config's list names
 
     def decode(self, task: Task) -> Tuple[np.ndarray, Facts]:
         """The sample of a task and the facts of its video. Raises InputError, which names the video."""
         if task.fault:
             raise task.fault
         video, window = task.video, task.window
-        samples = self.samples_for(video.info is None)
+        is_file = video.info is None
+        if is_file not in self.samples:
+            self.samples[is_file] = Samples(self.cfg, self.dtype, Videos([], are_files=is_file))
+        samples = self.samples[is_file]
         info = video_files([video.path]).infos[0] if video.info is None else video.info
         span = None
         if window:  # the last one goes to the last frame, whose end is rounded
