@@ -22,7 +22,7 @@ import json
 import math
 import os
 from concurrent.futures import Future
-from typing import Any, Callable, ContextManager, Iterable, List, Optional, Sequence
+from typing import Any, Callable, ContextManager, Iterable, List, Optional
 
 from r2plus1d.run import (
     DEFAULT_CLASSES,
@@ -46,18 +46,9 @@ with packages_needed():
     from r2plus1d.journal import Journal, Settings, noted_precision, open_journal, settle_precision
     from r2plus1d.lists import read_classes
     from r2plus1d.precision import AUTO
-    from r2plus1d.predictions import (
-        RowMaker,
-        Subtitles,
-        Tally,
-        check_folders,
-        predict_videos,
-        read_rows,
-        show,
-        why_again,
-    )
+    from r2plus1d.predictions import RowMaker, Subtitles, Tally, check_folders, predict_videos, read_rows, show
     from r2plus1d.rows import FORMATS, Row
-    from r2plus1d.videos import Decoder, Task, Video, find_videos, names_one_video, videos_of_test_split
+    from r2plus1d.videos import Decoder, Task, find_videos, names_one_video, videos_of_test_split
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -79,7 +70,11 @@ def predict(args: argparse.Namespace) -> None:
         if subtitles:
             subtitles.write(rows)
 
-    with journal_of(args, cfg, videos, precision) as journal:
+    context: ContextManager[Optional[Journal]] = contextlib.nullcontext()  # the rows are printed
+    if args.output:
+        context = open_journal(args.output, Settings.of(args, cfg, precision), [video.path for video in videos],
+                               args.retry_failed)
+    with context as journal:
         missing = read_rows(journal.videos() if journal else (), videos, finish)
         if missing:
             for rows in predict_videos(args, missing, maker, infer_function(args, cfg, maker, engines)):
@@ -98,16 +93,6 @@ def is_one_sample(args: argparse.Namespace) -> bool:
     return len(args.video or ()) == 1 and not args.every and names_one_video(args.video[0])
 
 
-def journal_of(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
-               precision: str) -> ContextManager[Optional[Journal]]:
-    """The file of --output; None where the rows are printed."""
-    if not args.output:
-        return contextlib.nullcontext()
-    paths = {video.path for video in videos}
-    return open_journal(args.output, Settings.of(args, cfg, precision),
-                        lambda row: why_again(row, args.retry_failed) if row.path in paths else None)
-
-
 def infer_function(args: argparse.Namespace, cfg: Any, maker: RowMaker,
                    engines: Optional[Future[List[Engine]]]) -> Callable[[Iterable[Task]], Iterable[Outcome]]:
     """What makes outcomes of tasks: the ENGINES of start_engines(), or a cluster."""
@@ -122,7 +107,7 @@ def infer_function(args: argparse.Namespace, cfg: Any, maker: RowMaker,
     if ready[0].num_classes:
         maker.check_classes(ready[0].num_classes)
     return functools.partial(infer_here, ready, args.batchsize or ready[0].batch_size or 1,
-                             Decoder(cfg, str(ready[0].dtype)))
+                             Decoder(cfg, str(ready[0].dtype), are_files=bool(args.video)))
 
 
 def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], is_alone: bool) -> None:

@@ -80,7 +80,7 @@ class Worker:
             self.free.put((one, one.allocate(1, batch_size)[0]))
         cfg = read_config(self.args.config)
         cfg.allow_damaged = self.args.allow_damaged
-        self.decoder = Decoder(cfg, str(engine.dtype))
+        self.decoder = Decoder(cfg, str(engine.dtype), are_files=bool(self.args.video))
         at_once = min(MOST_CALLS, len(engines) + max(1, DECODERS // batch_size))
         return Started(str(engine.describe()), batch_size, at_once)
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file of the rows of a prediction, which a later run continues.
 
-    with open_journal('predictions.csv', settings, outdated) as journal:
+    with open_journal('predictions.csv', settings, paths, retry_failed=False) as journal:
         for rows in journal.videos():                 # of the runs before
             ...
         journal.add([row])
@@ -18,17 +18,18 @@ import argparse
 import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from r2plus1d.engines import backend_of, make_engine
 from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, one_of, write_json
 from r2plus1d.onnx_engines import computed_in
 from r2plus1d.onnx_files import is_quantized, load_onnx
 from r2plus1d.precision import AUTO, CPU_PRECISIONS
-from r2plus1d.rows import WRITERS, Row, json_line
+from r2plus1d.rows import WRITERS, Row, file_stamp, json_line
 from r2plus1d.run import InputError, log
 from r2plus1d.store import PART_ENDING, claim, file_digest, naming, remove_tree, whole_file, write_all
 
@@ -99,11 +100,11 @@ def has_rows(output: str) -> bool:
 
 
 @contextlib.contextmanager
-def open_journal(output: str, settings: Settings, outdated: Callable[[Row], Optional[str]]) -> Iterator[Journal]:
-    """The Journal of an OUTPUT, which no second process may open at the same time.
+def open_journal(output: str, settings: Settings, paths: Sequence[str], retry_failed: bool) -> Iterator[Journal]:
+    """The Journal of an OUTPUT, which no second process may open at the same time. PATHS: of this run's videos.
 
-    OUTDATED: a function of a row; it says why the video of this row is to be predicted anew, or None. Raises InputError
-    where the rows that are there were made by other SETTINGS.
+    The rows of those that were replaced, or with RETRY_FAILED have errors, are gone. Raises InputError where rows are
+    there that were made by other SETTINGS.
     """
     path = journal_path(output)
     endings = [PART_ENDING, SETTINGS_ENDING + PART_ENDING, path[len(output):] + PART_ENDING]
@@ -113,7 +114,7 @@ def open_journal(output: str, settings: Settings, outdated: Callable[[Row], Opti
         check_settings(output, settings)
         with open(path, 'ab', buffering=0):
             pass
-        clean(path, outdated)
+        clean(path, functools.partial(why_again, set(paths), retry_failed))
         with open(path, 'ab', buffering=0) as f:
             yield Journal(output, f)
 
@@ -134,6 +135,16 @@ def check_settings(output: str, settings: Settings) -> None:
         old, new = json.dumps(getattr(before, name)), json.dumps(getattr(settings, name))
         raise InputError(f'{output}: {name} was {old} and is {new} now; give another --output, or what it was begun '
                          'with')
+
+
+def why_again(paths: Set[str], retry_failed: bool, row: Row) -> Optional[str]:
+    """Why the video of a row of an earlier run is to be predicted again; None where the row stays."""
+    if row.path not in paths:
+        return None
+    now, before = file_stamp(row.path), (row.file_bytes, row.file_time)
+    if None not in (now[0], before[0]) and now != before:
+        return 'their files are others than those before, by size or time'
+    return 'they had errors' if retry_failed and row.error is not None else None
 
 
 def clean(path: str, outdated: Callable[[Row], Optional[str]]) -> None:

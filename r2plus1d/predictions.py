@@ -69,7 +69,7 @@ class RowMaker:
             begun, label_rank=label_rank(begun, averaged), class_indices=best,
             classes=[class_name(self.names, i) for i in best],
             probabilities=[round(float(probabilities[i]), DIGITS) for i in best],
-            frames=facts.frames if facts.window_frames is None else facts.window_frames, duration_s=facts.duration_s)
+            frames=facts.frames, duration_s=facts.duration_s)
 
     def begin(self, task: Task) -> Row:
         """What the rows of a prediction and of an error have in common."""
@@ -120,23 +120,12 @@ def predict_videos(args: argparse.Namespace, videos: Sequence[Video], maker: Row
                 bar.update()
 
 
-# ---- rows that are there -------------------------------------------------------------------------------
-
-
 def check_folders(class_list: str, names: List[str], videos: Sequence[Video]) -> None:
     """Raise InputError where videos in folders that have the names of classes have the labels of other classes."""
     known = set(map(plain, names))
     labels = [(video.path, video.label) for video in videos if video.label is not None
               and plain(os.path.basename(os.path.dirname(video.path))) in known]
     check_names_of_videos(class_list, names, labels)
-
-
-def why_again(row: Row, retry_failed: bool) -> Optional[str]:
-    """Why the video of a row of an earlier run is to be predicted again; None where the row stays."""
-    now, before = file_stamp(row.path), (row.file_bytes, row.file_time)
-    if None not in (now[0], before[0]) and now != before:
-        return 'their files are others than those before, by size or time'
-    return 'they had errors' if retry_failed and row.error is not None else None
 
 
 def read_rows(rows_of_videos: Iterable[List[Row]], videos: Sequence[Video],
