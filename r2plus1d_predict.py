@@ -24,7 +24,6 @@ from concurrent.futures import Future
 from typing import Any, Callable, Iterable, List, Optional, Sequence, Union
 
 from r2plus1d.run import (
-    DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     InputError,
     explain_missing,
@@ -44,7 +43,7 @@ with packages_needed():
     from r2plus1d.engines import add_engine_options, input_of_model, start_engines
     from r2plus1d.inference import Outcome, infer_here
     from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision
-    from r2plus1d.lists import read_classes
+    from r2plus1d.onnx_files import class_names
     from r2plus1d.precision import AUTO
     from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
     from r2plus1d.rows import Row, require_pyarrow
@@ -54,14 +53,14 @@ with packages_needed():
 
 
 def predict(args: argparse.Namespace) -> None:
-    names = read_classes(args.classes)
     if args.precision == AUTO:
         args.precision = noted_precision(args.output, args.model) or AUTO
     engines = None if args.ray else start_engines(args, many_batches=not is_one_sample(args))
     cfg = read_config(args.config)  # it imports mmaction2 meanwhile
     cfg.allow_damaged = args.allow_damaged
+    source, names = args.classes = class_names(args.model, cfg, args.classes)
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
-    check_folders(args.classes, names, videos)
+    check_folders(source, names, videos)
     subtitles = Subtitles(args.srt, args.video, videos) if args.srt else None
     precision = engines.result()[0].precision if engines else settle_precision(args)
     tally = Tally(len(names))
@@ -74,7 +73,7 @@ def predict(args: argparse.Namespace) -> None:
     with open_journal(args, cfg, videos, precision) as journal:
         missing = read_rows(journal.rows(), videos, finish)
         if missing:
-            maker = RowMaker(args.classes, names, args.topk, args.average_clips)
+            maker = RowMaker(source, names, args.topk, args.average_clips)
             for rows in predict_videos(args, missing, maker, infer_function(args, cfg, engines)):
                 finish(rows)
                 journal.add(rows)
@@ -91,12 +90,15 @@ def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
                  precision: str) -> Union[Journal, Printer]:
     if not args.output:
         return Printer(says_errors=len(videos) > 1)
-    pipeline = json.dumps(cfg.data.test.pipeline, sort_keys=True, default=str)
+
+    def digest(value: Any) -> str:
+        return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
     settings = Settings(
-        model=file_digest(args.model), test_pipeline=hashlib.sha256(pipeline.encode()).hexdigest(),
-        classes=file_digest(args.classes), topk=args.topk, average_clips=args.average_clips, every=args.every,
+        model=file_digest(args.model), test_pipeline=digest(cfg.data.test.pipeline),
+        classes=digest(args.classes.names), topk=args.topk, average_clips=args.average_clips, every=args.every,
         backend=args.backend, precision=precision, allow_damaged=args.allow_damaged,
-        model_file=args.model, config_file=args.config, classes_file=args.classes)
+        model_file=args.model, config_file=args.config, classes_file=args.classes.source)
     paths = {video.path for video in videos}
     return Journal(args.output, settings, lambda row: why_again(row, args.retry_failed) if row.path in paths else None)
 
@@ -122,9 +124,9 @@ def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], i
     if accuracy:
         print(json.dumps(accuracy))
     if tally.beyond_list:
-        log(f'{args.classes}: {tally.num_classes} classes, and the most probable class of {tally.beyond_list} of '
-            f'{tally.count} rows is not among them; {args.model} was trained on other classes: give their list by '
-            '--classes')
+        log(f'{args.classes.source}: names {tally.num_classes} classes, and the most probable class of '
+            f'{tally.beyond_list} of {tally.count} rows is not among them; {args.model} was trained on other classes: '
+            'give their list by --classes')
     if tally.failed:
         if is_alone and not args.output:
             raise InputError(str(tally.last_error))
@@ -145,7 +147,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--model', '-m', required=True, help='The ONNX model, or an .om.')
     parser.add_argument('--video', nargs='+', metavar='PATH', help='Video files, folders of them, or text lists (.txt) '
                         'with a path, or a path and a label, on each line. (default: the test split of --config)')
-    parser.add_argument('--classes', default=DEFAULT_CLASSES, help='The class list, as UCF-101\'s classInd.txt.')
+    parser.add_argument('--classes', help='The class list, as UCF-101\'s classInd.txt. (default: what the model '
+                        'says, else the config)')
     parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config of mmaction2, for its test pipeline.')
     parser.add_argument('--output', '-o', help='The file for the rows, a .jsonl, .csv or .parquet; the same command '
                         'again continues it. Without it, the predictions are printed.')
@@ -164,7 +167,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
     add_engine_options(parser, precision=AUTO)
     args: argparse.Namespace = parser.parse_args()
-    require_files(parser, args, 'model', 'classes', 'config')
+    require_files(parser, args, 'model', 'config', *(['classes'] if args.classes else []))
     check_args(parser, args)
     return args
 

@@ -49,6 +49,7 @@ class OmNote:
     precision_mode_v2: str
     om_sha256: str
     input_format: str = 'NCHW'
+    class_names: Optional[List[str]] = None
 
 
 @dataclass(frozen=True)
@@ -212,10 +213,8 @@ def run_atc(words: List[str]) -> None:
         os.replace(om, f'{output}.om')
 
 
-def compile_model(command: List[str], source: Path, soc_version: str) -> None:
-    """atc or aoe with its arguments, unless the .om is there already.
-
-    SOURCE: the exported model. SOC_VERSION: the chip, which AOE is not told.
+def compile_model(command: List[str], source: Path, soc_version: str, names: Optional[List[str]] = None) -> None:
+    """atc or aoe with its arguments, unless the .om is there already. SOURCE: the exported model; NAMES: its classes.
 
     The program works in a temporary folder, where it leaves kernel_meta and other files, and is given a relative
     --output: it looks for ".om" in the whole path.
@@ -226,9 +225,10 @@ def compile_model(command: List[str], source: Path, soc_version: str) -> None:
     args = read_arguments(command)
     om = Path(f'{args.output}.om')
     note = OmNote(source_sha256=digest(source), onnx_sha256=digest(Path(args.model)), input_shape=args.input_shape,
-                  soc_version=soc_version, cann_version=cann.version, made_by=command[0],
-                  precision_mode_v2=args.precision_mode_v2, om_sha256='', input_format=args.input_format)
-    if om.is_file() and {'input_format': 'NCHW', **read_note(om)} == asdict(replace(note, om_sha256=digest(om))):
+                  soc_version=soc_version, cann_version=cann.version, made_by=command[0], om_sha256='',
+                  precision_mode_v2=args.precision_mode_v2, input_format=args.input_format, class_names=names)
+    noted = {'input_format': 'NCHW', 'class_names': None, **read_note(om)}  # older notes lack these
+    if om.is_file() and noted == asdict(replace(note, om_sha256=digest(om))):
         print(f'kept: {om}, made from the same model by the same CANN', flush=True)
         return
     remove(path for path in (om, note_path(om)) if path.exists())

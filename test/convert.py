@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from r2plus1d import cann, cann_python, convert
@@ -91,6 +91,15 @@ def check_model(path: str, batch_sizes: str) -> None:
                          f'exported model with --test-input-shape, or give --batch_sizes {fixed}')
 
 
+def names_of(path: str) -> Optional[List[str]]:
+    """The names of a model's classes; None where it has none, or where the packages to read it are missing."""
+    try:
+        from r2plus1d.onnx_files import read_class_names
+        return read_class_names(path) or None
+    except ImportError:
+        return None
+
+
 def find_soc_version(args: argparse.Namespace) -> str:
     """The chip for --soc_version, '' where there is no ATC. Raises InputError where the conversion lacks something: it
     would be noticed after the export, which takes minutes.
@@ -154,7 +163,7 @@ def main() -> None:
     elif step == 'take_back':
         convert.take_back(Path(words[0]), Path(words[1]))
     elif step == 'om':
-        convert.compile_model(words[2:], Path(words[0]), words[1])
+        convert.compile_model(words[2:], Path(words[0]), words[1], names_of(words[0]))
     elif step == 'amct_onnx':
         convert.calibrate(words)
     elif step == 'atc':

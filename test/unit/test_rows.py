@@ -15,6 +15,7 @@ import pytest
 
 import r2plus1d_predict
 from r2plus1d.journal import Journal, Settings, noted_precision
+from r2plus1d.onnx_files import Classes
 from r2plus1d.predictions import Tally, check_folders
 from r2plus1d.rows import Row, write_csv, write_parquet
 from r2plus1d.run import InputError
@@ -153,8 +154,9 @@ def test_what_is_predicted_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ('model', 'classes', 'a.avi', 'b.avi', 'c.avi', 'd.avi'):
         (tmp_path / name).write_text(name)
-    args = types.SimpleNamespace(output='rows.jsonl', model='model', config='config', classes='classes', topk=1,
-                                 average_clips='prob', every=None, backend='auto', allow_damaged=False,
+    args = types.SimpleNamespace(output='rows.jsonl', model='model', config='config', topk=1,
+                                 classes=Classes('classes', ['a']), average_clips='prob', every=None, backend='auto',
+                                 allow_damaged=False,
                                  retry_failed=False)
     cfg = types.SimpleNamespace(data=types.SimpleNamespace(test=types.SimpleNamespace(pipeline=[])))
 
@@ -206,7 +208,7 @@ def test_rows_of_version_1_are_refused(tmp_path):
 def test_a_class_list_in_another_order_than_the_folders():
     videos = [Video('clips/YoYo/a.avi', 0), Video('clips/other/b.avi', 1)]
     check_folders('list.txt', ['YoYo', 'Basketball'], videos)
-    with pytest.raises(InputError, match='list.txt: line 2 is "2 YoYo", and the videos of YoYo have label 0'):
+    with pytest.raises(InputError, match='list.txt: class 2 is YoYo, and the videos of YoYo have label 0'):
         check_folders('list.txt', ['Basketball', 'YoYo'], videos)
 
 
