@@ -59,12 +59,14 @@ class Settings(Form):
 
     @classmethod
     def of(cls, args: argparse.Namespace, cfg: Any, precision: str) -> Settings:
-        pipeline = json.dumps(cfg.data.test.pipeline, sort_keys=True, default=str)
+        def digest(value: Any) -> str:
+            return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
         same = ('topk', 'average_clips', 'every', 'backend', 'allow_damaged')
         return cls(
-            model=file_digest(args.model), test_pipeline=hashlib.sha256(pipeline.encode()).hexdigest(),
-            classes=file_digest(args.classes), precision=precision, model_file=args.model, config_file=args.config,
-            classes_file=args.classes, **{name: getattr(args, name) for name in same})
+            model=file_digest(args.model), test_pipeline=digest(cfg.data.test.pipeline),
+            classes=digest(args.classes.names), precision=precision, model_file=args.model, config_file=args.config,
+            classes_file=args.classes.source, **{name: getattr(args, name) for name in same})
 
 
 def noted_precision(output: Optional[str], model: str) -> Optional[str]:

@@ -153,6 +153,11 @@ class Run:
             places.append(above)
         return next(filter(os.path.isfile, [os.path.join(place, path) for place in [*places, os.getcwd()]]), None)
 
+    @property
+    def model(self) -> Optional[str]:
+        """Where the model file is; None where it is not found."""
+        return self.find(self.summary.model) if self.summary.model else None
+
     # ---- how many ----------------------------------------------------------------------------------
 
     def num_videos(self, said: Optional[int] = None) -> int:

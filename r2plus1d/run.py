@@ -29,7 +29,6 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
 # the README puts it.
 DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
-DEFAULT_CLASSES = 'data/ucf101/annotations/classInd.txt'
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

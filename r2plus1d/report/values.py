@@ -13,8 +13,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from r2plus1d.data import Clips, config_digest, read_config, shape_of_config
 from r2plus1d.environment import describe_environment
-from r2plus1d.lists import check_names_of_videos, read_classes
+from r2plus1d.lists import check_names_of_videos
 from r2plus1d.metrics import GUIDE_CLASSES, GUIDE_VIDEOS
+from r2plus1d.onnx_files import class_names
 from r2plus1d.outputs import Run
 from r2plus1d.report import figures, mistakes
 from r2plus1d.report.runs import (
@@ -39,7 +40,7 @@ class Settings:
     work_dir: str
     batch_sizes: List[int]
     config: str
-    classes: str
+    classes: Optional[str]
     reference: float
     tolerance: float
     evaluation: Optional[Evaluation] = None
@@ -54,11 +55,13 @@ def collect(settings: Settings) -> Dict[str, Any]:
     """Raises InputError."""
     results = read_results(settings.work_dir, settings.batch_sizes)
     first = results[settings.batch_sizes[0]]
-    names = read_classes(settings.classes)
     comparison = read_comparison(settings.work_dir)
     cfg = config_of_run(settings, first.run)
+    source, names = class_names(first.run.model, cfg, settings.classes)
+    if not names:
+        raise InputError(f'{source}: names no classes, nor does the model; give their list by --classes')
     listed = Clips(cfg)
-    check_names_of_videos(settings.classes, names, zip(listed.names, listed.labels))
+    check_names_of_videos(source, names, zip(listed.names, listed.labels))
     clips = mistakes.join_clips(first, listed)
     views = first.run.views(settings.crops or first.accuracy.views, shape_of_config(cfg))
     predictions = mistakes.read_predictions(first, views)
