@@ -31,8 +31,7 @@ SECONDS = 80
 
 PYTHON_SCRIPTS = [path for path in [*ROOT.glob('r2plus1d_*.py'), ROOT / 'test/parse.py', ROOT / 'test/run_ais_bench.py']
                   if 'make_parser(__doc__)' in path.read_text(encoding='utf-8')]
-
-SHELL_SCRIPTS = [ROOT / 'test' / name for name in ('pth2om.sh', 'eval_acc_perf.sh', 'offline_inference_testcase.sh')]
+SHELL_SCRIPTS = 'pth2om.sh', 'eval_acc_perf.sh', 'offline_inference_testcase.sh'
 K400 = 'r2plus1d_r34_256p_8x8x1_180e_kinetics400_rgb_20200729-aa94765e.pth'
 CHINESE = ['README.md', 'docs/step_by_step.zh.md', *sorted(f'docs/{path.name}' for path in ROOT.glob('docs/*.zh.md')),
            'benchmarks/README.zh.md']  # in the order in which their commands are run
@@ -82,22 +81,17 @@ def option_tables(name):
     return {script: set(re.findall(r'^\| `(--[\w-]+)`', rows, re.M)) for script, rows in tables}
 
 
-def test_tables_of_options_are_those_of_help():
-    for pages in (PAGES, PAGES.values()):
-        tables = {script: names for page in pages for script, names in option_tables(page).items()}
-        assert {script: options(script) for script in tables} == tables
-        scripts = {str(path.relative_to(ROOT)) for path in [*ROOT.glob('r2plus1d_[!r]*.py'), *SHELL_SCRIPTS]}
-        assert scripts - {'r2plus1d_dataset.py'} <= {*tables}  # docs/own_classes.md is that of the one left out
-
-
-def test_options_in_the_text_exist():
-    """An option that a page names is one of a script here, or stands in a block of commands."""
-    known = {'--help', '--version', '--resources'}.union(*(options(str(path.relative_to(ROOT)))
-                                                           for path in [*PYTHON_SCRIPTS, *SHELL_SCRIPTS]))
-    for page in PAGES.values():
-        known |= named_options(''.join(re.findall(r'```.*?```', read(page), re.S)))
-    for page in PAGES.values():
-        assert named_options(read(page)) - known == set(), page
+@pytest.mark.parametrize('pages', [PAGES, PAGES.values()], ids=['Chinese', 'English'])
+def test_options_are_those_of_help(pages):
+    """Each script but r2plus1d_dataset.py has a table of all its options; a text names no others but of commands."""
+    tables = {script: names for page in pages for script, names in option_tables(page).items()}
+    assert {script: options(script) for script in tables} == tables
+    scripts = {path.name for path in ROOT.glob('r2plus1d_[!r]*.py')} | {f'test/{name}' for name in SHELL_SCRIPTS}
+    assert scripts - {'r2plus1d_dataset.py'} <= {*tables}
+    code = re.findall(r'```.*?```', ''.join(map(read, pages)), re.S)
+    known = named_options(' '.join(code)).union(options('r2plus1d_dataset.py'), *tables.values(),
+                                                {'--help', '--version', '--resources', '--parts'})
+    assert {name for page in pages for name in named_options(read(page))} <= known
 
 
 def test_links_lead_somewhere():
