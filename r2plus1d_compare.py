@@ -39,6 +39,7 @@ with packages_needed():
     from r2plus1d.bins import count_views
     from r2plus1d.comparison import COLUMNS, Comparison, EngineChoice, cells_of, describe_models
     from r2plus1d.data import Samples, read_config
+    from r2plus1d.engines import device_list
     from r2plus1d.lists import class_name, read_classes
     from r2plus1d.metrics import choose_videos, top1_accuracy
     from r2plus1d.outputs import Run
@@ -59,7 +60,8 @@ def compare_models(args: argparse.Namespace) -> Dict[str, Any]:
     models = describe_models(args.models, args.precision, args.om_precision)
     comparison = Comparison(cfg, args.checkpoint, samples, choose_videos(len(samples), args.videos, args.seed))
     rows = [comparison.compare_bins(args.bins)] if args.bins else []
-    rows += [comparison.compare(model, EngineChoice(args.backend, args.device)) for model in models]
+    rows += [comparison.compare(model, EngineChoice(args.backend, device)) for model in models
+             for device in (args.device if model.path.endswith('.om') else args.device[:1])]
     first = next((row for row in rows if not row.passed), None)
     return {
         'checkpoint': args.checkpoint,
@@ -151,7 +153,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--om_precision', choices=list(PRECISIONS), default='fp16', help='That of the .om files, which '
                         'do not tell it. ATC makes fp16 unless told otherwise. Those with int8 in their name are int8.')
     parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'], help='Of ONNX files.')
-    parser.add_argument('--device', type=int, default=0, help='The number of the accelerator.')
+    parser.add_argument('--device', type=device_list, default=[0], help='The number of the accelerator, or numbers '
+                        'with commas between, on each of which an .om is compared. (default: 0)')
     parser.add_argument('--skip_without_data', action='store_true', help='Where the test list is missing, say so and '
                         'end with exit status 0.')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '

@@ -14,7 +14,7 @@
 #
 # Each run begins anew: it deletes what an earlier one has made in the folder, and nothing else.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../test/steps.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../test/shell.sh"
 folder=$root/work_dirs/demo
 parse_options ":folder" "$@"
 work=$(realpath -m -- "$folder")

@@ -26,6 +26,7 @@ from r2plus1d.run import InputError, log
 from r2plus1d.store import file_digest
 from r2plus1d.summary import SUMMARY_ENDING, Provenance, Summary
 
+OLD_NAME = 'sumary.json'  # of ais_infer, until late 2022: in the folder of the outputs
 TIME_NAME = re.compile(r'\d{4}(?:_\d\d){2}-\d\d(?:_\d\d){2}')  # of a run that was given no name
 
 
@@ -47,6 +48,8 @@ def find_summaries(path: str) -> List[str]:
     Several devices leave several summaries. Raises InputError where there is none, or where several runs do not say
     which of them is the newest.
     """
+    if os.path.basename(path) == OLD_NAME:
+        path = os.path.dirname(path) or '.'
     if os.path.isfile(path):
         return [path]
     if not os.path.isdir(path):
@@ -56,7 +59,9 @@ def find_summaries(path: str) -> List[str]:
         return [path + SUMMARY_ENDING]
     runs = runs_in(path)
     if not runs:
-        raise InputError(f'{path}: no *{SUMMARY_ENDING} in it; did the inference finish?')
+        old = [*glob.glob(f'{glob.escape(path)}/{OLD_NAME}'), *glob.glob(f'{glob.escape(path)}/*/{OLD_NAME}')]
+        remedy = f'mv {old[0]} {os.path.dirname(old[0])}{SUMMARY_ENDING}' if old else 'did the inference finish?'
+        raise InputError(f'{path}: no *{SUMMARY_ENDING} in it; {remedy}')
     if len(runs) > 1:
         log(f'{path}: of {len(runs)} runs, the newest is taken: {os.path.basename(name_of(runs[-1]))}')
     return runs[-1]
@@ -237,8 +242,10 @@ class Run:
         missing: List[int] = []
         for file in self.files:
             if file.first < expected:
-                raise InputError(f'{self.path}: video {file.first} is there twice; was '
-                                 f'{os.path.dirname(file.bin)} made anew between two runs?')
+                reason = f'was {os.path.dirname(file.bin)} made anew between two runs?'
+                if len(self.summaries) > 1:
+                    reason = 'for several devices to share them, give ais_bench --divide_input 1 (now --divide-input)'
+                raise InputError(f'{self.path}: video {file.first} is there twice; {reason}')
             if file.first > expected:
                 missing += [expected, file.first - expected]
             expected = file.first + len(file.labels)

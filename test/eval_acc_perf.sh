@@ -12,7 +12,8 @@
 #
 # Interrupted, it ends what it has started; the same command goes on with the .bin files that are done.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+use_environment
 
 config=$root/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 batch_sizes="1 16"
@@ -22,6 +23,8 @@ reference=0.8892 # top-1; that of the original guide on a 310
 tolerance=0.01 # how far below it the top-1 may be
 device=0 # number of the NPU, or numbers with commas between
 direct= # decode the videos while the model runs, without the disk space of .bin files
+[[ " $*" != *" --datasets_path"* ]] || usage "--datasets_path: leave it out; the test videos are those of --config, by \
+default in ./data/ucf101"
 parse_options "config batch_sizes work_dir average_clips reference tolerance device direct+" "$@"
 need_file --config "$config"
 check_batch_sizes

@@ -67,7 +67,7 @@ def test_full_frame_beside_three_crops(demo):
 
 def test_a_failed_step_ends_the_demo(tmp_path):
     """What follows it is not run, and the end of its output is shown."""
-    for name in ('demo/run.sh', 'test/steps.sh', 'test/shell.sh'):
+    for name in ('demo/run.sh', 'test/shell.sh'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / 'setup.sh').touch()
