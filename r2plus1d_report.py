@@ -17,7 +17,6 @@ import sys
 from typing import Tuple
 
 from r2plus1d.run import (
-    DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     make_parser,
     packages_needed,
@@ -57,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--config', help='The config file of mmaction2 whose model and test videos (data.test) the run '
                         'was of. (default: that of the evaluation, else this repository\'s)')
     parser.add_argument('--classes', help='The class list, with lines like "1 ApplyEyeMakeup", in UTF-8. (default: '
-                        f'{DEFAULT_CLASSES} where the evaluation was started)')
+                        'what the model says, else the config)')
     parser.add_argument('--dataset', metavar='NAME', help='The name of the data set, for the title. (default: UCF-101, '
                         'test split 1, where there are 101 classes and 3,783 videos; else the name of the list)')
     parser.add_argument('--output', help='The HTML file to write. (default: <work_dir>/report/index.html)')
@@ -80,8 +79,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     args.evaluation = evaluation = take_evaluation(args)
     args.config = args.config or (evaluation.config if evaluation else DEFAULT_CONFIG)
-    args.classes = args.classes or os.path.join(evaluation.folder if evaluation else '', DEFAULT_CLASSES)
-    require_files(parser, args, 'config', 'classes')
+    require_files(parser, args, 'config', *(['classes'] if args.classes else []))
     if args.examples < 0:
         parser.error(f'--examples {args.examples} is not 0 or more')
     if args.compare and not os.path.isdir(args.compare):

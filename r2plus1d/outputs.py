@@ -90,6 +90,11 @@ class Run:
             places.append(above)
         return next(filter(os.path.isfile, [os.path.join(place, path) for place in [*places, os.getcwd()]]), None)
 
+    @property
+    def model(self) -> Optional[str]:
+        """Where the model file is; None where it is not found."""
+        return self.find(self.summary.model) if self.summary.model else None
+
     # ---- of what it is -----------------------------------------------------------------------------
 
     def is_of(self, list_file: str) -> bool:
@@ -234,7 +239,10 @@ class Run:
         numbers = sorted(self.numbers)
         twice = [number for number, following in zip(numbers, numbers[1:]) if number == following]
         if twice:
-            raise InputError(f'{self.path}: video {twice[0]} is there twice; were its bins made anew between two runs?')
+            reason = 'were its bins made anew between two runs?'
+            if len(self.summaries) > 1:
+                reason = 'for several devices to share them, give ais_bench --divide_input 1 (now --divide-input)'
+            raise InputError(f'{self.path}: video {twice[0]} is there twice; {reason}')
         if numbers[-1] >= num_videos:
             raise InputError(f'{self.path}: has video {numbers[-1]}, and the data set has {num_videos} videos, from 0 '
                              'on; are there files of another list among the bins?')

@@ -33,6 +33,7 @@ from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import file_digest
 
 POSITIVE = Check(lambda value: NUMBER.takes(value) and value > 0, 'a number above 0')
+OLD_NAME = 'sumary.json'  # of ais_infer, until late 2022: in the folder of the outputs
 SUMMARY_ENDING = '_summary.json'
 TIMES = Check(lambda value: bool(value) and POSITIVE.list_of().takes(value), 'times in ms')
 NOT_A_SUMMARY = 'not a summary of ais_bench or r2plus1d_infer.py'
@@ -182,6 +183,8 @@ def find_summaries(path: str) -> List[str]:
     Several devices leave several summaries. Raises InputError where there is none, or where several runs do not say
     which of them is the newest.
     """
+    if os.path.basename(path) == OLD_NAME:
+        path = os.path.dirname(path) or '.'
     if os.path.isfile(path):
         return [path]
     if not os.path.isdir(path):
@@ -191,7 +194,9 @@ def find_summaries(path: str) -> List[str]:
         return [path + SUMMARY_ENDING]
     runs = group_runs(summaries_in(path))
     if not runs:
-        raise InputError(f'{path}: no *{SUMMARY_ENDING} in it; did the inference finish?')
+        old = [*glob.glob(f'{glob.escape(path)}/{OLD_NAME}'), *glob.glob(f'{glob.escape(path)}/*/{OLD_NAME}')]
+        remedy = f'mv {old[0]} {os.path.dirname(old[0])}{SUMMARY_ENDING}' if old else 'did the inference finish?'
+        raise InputError(f'{path}: no *{SUMMARY_ENDING} in it; {remedy}')
     newest = newest_of(runs)
     if len(runs) > 1:
         log(f'{path}: of {len(runs)} runs, the newest is taken: {os.path.basename(name_of(newest[0]))}')

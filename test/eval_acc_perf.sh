@@ -14,7 +14,8 @@
 # its 95% interval, and the last line is success. Interrupted, it ends what it has started; the same command goes on with
 # the .bin files that are done.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+use_environment
 
 config=$root/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 batch_sizes="1 16"
@@ -26,6 +27,8 @@ device=0 # number of the NPU, or numbers with commas between
 precision=f32 # of an ONNX model; see r2plus1d_infer.py --help
 direct= # decode the videos while the model runs, without the disk space of .bin files
 overwrite= # make .bin files again that are there already
+[[ " $*" != *" --datasets_path"* ]] || usage "--datasets_path: leave it out; the test videos are those of --config, by \
+default in ./data/ucf101"
 parse_options "config batch_sizes work_dir average_clips reference tolerance device precision direct+ overwrite+" "$@"
 need_file --config "$config"
 check_batch_sizes

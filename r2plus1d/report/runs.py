@@ -20,8 +20,9 @@ import numpy as np
 
 from r2plus1d.data import Clips, config_digest, read_config, shape_of_config
 from r2plus1d.environment import Environment, cpu_name, describe_environment
-from r2plus1d.lists import check_names_of_videos, read_classes
+from r2plus1d.lists import check_names_of_videos
 from r2plus1d.metrics import accuracy_of_scores
+from r2plus1d.onnx_files import class_names
 from r2plus1d.outputs import Run
 from r2plus1d.report import figures
 from r2plus1d.results import (
@@ -49,7 +50,7 @@ class Settings:
     work_dir: str
     batch_sizes: List[int]
     config: str
-    classes: str
+    classes: Optional[str]
     tolerance: float
     reference: Optional[float] = None
     evaluation: Optional[Evaluation] = None
@@ -64,10 +65,12 @@ def collect(settings: Settings) -> Dict[str, Any]:
     """Raises InputError."""
     results = {size: read_result(settings.work_dir, size) for size in settings.batch_sizes}
     first = results[settings.batch_sizes[0]]
-    names = read_classes(settings.classes)
     cfg = config_of_run(settings, first.run)
+    source, names = class_names(first.run.model, cfg, settings.classes)
+    if not names:
+        raise InputError(f'{source}: names no classes, nor does the model; give their list by --classes')
     listed = Clips(cfg)
-    check_names_of_videos(settings.classes, names, zip(listed.names, listed.labels))
+    check_names_of_videos(source, names, zip(listed.names, listed.labels))
     clips = figures.join_clips(first, listed)
     views = first.run.views(settings.crops or first.accuracy.views, shape_of_config(cfg))
     predictions = figures.read_predictions(first, views)
