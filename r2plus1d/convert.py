@@ -206,11 +206,11 @@ def run_atc(words: List[str]) -> None:
         os.replace(om, f'{output}.om')
 
 
-def compile_model(command: List[str], source: Path, soc_version: str) -> None:
+def compile_model(command: List[str], source: Path, soc_version: str, names: Optional[List[str]] = None) -> None:
     """atc or aoe with its arguments, unless the .om is there already.
 
     SOURCE: the exported model, which is not what is converted where AMCT has made that. SOC_VERSION: the chip, which
-    AOE is not told.
+    AOE is not told. NAMES: of the model's classes.
 
     The program works in a temporary folder, where it leaves kernel_meta and other files, and is given a relative
     --output: it looks for ".om" in the whole path.
@@ -220,8 +220,8 @@ def compile_model(command: List[str], source: Path, soc_version: str) -> None:
     om = Path(f'{args.output}.om')
     note = dict(source_sha256=digest(source), onnx_sha256=digest(Path(args.model)), input_shape=args.input_shape,
                 soc_version=soc_version, cann_version=cann.version, made_by=command[0],
-                precision_mode_v2=args.precision_mode_v2, input_format=args.input_format)
-    if om.is_file() and read_note(om) == dict(note, om_sha256=digest(om)):
+                precision_mode_v2=args.precision_mode_v2, input_format=args.input_format, class_names=names)
+    if om.is_file() and {'class_names': None, **read_note(om)} == dict(note, om_sha256=digest(om)):
         print(f'kept: {om}, made from the same model by the same CANN', flush=True)
         return
     remove(filter(Path.exists, (om, note_path(om))))

@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 if sys.version_info < (3, 7):
     sys.exit('python3 is older than 3.7: name another one by CANN_PYTHON=/path/python3')
@@ -61,6 +61,15 @@ def parse_options(words: List[str]) -> argparse.Namespace:
     return args
 
 
+def names_of(path: str) -> Optional[List[str]]:
+    """The names of a model's classes; None where it has none, or where the packages to read it are missing."""
+    try:
+        from r2plus1d.onnx_files import read_class_names
+        return read_class_names(path) or None
+    except ImportError:
+        return None
+
+
 def find_soc_version(args: argparse.Namespace) -> str:
     """The chip for --soc_version, '' where there is no ATC. Raises InputError where the conversion lacks something: it
     would be noticed after the export, which takes minutes.
@@ -94,7 +103,8 @@ STEPS: Dict[str, Callable[..., None]] = {
     'set_env': print_set_env,
     'set_aside': lambda folder: convert.set_aside(Path(folder)),
     'take_back': lambda folder, model: convert.take_back(Path(folder), Path(model)),
-    'om': lambda source, chip, *command: convert.compile_model(list(command), Path(source), chip),
+    'om': lambda source, chip, *command: convert.compile_model(list(command), Path(source), chip,
+                                                                         names_of(source)),
     'amct_onnx': lambda *words: convert.calibrate(list(words)),
     'atc': lambda *words: convert.run_atc(list(words)),
 }
