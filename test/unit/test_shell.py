@@ -64,7 +64,7 @@ def test_help_and_slips(copy, script):
 
 def names_of(session):
     """Of its processes' programs; some end while they are looked at."""
-    return run('cat', *(f'/proc/{pid}/comm' for pid in processes(session)), check=False, stdin=subprocess.DEVNULL).stdout
+    return run('cat', '/dev/null', *(f'/proc/{pid}/comm' for pid in processes(session)), check=False).stdout
 
 
 @pytest.mark.parametrize('number, status, victim', [('TERM', 143, 'sleep'), ('INT', 130, 'sleep'), ('HUP', 129, 'deaf'),
