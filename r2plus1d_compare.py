@@ -43,9 +43,8 @@ with packages_needed():
     from r2plus1d.lists import class_name
     from r2plus1d.metrics import choose_videos, top1_accuracy
     from r2plus1d.onnx_files import class_names
-    from r2plus1d.outputs import Run
+    from r2plus1d.outputs import Run, check_same_list
     from r2plus1d.precision import FLOAT_PRECISIONS, PRECISIONS
-    from r2plus1d.provenance import check_list, check_same_list
     from r2plus1d.results import read_performance
 
 
@@ -93,7 +92,7 @@ def compare_runs(args: argparse.Namespace) -> Dict[str, Any]:
     samples = Samples(cfg)
     runs = [Run.open(path) for path in args.runs]
     check_same_list(*runs)
-    check_list(runs[0], samples.list_file)
+    runs[0].is_of(samples.list_file)
     scores, labels = zip(*[run.scores(run.views(), len(samples)) for run in runs])
     if labels[0] != labels[1]:
         raise InputError(f'{runs[0].path} and {runs[1].path}: are of different lists of videos; infer the same list '

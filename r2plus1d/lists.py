@@ -266,3 +266,26 @@ class OfficialLists:
             if missing:
                 log(f'{self.path}: has {len(listed)} of the {len(self.videos)} videos of {self.folder}/{self.name}; '
                     'an accuracy is that of these videos')
+
+
+# ---- two lists ---------------------------------------------------------------------------------------
+
+
+def count_training_videos(cfg: Any) -> int:
+    """How many videos of a config's test list are in its training list, too; 0 where it names no such lists.
+
+    They are known by their paths; where one list is of video files and the other of folders of frames, by their names.
+    """
+    test, train = cfg.data.test, cfg.data.get('train') or {}
+    while 'dataset' in train:  # RepeatDataset
+        train = train['dataset']
+    by_path = test.get('type') == train.get('type')
+    return len(listed_videos(test, by_path) & listed_videos(train, by_path))
+
+
+def listed_videos(data: Any, by_path: bool) -> Set[str]:
+    path = data.get('ann_file') or ''
+    names = {line.split()[0] for line in read_lines(path) if line.strip()} if os.path.isfile(path) else set()
+    if by_path:
+        return {os.path.realpath(os.path.join(data.get('data_prefix') or '', name)) for name in names}
+    return {os.path.splitext(name)[0] if data.get('type') == 'VideoDataset' else name for name in names}
