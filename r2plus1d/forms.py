@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import types
 from typing import IO, Any, Callable, ClassVar, Dict, Iterable, List, Tuple, Type, TypeVar
 
@@ -83,6 +84,9 @@ def is_fraction(value: object) -> bool:
     """Whether a value from a JSON file is a finite number from 0 to 1."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
+
+# ---- forms -------------------------------------------------------------------------------------------
+
 AnyForm = TypeVar('AnyForm', bound='Form')
 
 
@@ -116,6 +120,10 @@ SHAPE = Check(lambda value: isinstance(value, list) and bool(value) and all(map(
 
 def one_of(*values: str) -> Check:
     return Check(lambda value: isinstance(value, str) and value in values, ' or '.join(values))
+
+
+def matching(pattern: str, words: str) -> Check:
+    return Check(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, words)
 
 
 def field(check: Check, identity: bool = False) -> Any:

@@ -47,7 +47,7 @@ CLASSES = {
 # The same, beside UCF-101's own lists.
 BESIDE = {
     'good': (GOOD, None),
-    'cut off between two lines': (f'1 {A}\n2 {B}\n', 'has no line "3 YoYo", which trainlist01.txt expects'),
+    'cut off between two lines': (f'1 {A}\n2 {B}\n', 'line 3 is missing, and in trainlist01.txt class 3 is YoYo'),
     'cut off in a name': (GOOD[:-3], 'line 3 is "3 Yo", and in trainlist01.txt class 3 is YoYo'),
     'two names swapped': (f'1 {B}\n2 {A}\n3 {C}\n', f'line 1 is "1 {B}", and in trainlist01.txt class 1 is {A}'),
     'a letter altered': (GOOD.replace('Yo', 'yo', 1), 'line 3 is "3 yoYo"'),

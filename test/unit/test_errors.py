@@ -145,7 +145,7 @@ LISTS = {
     'no frames': (f'{A} 0 1\n', 'line 1: 0 frames'),
     'one frame': (f'{A} 1 1\n', 'line 1: 1 frames'),
     'a byte-order mark': (b'\xef\xbb\xbf' + f'{A} 29 1\n'.encode(), 'byte-order mark'),
-    'UTF-16': (f'{A} 29 1\n'.encode('utf-16'), 'byte-order mark'),
+    'UTF-16': (f'{A} 29 1\n'.encode('utf-16'), 'byte 0 is not UTF-8'),
     'Latin-1': ('é 29 1\n'.encode('latin-1'), 'byte 0 is not UTF-8'),
     'zeros': (f'{A} 29 1\n'.encode() + bytes(100), 'zero bytes'),
     'two faults': (f'{A} 29 x\n\n{B} 63 1\n', 'line 1: "x" is not a number; line 2: is blank'),
@@ -739,7 +739,7 @@ def test_damaged_summaries_are_refused(result, number):
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '"x"', '\x00', '{"num_videos": "x"}', '{"num_videos": -1}',
-                                  '{"num_videos": true}', '{"version": 3}', '{"version": 2}', '{"bts": 0}',
+                                  '{"num_videos": true}', '{"version": 4}', '{"version": 3}', '{"bts": 0}',
                                   '{"dtype": 5}', '{"dtype": "float64"}'])
 def test_a_damaged_info_json_is_refused(bins, small, result, tmp_path, text):
     shutil.copytree(bins, tmp_path / 'bins')
