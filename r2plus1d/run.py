@@ -29,7 +29,6 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
 # the README puts it.
 DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
-DEFAULT_CLASSES = 'data/ucf101/annotations/classInd.txt'
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -208,14 +207,22 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return text
 
 
+class Parser(argparse.ArgumentParser):
+
+    def error(self, message: str) -> NoReturn:
+        if '--' in sys.argv[1:-1]:  # the original guide has "-- output_path=DIR"
+            message += f'; without the space: --{sys.argv[sys.argv.index("--") + 1]}'
+        super().error(message)
+
+
 def make_parser(doc: Optional[str]) -> argparse.ArgumentParser:
-    """An argparse.ArgumentParser whose help is made of DOC, the docstring of a script (None under PYTHONOPTIMIZE=2).
+    """A Parser whose help is made of DOC, the docstring of a script (None under PYTHONOPTIMIZE=2).
 
     The first paragraph of the docstring stands above the options. Its indented lines, the examples, stand below them.
     """
     doc = doc or ''
-    return argparse.ArgumentParser(description=doc.partition('\n\n')[0], formatter_class=HelpFormatter,
-                                   epilog='\n'.join(['examples:', *example_lines(doc)]) if doc else None)
+    return Parser(description=doc.partition('\n\n')[0], formatter_class=HelpFormatter,
+                  epilog='\n'.join(['examples:', *example_lines(doc)]) if doc else None)
 
 
 def example_lines(doc: str) -> List[str]:
