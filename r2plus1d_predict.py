@@ -40,11 +40,11 @@ with packages_needed():
     from r2plus1d.actors import settle_precision
     from r2plus1d.bins import check_same_shape
     from r2plus1d.data import read_config, shape_of_config
-    from r2plus1d.engine_base import Engine
     from r2plus1d.engines import add_engine_options, input_of_model, start_engines
     from r2plus1d.inference import Outcome, infer_here
     from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision
     from r2plus1d.lists import read_classes
+    from r2plus1d.models import Engine
     from r2plus1d.precision import AUTO
     from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
     from r2plus1d.rows import Row, require_pyarrow

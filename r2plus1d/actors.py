@@ -31,12 +31,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from r2plus1d.engine_base import Engine
-from r2plus1d.engines import backend_of, make_engine
+from r2plus1d.engines import OnnxRuntime, choose_backend, make_engine
 from r2plus1d.inference import Decoded, Outcome, decode, infer_batch
-from r2plus1d.onnx_engines import OnnxRuntime, computed_in
-from r2plus1d.onnx_files import is_quantized, load_onnx
-from r2plus1d.precision import AUTO
+from r2plus1d.models import Engine, is_quantized, load_onnx
+from r2plus1d.precision import AUTO, computed_in
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.videos import Task
 
@@ -118,7 +116,7 @@ class InferenceWorker:
         engines = engine.side_by_side()
         for one in engines:
             self.free.put((one, one.allocate(1, batch_size)[0]))
-        self.started = Started(len(engines), str(engine.describe()), batch_size)
+        self.started = Started(len(engines), str(engine), batch_size)
 
     def start(self) -> Started:
         return self.started
@@ -146,7 +144,7 @@ def settle_precision(args: argparse.Namespace) -> str:
     """What the model is computed in by all actors. Where --precision is auto, it becomes f32, the only one that all
     machines of a cluster have, or on this machine the fastest one.
     """
-    if backend_of(args) == 'ais_bench':
+    if choose_backend(args.model, args.backend) == 'ais_bench':
         return 'as converted'
     if args.precision == AUTO:
         is_local = args.ray == 'local'
@@ -218,7 +216,7 @@ def plan_cluster(kind: str) -> Dict[str, Dict[str, Places]]:
 
 def device_kind(args: argparse.Namespace) -> str:
     """Which resource of Ray an inference actor needs: NPU, GPU, or CPU where the model runs on none of them."""
-    backend = backend_of(args)
+    backend = choose_backend(args.model, args.backend)
     if backend == 'ais_bench':
         return 'NPU'
     if backend == 'onnxruntime':

@@ -26,12 +26,12 @@ import numpy as np
 import xxhash
 
 from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, one_of
+from r2plus1d.models import SAMPLE_DTYPES
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import check_regular_file, file_digest, naming
 
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
 INFO = 'info.json'
-SAMPLE_DTYPES = ('float32', 'uint8')
 PAGE = 4096  # bytes; writing past the page cache needs memory that begins at a page
 
 

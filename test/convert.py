@@ -76,7 +76,7 @@ def check_model(path: str, batch_sizes: str) -> None:
     Where the packages for that are missing, as on an NPU server without this environment, ATC has to notice it.
     """
     try:
-        from r2plus1d.onnx_files import load_onnx, read_onnx_input
+        from r2plus1d.models import load_onnx, read_onnx_input
         read_onnx_input(path)
     except ImportError:
         return

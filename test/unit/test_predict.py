@@ -164,7 +164,7 @@ SIDE_BY_SIDE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from r2plus1d.onnx_engines import OpenVINO
+from r2plus1d.engines import OpenVINO
 alone = OpenVINO(sys.argv[1], 'f32', 0)
 alone.prepare(1)
 assert alone.side_by_side() == [alone]
@@ -201,15 +201,14 @@ def test_engines_side_by_side(small):
 def test_engines_are_side_by_side_for_many_single_samples(small, options, expected, tmp_path, monkeypatch):
     """One video alone has all cores."""
     import r2plus1d_predict
-    from r2plus1d.engine_base import Engine
-    from r2plus1d.engines import start_engines
+    from r2plus1d.engines import make_engine, start_engines
     (tmp_path / 'clips').mkdir()
     for name in ('clip.avi', 'other.avi', 'clips.txt', 'classInd.txt'):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('sys.argv', ['r2plus1d_predict.py', '--model', str(small.sim), '--classes', 'classInd.txt',
                                      '--backend', 'onnxruntime', *options])
-    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [Engine(args.model, 'f32')])
+    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [make_engine(args.model, 'onnxruntime')])
     args = r2plus1d_predict.parse_args()
     engine, = start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()
     assert engine.for_throughput is expected
