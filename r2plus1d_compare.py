@@ -36,13 +36,14 @@ from r2plus1d.run import (
 
 with packages_needed():
     from r2plus1d.bins import count_views
+    from r2plus1d.class_names import class_names
     from r2plus1d.comparison import Comparison, describe_models
     from r2plus1d.data import Samples, read_config
-    from r2plus1d.lists import class_name, read_classes
+    from r2plus1d.engines import device_list
+    from r2plus1d.lists import class_name
     from r2plus1d.metrics import CONFIDENCE, Gate, add_gate_options, choose_videos, judge_pair, predicted_classes
-    from r2plus1d.outputs import Run
+    from r2plus1d.outputs import Run, check_same_list
     from r2plus1d.precision import FLOAT_PRECISIONS, PRECISIONS
-    from r2plus1d.provenance import check_list, check_same_list
     from r2plus1d.results import read_performance
 
 COLUMNS = {  # title: (key of the JSON, form)
@@ -67,7 +68,8 @@ def compare_models(args: argparse.Namespace) -> Dict[str, Any]:
     models = describe_models(cfg, args.models, args.precision, args.om_precision)
     comparison = Comparison(cfg, args.checkpoint, samples, choose_videos(len(samples), args.videos, args.seed))
     rows = [comparison.compare_bins(args.bins)] if args.bins else []
-    rows += [comparison.compare(model, args.backend, args.device) for model in models]
+    rows += [comparison.compare(model, args.backend, device) for model in models
+             for device in (args.device if model.path.endswith('.om') else args.device[:1])]
     first = next((row for row in rows if not row['passed']), None)
     return {
         'checkpoint': args.checkpoint,
@@ -101,10 +103,11 @@ def print_table(report: Dict[str, Any]) -> None:
 
 def compare_runs(args: argparse.Namespace) -> Dict[str, Any]:
     """The report about the accuracies of two runs, as a dict; 'rejected' says why the second one is, or is None."""
-    samples = Samples(read_config(args.config, args.cfg_options))
+    cfg = read_config(args.config, args.cfg_options)
+    samples = Samples(cfg)
     runs = [Run.open(path) for path in args.runs]
     check_same_list(*runs)
-    check_list(runs[0], samples.list_file)
+    runs[0].is_of(samples.list_file)
     scores, (labels, others) = zip(*[run.scores(run.views(), len(samples)) for run in runs])
     if labels != others:
         raise InputError(f'{runs[0].path} and {runs[1].path}: are of different lists of videos; infer the same list '
@@ -113,7 +116,7 @@ def compare_runs(args: argparse.Namespace) -> Dict[str, Any]:
         raise InputError(f'{samples.list_file}: its labels are not those of {runs[0].path}; give the --config of that '
                          'run')
     first, second = (predicted_classes(rows) for rows in scores)
-    classes = read_classes(args.classes) if args.classes else []
+    classes = class_names(runs[0].model, cfg, args.classes).names
     return {
         'first': args.runs[0],
         'second': args.runs[1],
@@ -163,7 +166,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--runs', nargs=2, metavar='RUN', help='Two runs on the same videos, whose accuracies are '
                         'compared: the --output of two inferences, the one that is to be replaced first.')
     parser.add_argument('--bins', help='A folder of bins, which is compared with what the test pipeline makes.')
-    parser.add_argument('--classes', help='The class list, which names the different answers of two runs.')
+    parser.add_argument('--classes', help='The class list, which names the different answers of two runs. '
+                        '(default: what the model says, else the config)')
     add_gate_options(parser)
     parser.add_argument('--videos', type=positive_int, default=20, help='How many test videos to compare models on.')
     parser.add_argument('--seed', type=int, default=0, help='The seed of the choice of videos.')
@@ -172,7 +176,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--om_precision', choices=list(PRECISIONS), default='fp16', help='That of the .om files, which '
                         'do not tell it. ATC makes fp16 unless told otherwise. Those with int8 in their name are int8.')
     parser.add_argument('--backend', default='auto', choices=['auto', 'openvino', 'onnxruntime'], help='Of ONNX files.')
-    parser.add_argument('--device', type=int, default=0, help='The number of the accelerator.')
+    parser.add_argument('--device', type=device_list, default=[0], help='The number of the accelerator, or numbers '
+                        'with commas between, on each of which an .om is compared. (default: 0)')
     parser.add_argument('--skip_without_data', action='store_true', help='Where the test list is missing, say so and '
                         'end with exit status 0.')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '

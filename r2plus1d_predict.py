@@ -15,16 +15,16 @@ the same command continues what an interrupted one has left. A video that cannot
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
-import hashlib
+import importlib.util
 import json
 import math
 import os
 from concurrent.futures import Future
-from typing import Any, Callable, Iterable, List, Optional, Sequence, Union
+from typing import Any, Callable, ContextManager, Iterable, List, Optional
 
 from r2plus1d.run import (
-    DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     InputError,
     explain_missing,
@@ -37,32 +37,30 @@ from r2plus1d.run import (
 )
 
 with packages_needed():
-    from r2plus1d.actors import settle_precision
     from r2plus1d.bins import check_same_shape
+    from r2plus1d.class_names import class_names
     from r2plus1d.data import read_config, shape_of_config
     from r2plus1d.engines import add_engine_options, input_of_model, start_engines
     from r2plus1d.inference import Outcome, infer_here
-    from r2plus1d.journal import FORMATS, Journal, Printer, Settings, noted_precision
-    from r2plus1d.lists import read_classes
+    from r2plus1d.journal import Journal, Settings, noted_precision, open_journal, settle_precision
     from r2plus1d.models import Engine
     from r2plus1d.precision import AUTO
-    from r2plus1d.predictions import RowMaker, Tally, check_folders, predict_videos, read_rows, why_again
-    from r2plus1d.rows import Row, require_pyarrow
-    from r2plus1d.store import file_digest
-    from r2plus1d.subtitles import Subtitles
-    from r2plus1d.videos import Decoder, Task, Video, find_videos, names_one_video, videos_of_test_split
+    from r2plus1d.predictions import RowMaker, Subtitles, Tally, check_folders, predict_videos, read_rows, show
+    from r2plus1d.rows import FORMATS, Row
+    from r2plus1d.videos import Decoder, Task, find_videos, names_one_video, videos_of_test_split
 
 
 def predict(args: argparse.Namespace) -> None:
-    names = read_classes(args.classes)
     if args.precision == AUTO:
         args.precision = noted_precision(args.output, args.model) or AUTO
     engines = None if args.ray else start_engines(args, many_batches=not is_one_sample(args))
     cfg = read_config(args.config)  # it imports mmaction2 meanwhile
     cfg.allow_damaged = args.allow_damaged
+    source, names = args.classes = class_names(args.model, cfg, args.classes)
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
-    check_folders(args.classes, names, videos)
+    check_folders(source, names, videos)
     subtitles = Subtitles(args.srt, args.video, videos) if args.srt else None
+    maker = RowMaker(source, names, args.topk, args.average_clips)
     precision = engines.result()[0].precision if engines else settle_precision(args)
     tally = Tally(len(names))
 
@@ -71,14 +69,21 @@ def predict(args: argparse.Namespace) -> None:
         if subtitles:
             subtitles.write(rows)
 
-    with open_journal(args, cfg, videos, precision) as journal:
-        missing = read_rows(journal.rows(), videos, finish)
+    context: ContextManager[Optional[Journal]] = contextlib.nullcontext()  # the rows are printed
+    if args.output:
+        context = open_journal(args.output, Settings.of(args, cfg, precision), [video.path for video in videos],
+                               args.retry_failed)
+    with context as journal:
+        missing = read_rows(journal.videos() if journal else (), videos, finish)
         if missing:
-            maker = RowMaker(args.classes, names, args.topk, args.average_clips)
-            for rows in predict_videos(args, missing, maker, infer_function(args, cfg, engines)):
+            for rows in predict_videos(args, missing, maker, infer_function(args, cfg, maker, engines)):
                 finish(rows)
-                journal.add(rows)
-        journal.finish()
+                if journal:
+                    journal.add(rows)
+                else:
+                    show(rows, says_errors=len(videos) > 1)
+        if journal:
+            journal.finish()
     report(args, tally, shape_of_config(cfg), is_alone=len(videos) == 1)
 
 
@@ -87,21 +92,7 @@ def is_one_sample(args: argparse.Namespace) -> bool:
     return len(args.video or ()) == 1 and not args.every and names_one_video(args.video[0])
 
 
-def open_journal(args: argparse.Namespace, cfg: Any, videos: Sequence[Video],
-                 precision: str) -> Union[Journal, Printer]:
-    if not args.output:
-        return Printer(says_errors=len(videos) > 1)
-    pipeline = json.dumps(cfg.data.test.pipeline, sort_keys=True, default=str)
-    settings = Settings(
-        model=file_digest(args.model), test_pipeline=hashlib.sha256(pipeline.encode()).hexdigest(),
-        classes=file_digest(args.classes), topk=args.topk, average_clips=args.average_clips, every=args.every,
-        backend=args.backend, precision=precision, allow_damaged=args.allow_damaged,
-        model_file=args.model, config_file=args.config, classes_file=args.classes)
-    paths = {video.path for video in videos}
-    return Journal(args.output, settings, lambda row: why_again(row, args.retry_failed) if row.path in paths else None)
-
-
-def infer_function(args: argparse.Namespace, cfg: Any,
+def infer_function(args: argparse.Namespace, cfg: Any, maker: RowMaker,
                    engines: Optional[Future[List[Engine]]]) -> Callable[[Iterable[Task]], Iterable[Outcome]]:
     """What makes outcomes of tasks: the ENGINES of start_engines(), or a cluster."""
     ready = engines.result() if engines else []
@@ -111,9 +102,11 @@ def infer_function(args: argparse.Namespace, cfg: Any,
         check_same_shape(args.config, given, args.model, expected)
     if not ready:
         from r2plus1d.cluster import infer_on_ray
-        return functools.partial(infer_on_ray, args, cfg)
+        return functools.partial(infer_on_ray, args)
+    if ready[0].num_classes:
+        maker.check_classes(ready[0].num_classes)
     return functools.partial(infer_here, ready, args.batchsize or ready[0].batch_size or 1,
-                             Decoder(cfg, str(ready[0].dtype)))
+                             Decoder(cfg, str(ready[0].dtype), are_files=bool(args.video)))
 
 
 def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], is_alone: bool) -> None:
@@ -122,9 +115,9 @@ def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], i
     if accuracy:
         print(json.dumps(accuracy))
     if tally.beyond_list:
-        log(f'{args.classes}: {tally.num_classes} classes, and the most probable class of {tally.beyond_list} of '
-            f'{tally.count} rows is not among them; {args.model} was trained on other classes: give their list by '
-            '--classes')
+        log(f'{args.classes.source}: names {tally.num_classes} classes, and the most probable class of '
+            f'{tally.beyond_list} of {tally.count} rows is not among them; {args.model} was trained on other classes: '
+            'give their list by --classes')
     if tally.failed:
         if is_alone and not args.output:
             raise InputError(str(tally.last_error))
@@ -145,7 +138,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--model', '-m', required=True, help='The ONNX model, or an .om.')
     parser.add_argument('--video', nargs='+', metavar='PATH', help='Video files, folders of them, or text lists (.txt) '
                         'with a path, or a path and a label, on each line. (default: the test split of --config)')
-    parser.add_argument('--classes', default=DEFAULT_CLASSES, help='The class list, as UCF-101\'s classInd.txt.')
+    parser.add_argument('--classes', help='The class list, as UCF-101\'s classInd.txt. (default: what the model '
+                        'says, else the config)')
     parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config of mmaction2, for its test pipeline.')
     parser.add_argument('--output', '-o', help='The file for the rows, a .jsonl, .csv or .parquet; the same command '
                         'again continues it. Without it, the predictions are printed.')
@@ -164,7 +158,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
     add_engine_options(parser, precision=AUTO)
     args: argparse.Namespace = parser.parse_args()
-    require_files(parser, args, 'model', 'classes', 'config')
+    require_files(parser, args, 'model', 'config', *(['classes'] if args.classes else []))
     check_args(parser, args)
     return args
 
@@ -179,7 +173,7 @@ def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
         parser.error('--srt needs --every')
     if args.retry_failed and not args.output:
         parser.error('--retry_failed needs --output')
-    if args.output and not args.output.endswith(FORMATS):
+    if args.output and os.path.splitext(args.output)[1] not in FORMATS:
         parser.error(f'--output {args.output}: expected a name that ends with {", ".join(FORMATS)}')
     if args.ray and args.ray not in ('local', 'auto') and not args.ray.rpartition(':')[2].isdecimal():
         parser.error(f'--ray {args.ray}: expected local, auto or the host:port of a cluster\'s head')
@@ -188,8 +182,9 @@ def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
 @script_main
 def main() -> None:
     args = parse_args()
-    if args.output and args.output.endswith('.parquet'):
-        require_pyarrow()
+    if args.output and args.output.endswith('.parquet') and not importlib.util.find_spec('pyarrow'):
+        raise InputError('a .parquet file needs pyarrow: pip install pyarrow, or give --output a name that ends with '
+                         '.jsonl or .csv')
     predict(args)
 
 

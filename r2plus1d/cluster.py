@@ -1,299 +1,302 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Prediction on a Ray cluster: decoding actors on CPUs, inference actors on NPUs, GPUs or CPUs.
+"""Prediction on a Ray cluster: an actor for each NPU or GPU, or for each machine that has CPUs alone.
 
-    for outcome in infer_on_ray(args, cfg, tasks):
+    for outcome in infer_on_ray(args, tasks):
 
-Samples go from actor to actor through Ray's object store; the script that runs this, the driver, gets scores only. It
-keeps a bounded number of samples under way, hands the work of an actor that has died to another one, and gives each
-task exactly one outcome. docs/cluster.md says why this is not Ray Data. The actors are those of r2plus1d/actors.py.
+Each actor decodes videos and runs the model on them. The script that runs this, the driver, hands out tasks and gets
+scores only. It keeps a bounded number of tasks under way, hands those of an actor that has died to another one, and
+gives each task exactly one outcome. docs/cluster.md says why this is not Ray Data.
 """
 from __future__ import annotations
 
 import argparse
 import collections
 import contextlib
+import importlib
+import itertools
 import os
+import queue
+import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Counter, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Counter, Deque, Dict, Iterable, Iterator, List, Tuple
 
-from r2plus1d.actors import (
-    DECODING,
-    INFERENCE,
-    DecoderSettings,
-    DecodingWorker,
-    EngineSettings,
-    InferenceWorker,
-    Started,
-    connect,
-    device_kind,
-    plan_cluster,
-    ray,
-)
-from r2plus1d.inference import Decoded, Outcome
+from r2plus1d.data import read_config
+from r2plus1d.engines import OnnxRuntime, choose_backend, make_engine
+from r2plus1d.inference import Outcome, decode, infer_batch
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.videos import Decoder, Task
 
+ray: Any = None  # where it is not installed
+with contextlib.suppress(ImportError):
+    ray = importlib.import_module('ray')
+
+DECODERS = 4  # threads of an actor: at 16 ms of CPU a video (benchmarks/archive.md) they make 250 videos/s
+MOST_CALLS = 64  # of an actor at a time
 MOST_TRIES = 4  # of a task whose actor dies or raises
 MOST_FAILED_STARTS = 5  # of actors in a row
-MOST_AT_ONCE = 64  # calls of an inference actor, each for an engine of side_by_side()
 LOOK_SECONDS = 2.0  # between looks at which nodes there are
 STALL_SECONDS = 30.0  # without an outcome, before the driver says what it waits for
+CONNECT_SECONDS = 4.0  # for a head to take a connection, and to answer
+# What an HTTP/2 client says first, with empty settings (RFC 9113, 3.4). Each server, as Ray's head, answers with its
+# own settings, a frame of type 4.
+HTTP2_GREETING = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
-# ---- the driver ----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Started:
+    """What an actor says when it is ready: what runs, and how many calls of a whole batch it takes at a time."""
+
+    engine: str
+    batch_size: int
+    at_once: int
+
+
+class Worker:
+    """Decodes videos, and runs the model on the one device that Ray gives to this process, which is number 0 here.
+
+    FOLDER: that of the driver, to which paths are relative. Calls come in threads of their own: while the engines
+    compute the batches of some, the videos of others are decoded.
+    """
+
+    def __init__(self, args: argparse.Namespace, folder: str) -> None:
+        self.args = args
+        self.folder = folder
+        self.free: queue.Queue[Any] = queue.Queue()  # engines, each with the array that it is fed with
+        self.threads = ThreadPoolExecutor(DECODERS)
+
+    def start(self) -> Started:
+        os.chdir(self.folder)
+        engine = make_engine(self.args.model, self.args.backend, self.args.precision)
+        batch_size = self.args.batchsize or engine.batch_size or 1
+        engine.for_throughput = batch_size == 1
+        engine.prepare(batch_size)
+        engines = engine.side_by_side()
+        for one in engines:
+            self.free.put((one, one.allocate(1, batch_size)[0]))
+        cfg = read_config(self.args.config)
+        cfg.allow_damaged = self.args.allow_damaged
+        self.decoder = Decoder(cfg, str(engine.dtype), are_files=bool(self.args.video))
+        at_once = min(MOST_CALLS, len(engines) + max(1, DECODERS // batch_size))
+        return Started(str(engine.describe()), batch_size, at_once)
+
+    def infer(self, tasks: List[Task]) -> List[Outcome]:
+        decoded = list(self.threads.map(lambda task: decode(self.decoder, task), tasks))
+        engine, batch = self.free.get()
+        try:
+            return infer_batch(engine, batch, decoded)
+        finally:
+            self.free.put((engine, batch))
+
+
+def connect(address: str) -> None:
+    """Join the cluster at this address, or start one on this machine for "local". Raises InputError."""
+    options: Dict[str, Any] = {'address': address, 'log_to_driver': False, 'logging_level': 'ERROR'}
+    if address == 'local':
+        options.update(include_dashboard=False, object_store_memory=10**8)  # else 30% of the memory
+    else:
+        check_head(address)
+    os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.init(**options)
+    except Exception as e:  # Ray raises many kinds
+        raise InputError(f'--ray {address}: Ray does not start: {one_line(e)}')
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Ray has put its own in their place
+
+
+def check_head(address: str) -> None:
+    """Raise InputError where nothing answers, or what is no Ray: Ray itself would try for minutes, without a word."""
+    found = address
+    if address == 'auto':  # where Ray looks as well
+        found = os.environ.get('RAY_ADDRESS', '')
+        with contextlib.suppress(OSError), open('/tmp/ray/ray_current_cluster') as f:
+            found = found or f.read().strip()
+    host, _, port = found.rpartition('//')[2].rpartition(':')
+    if not port.isdecimal():
+        return
+    fault = 'what answers is no Ray'
+    try:
+        with socket.create_connection((host.strip('[]') or 'localhost', int(port)), CONNECT_SECONDS) as connection:
+            connection.sendall(HTTP2_GREETING)
+            if os.environ.get('RAY_USE_TLS', '0') != '0' or connection.makefile('rb').read(4)[3:] == b'\4':
+                return
+    except (OSError, OverflowError) as e:
+        fault = one_line(e)
+    raise InputError(f'--ray {address}: no head of a cluster answers at {found}: {fault}; start it by: ray start '
+                     '--head')
+
+
+def room_of_nodes(kind: str) -> Dict[str, Tuple[int, Dict[str, Any]]]:
+    """{node: (how many workers it has room for, Ray's options for each)} of all nodes that are alive."""
+    found: Dict[str, Tuple[int, Dict[str, Any]]] = {}
+    for node in ray.nodes():
+        cpus, devices = (int(node['Resources'].get(name, 0)) for name in ('CPU', kind))
+        options: Dict[str, Any] = {'num_gpus': 1} if kind == 'GPU' else {'resources': {kind: 1}}
+        if kind == 'CPU':  # one model on all cores
+            options, devices = {}, min(1, cpus)
+        if node['Alive'] and devices:
+            found[node['NodeID']] = devices, {'num_cpus': cpus if kind == 'CPU' else min(DECODERS, cpus // devices),
+                                              **options}
+    return found
+
+
+def device_kind(args: argparse.Namespace) -> str:
+    """Which resource of Ray a worker needs: NPU, GPU, or CPU where the model runs on none of them."""
+    backend = choose_backend(args.model, args.backend)
+    if backend == 'onnxruntime':
+        import onnxruntime
+        available = onnxruntime.get_available_providers()
+        kinds = [kind for kind, name in zip(('NPU', 'GPU'), OnnxRuntime.ACCELERATORS) if name in available]
+        return [*kinds, 'CPU'][0]
+    return 'NPU' if backend == 'ais_bench' else 'CPU'
 
 
 @dataclass(eq=False)
 class Member:
-    """An actor as the driver sees it. AT_ONCE: calls that it computes at a time. JOBS: how many it has been given."""
+    """An actor as the driver sees it. AT_ONCE: calls that it takes, none before it has started. BUSY: of these."""
 
-    kind: str
     node: str
     handle: Any
-    is_ready: bool = False
-    at_once: int = 1
-    jobs: int = 0
-    has_suspect: bool = False
-
-    def can_take(self, is_suspect: bool) -> bool:
-        """One job more than it computes, so that its data arrives meanwhile; a suspect comes and stays alone."""
-        return self.is_ready and not self.has_suspect and self.jobs < (1 if is_suspect else self.at_once + 1)
+    at_once: int = 0
+    busy: int = 0
 
 
 @dataclass(frozen=True)
-class InStore:
-    """A sample in the object store, by its REFERENCE, and the NODE on which it was made."""
-
-    decoded: Decoded
-    reference: Any
-    node: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """A call that is under way. TASKS: those that are lost with it. SAMPLE: the reference of what decode() makes."""
+class Call:
+    """What is under way: infer() of TASKS, or start() without any. PLACES: how much of its member it keeps busy."""
 
     member: Member
-    method: str
     tasks: List[Task]
-    sample: Any = None
-
-
-def key_of(task: Task) -> Tuple[str, int]:
-    return task.video.path, task.window.number if task.window else 0
+    places: int = 0
 
 
 class Driver:
-    """Hands the tasks to the actors and yields their outcomes. SETTINGS: of the actors, by their kind."""
+    """Hands the tasks to the actors and yields their outcomes."""
 
-    def __init__(self, tasks: Iterable[Task], device: str, settings: Dict[str, Any]) -> None:
+    def __init__(self, args: argparse.Namespace, kind: str, tasks: Iterable[Task]) -> None:
+        self.args = args
+        self.kind = kind
         self.tasks = iter(tasks)
-        self.device = device
-        self.settings = settings
         self.members: List[Member] = []
-        self.jobs: Dict[Any, Job] = {}  # by reference of the result
-        self.again: Deque[Task] = collections.deque()  # tasks whose actor was lost
-        self.tries: Counter[Tuple[str, int]] = collections.Counter()  # of suspects, which run alone
-        self.samples: List[InStore] = []
-        self.batch_size: Optional[int] = None
+        self.calls: Dict[Any, Call] = {}  # by reference of the result
+        self.again: Deque[Task] = collections.deque()  # whose actor was lost
+        self.tries: Counter[Task] = collections.Counter()  # of these
+        self.batch_size = 0
         self.exhausted = False
         self.failed_starts = 0
         self.next_look = 0.0
         self.last_outcome = time.monotonic()
 
     def outcomes(self) -> Iterator[Outcome]:
-        while True:
+        while not self.exhausted or self.again or any(call.tasks for call in self.calls.values()):
             self.match_cluster()
-            self.start_decoding()
-            self.start_inference()
-            is_busy = any(job.tasks for job in self.jobs.values())
-            if self.exhausted and not self.again and not self.samples and not is_busy:
-                return
-            if self.jobs:
-                ready, _ = ray.wait(list(self.jobs), num_returns=1, timeout=1, fetch_local=False)
-                for outcome in (outcome for result in ready for outcome in self.finish(result)):
+            self.give_tasks()
+            if self.calls:
+                ready, _ = ray.wait(list(self.calls), num_returns=1, timeout=1, fetch_local=False)
+                for outcome in itertools.chain.from_iterable(map(self.finish, ready)):
                     self.last_outcome = time.monotonic()
                     yield outcome
             else:
                 time.sleep(0.5)
             self.say_when_stalled()
 
-    def of_kind(self, kind: str) -> List[Member]:
-        return [member for member in self.members if member.kind == kind]
-
-    # ---- actors ----
-
     def match_cluster(self) -> None:
         """Start the actors that the cluster has room for: those of new nodes, and those that have died."""
         if time.monotonic() < self.next_look:
             return
         self.next_look = time.monotonic() + LOOK_SECONDS
-        there = collections.Counter((member.kind, member.node) for member in self.members)
-        for node, plan in plan_cluster(self.device).items():
-            for kind, places in plan.items():
-                for _ in range(places.number - there[kind, node]):
-                    self.start_member(kind, node, places.options)
+        there = collections.Counter(member.node for member in self.members)
+        for node, (number, options) in room_of_nodes(self.kind).items():
+            for _ in range(number - there[node]):
+                # Without enable_task_events=False, the head would keep a record of each of the last 100,000 calls.
+                handle = ray.remote(Worker).options(
+                    scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, False),
+                    max_restarts=0, max_concurrency=MOST_CALLS, enable_task_events=False, **options,
+                ).remote(self.args, os.getcwd())
+                self.members.append(Member(node, handle))
+                self.calls[handle.start.remote()] = Call(self.members[-1], [])
 
-    def start_member(self, kind: str, node: str, options: Dict[str, Any]) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-        worker = InferenceWorker if kind == INFERENCE else DecodingWorker
-        # Without enable_task_events=False, the head would keep a record of each of the last 100,000 calls.
-        handle = ray.remote(worker).options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False), max_restarts=0,
-            max_concurrency=MOST_AT_ONCE if kind == INFERENCE else 1, enable_task_events=False,
-            **options).remote(self.settings[kind])
-        member = Member(kind, node, handle)
-        self.members.append(member)
-        self.jobs[handle.start.remote()] = Job(member, 'start', [])
-
-    def remove_member(self, member: Member) -> None:
-        if member in self.members:
-            self.members.remove(member)
-            self.next_look = 0
-            with contextlib.suppress(ray.exceptions.RayError, ValueError):
-                ray.kill(member.handle)
-
-    def started(self, member: Member, answer: Started) -> None:
-        if answer.fault:
-            raise answer.fault
-        self.failed_starts = 0
-        member.is_ready = True
-        member.at_once = answer.at_once
-        if member.kind == INFERENCE and self.batch_size is None:
-            log(f'on Ray: {answer.engine}')
-            self.batch_size = answer.batch_size
-
-    # ---- tasks ----
-
-    def next_task(self) -> Optional[Task]:
-        if self.again:
-            return self.again.popleft()
-        task = next(self.tasks, None)
-        self.exhausted = task is None
-        return task
-
-    def start_decoding(self) -> None:
-        """Give tasks to the decoders, as many as keep all actors busy; no more samples than that are under way."""
-        if self.batch_size is None:  # no model is loaded yet
-            return
-        decoders = self.of_kind(DECODING)
-        wanted = len(decoders) + self.batch_size * sum(1 + member.at_once for member in self.of_kind(INFERENCE))
-        room = wanted - len(self.samples) - sum(job.method == 'decode' for job in self.jobs.values())
-        while room > 0 and (self.again or not self.exhausted):
-            free = [member for member in decoders if member.can_take(is_suspect=bool(self.again))]
-            task = self.next_task() if free else None
-            if task is None:
-                return
-            member = min(free, key=lambda member: member.jobs)
-            result, sample = member.handle.decode.options(num_returns=2).remote(task)
-            self.give(result, Job(member, 'decode', [task], sample))
-            room -= 1
-
-    def start_inference(self) -> None:
-        """Give samples to the models: whole batches, and a smaller one where no sample is to come before it."""
-        while self.samples and self.batch_size:
-            suspect = next((one for one in self.samples if key_of(one.decoded.task) in self.tries), None)
-            is_waiting = self.again or not self.exhausted or any(job.method == 'decode' for job in self.jobs.values())
-            if suspect is None and len(self.samples) < self.batch_size and is_waiting:
-                return
-            free = [member for member in self.of_kind(INFERENCE) if member.can_take(suspect is not None)]
+    def give_tasks(self) -> None:
+        """Give batches of tasks to the actors. A task whose actor was lost has an actor for itself alone."""
+        while not self.exhausted or self.again:
+            free = [member for member in self.members
+                    if member.busy < member.at_once and not (self.again and member.busy)]
             if not free:
                 return
-            near = suspect or self.samples[0]
-            member = min(free, key=lambda member: (member.jobs, member.node != near.node))
-            self.samples.sort(key=lambda one: one.node != member.node)
-            batch = [suspect] if suspect else self.samples[:self.batch_size]
-            self.samples = [one for one in self.samples if one not in batch]
-            result = member.handle.infer.remote([one.decoded for one in batch], *(one.reference for one in batch))
-            self.give(result, Job(member, 'infer', [one.decoded.task for one in batch]))
-
-    def give(self, result: Any, job: Job) -> None:
-        self.jobs[result] = job
-        job.member.jobs += 1
-        job.member.has_suspect = any(key_of(task) in self.tries for task in job.tasks)
+            tasks = [self.again.popleft()] if self.again else list(itertools.islice(self.tasks, self.batch_size))
+            if not tasks:
+                self.exhausted = True
+                return
+            member = min(free, key=lambda member: member.busy)
+            call = Call(member, tasks, member.at_once if tasks[0] in self.tries else 1)
+            member.busy += call.places
+            self.calls[member.handle.infer.remote(tasks)] = call
 
     def finish(self, result: Any) -> List[Outcome]:
-        """The outcomes that an answer brings."""
-        job = self.jobs.pop(result)
-        if job.tasks:
-            job.member.jobs -= 1
-            job.member.has_suspect = False
+        """The outcomes that an answer brings. Raises InputError for what no other actor would do better."""
+        call = self.calls.pop(result)
+        call.member.busy -= call.places
         try:
             answer = ray.get(result)
         except ray.exceptions.RayError as e:
-            return self.lose(job, e)
-        if job.method == 'infer':
+            if isinstance(getattr(e, 'cause', None), InputError):
+                raise e.cause
+            return self.lose(call, e)
+        if call.tasks:
             return list(answer)
-        if job.method == 'start':
-            self.started(job.member, answer)
-        elif answer.fault is not None:
-            return [Outcome(answer.task, fault=answer.fault)]
-        else:
-            self.samples.append(InStore(answer, job.sample, job.member.node))
+        if not self.batch_size:
+            log(f'on Ray: {answer.engine}')
+        self.failed_starts = 0
+        self.batch_size = answer.batch_size
+        call.member.at_once = answer.at_once
         return []
 
-    def lose(self, job: Job, error: Exception) -> List[Outcome]:
+    def lose(self, call: Call, error: Exception) -> List[Outcome]:
         """What follows from an error of Ray instead of an answer: the outcomes of tasks that were tried too often."""
-        if job.method == 'start' or isinstance(error, ray.exceptions.RayActorError):
-            self.remove_member(job.member)
-        if job.method == 'start':
-            self.failed_starts += 1
-            if self.failed_starts >= MOST_FAILED_STARTS:
-                raise InputError(f'--ray: {MOST_FAILED_STARTS} actors in a row cannot start: {last_line(error)}; are '
-                                 'the same scripts, packages and files at the same paths on all nodes?')
-        outcomes = []
-        for task in job.tasks:
-            self.tries[key_of(task)] += 1
-            if self.tries[key_of(task)] < MOST_TRIES:
-                self.again.append(task)
-            else:
-                outcomes.append(Outcome(task, fault=InputError(f'{task.video.path}: {job.method} failed {MOST_TRIES} '
-                                                               f'times, the last time by: {last_line(error)}')))
-        return outcomes
+        if call.member in self.members and (not call.tasks or isinstance(error, ray.exceptions.RayActorError)):
+            self.members.remove(call.member)
+            self.next_look = 0
+            with contextlib.suppress(ray.exceptions.RayError, ValueError):
+                ray.kill(call.member.handle)
+        last_line = one_line((str(error).strip() or type(error).__name__).splitlines()[-1])
+        self.failed_starts += not call.tasks
+        if self.failed_starts >= MOST_FAILED_STARTS:
+            raise InputError(f'--ray: {MOST_FAILED_STARTS} actors in a row cannot start: {last_line}; are the same '
+                             'scripts, packages and files at the same paths on all nodes?')
+        self.tries.update(call.tasks)
+        self.again += [task for task in call.tasks if self.tries[task] < MOST_TRIES]
+        return [Outcome(task, fault=InputError(f'{task.video.path}: failed {MOST_TRIES} times, the last time by: '
+                                               f'{last_line}'))
+                for task in call.tasks if self.tries[task] >= MOST_TRIES]
 
     def say_when_stalled(self) -> None:
         if time.monotonic() - self.last_outcome < STALL_SECONDS:
             return
         self.last_outcome = time.monotonic()
-        waits = []
-        for kind in (INFERENCE, DECODING):
-            members = self.of_kind(kind)
-            starting = sum(not member.is_ready for member in members)
-            at_work = sum(member.jobs for member in members)
-            waits.append(f'{at_work} jobs of {len(members)} {kind} actors' +
-                         (f', {starting} of which have not started yet' if starting else ''))
-        if not self.of_kind(INFERENCE):
-            waits.append(f'a node with a free {self.device}')
-        log(f'no progress for {STALL_SECONDS:g} s; waiting for: {"; ".join(waits)}')
+        starting = sum(not member.at_once for member in self.members)
+        waits = f'{len(self.members)} actors, {starting} of which have not started yet'
+        if not self.members:
+            waits = f'a node with a free {self.kind}'
+        log(f'no progress for {STALL_SECONDS:g} s; waiting for {waits}')
 
 
-def last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return one_line(lines[-1]) if lines else type(error).__name__
-
-
-def infer_on_ray(args: argparse.Namespace, cfg: Any, tasks: Iterable[Task]) -> Iterator[Outcome]:
+def infer_on_ray(args: argparse.Namespace, tasks: Iterable[Task]) -> Iterator[Outcome]:
     """The Outcome of each of the TASKS, in the order in which they are done."""
     if ray is None:
         raise InputError('--ray needs Ray: pip install "ray[data]"')
-    device = device_kind(args)
-    tables = Decoder(cfg, 'float32').samples_for(is_file=True).tables
-    # Where the tables do the work of Normalize, bytes are sent, a quarter of the size.
-    dtype = 'float32' if tables is None else 'uint8'
-    folder = os.getcwd()
-    settings = {
-        DECODING: DecoderSettings(folder, args.config, args.allow_damaged, dtype),
-        INFERENCE: EngineSettings(folder, args.model, args.backend, args.precision, args.batchsize, tables),
-    }
+    kind = device_kind(args)
     connect(args.ray)
     try:
-        if device != 'CPU' and not ray.cluster_resources().get(device):
-            raise InputError(f'--ray {args.ray}: the cluster has no {device}, which {args.model} needs; on its '
+        if kind != 'CPU' and not ray.cluster_resources().get(kind):
+            raise InputError(f'--ray {args.ray}: the cluster has no {kind}, which {args.model} needs; on its '
                              'machines, source CANN\'s set_env.sh before ray start, or say how many there are: '
-                             f'ray start --resources=\'{{"{device}": 1}}\' ({socket.gethostname()})')
-        yield from Driver(tasks, device, settings).outcomes()
+                             f'ray start --resources=\'{{"{kind}": 1}}\'')
+        yield from Driver(args, kind, tasks).outcomes()
     finally:
         ray.shutdown()

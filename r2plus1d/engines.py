@@ -191,10 +191,7 @@ ENGINES: Dict[str, Any] = {'openvino': OpenVINO, 'onnxruntime': OnnxRuntime, 'ai
 
 
 def has_accelerator() -> bool:
-    """Whether ONNX Runtime is there and has an accelerator.
-
-    Its wheels have a library for each of these. Where there is none, its import is saved.
-    """
+    """Whether ONNX Runtime has one. Its wheels have a library for each; where there is none, its import is saved."""
     found = importlib.util.find_spec('onnxruntime')
     if not found or not glob.glob(f'{os.path.dirname(found.origin or "")}/capi/*onnxruntime_providers_c*'):
         return False
@@ -208,16 +205,13 @@ def choose_backend(model: str, backend: str) -> str:
     """BACKEND, a key of ENGINES. For auto: ais_bench for an .om; for ONNX: ONNX Runtime where it has an accelerator,
     else OpenVINO, else ONNX Runtime.
     """
-    if backend != 'auto':
-        return backend
-    if model.endswith('.om'):
-        return 'ais_bench'
+    if backend != 'auto' or model.endswith('.om'):
+        return 'ais_bench' if backend == 'auto' else backend
     return 'openvino' if not has_accelerator() and importlib.util.find_spec('openvino') else 'onnxruntime'
 
 
 def make_engine(model: str, backend: str = 'auto', precision: str = 'f32', device: int = 0) -> Engine:
     """The engine for a model file; call prepare() before the first batch. Logs which it is. Raises InputError.
-
     BACKEND: auto or a key of ENGINES. PRECISION: auto or one of CPU_PRECISIONS. DEVICE: number of the accelerator.
     """
     backend = choose_backend(model, backend)
@@ -276,6 +270,14 @@ def device_numbers(text: str) -> List[int]:
     devices = [int(number) for number in text.split(',')]
     if min(devices) < 0:
         raise argparse.ArgumentTypeError(f'{text}: numbers of 0 or more, with commas between')
+    return devices
+
+
+def device_list(text: str) -> List[int]:
+    """The same, with each device once: ais_bench names its folders by them."""
+    devices = device_numbers(text)
+    if len(set(devices)) < len(devices):
+        raise argparse.ArgumentTypeError(f'{text}: numbers of 0 or more, each once, with commas between')
     return devices
 
 

@@ -13,7 +13,7 @@ import os
 import platform
 import resource
 import subprocess
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from r2plus1d.forms import COUNT, TEXT, Form, field
 from r2plus1d.run import FOLDER
@@ -21,12 +21,17 @@ from r2plus1d.run import FOLDER
 # What decides about scores and speed, by the names that pip knows.
 PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-headless', 'opencv-python', 'onnx',
             'onnxruntime', 'onnxruntime-cann', 'openvino', 'aclruntime', 'ais-bench')
+# What of a CPU decides the speed, by Linux' words for it, of x86-64 and of aarch64.
+CPU_FEATURES = {'avx2': 'AVX2', 'avx512f': 'AVX-512', 'avx512_vnni': 'VNNI', 'avx_vnni': 'VNNI', 'avx512_bf16': 'BF16',
+                'amx_bf16': 'AMX BF16', 'amx_int8': 'AMX int8', 'asimd': 'NEON', 'sve': 'SVE', 'asimddp': 'dot product',
+                'bf16': 'BF16', 'i8mm': 'int8 matrices'}
 
 
 @dataclasses.dataclass(frozen=True)
 class Environment(Form):
     """cores: those that the process may use. memory: bytes of the machine. peak_memory: the most bytes that the process
     has held. commit: of this repository, with "+" where its files were changed since; None where it is no clone.
+    cpu_features: what of the CPU decides the speed.
     """
 
     system: str = field(TEXT)
@@ -36,6 +41,7 @@ class Environment(Form):
     python: str = field(TEXT)
     packages: Dict[str, str] = field(TEXT.for_each_name())
     commit: Optional[str] = field(TEXT.or_null())
+    cpu_features: Optional[List[str]] = field(TEXT.list_of().or_null())
 
 
 def describe_environment() -> Environment:
@@ -51,6 +57,7 @@ def describe_environment() -> Environment:
         python=platform.python_version(),
         packages=packages,
         commit=repository_commit(),
+        cpu_features=cpu_features(),
     )
 
 
@@ -73,6 +80,13 @@ def cpu_facts() -> Dict[str, str]:
             name, _, value = line.partition(':')
             facts.setdefault(name.strip(), value.strip())
     return facts
+
+
+def cpu_features() -> List[str]:
+    """Those of CPU_FEATURES that this CPU has, in words."""
+    facts = cpu_facts()
+    flags = (facts.get('flags') or facts.get('Features') or '').split()
+    return list(dict.fromkeys(words for flag, words in CPU_FEATURES.items() if flag in flags))
 
 
 def cpu_name() -> str:

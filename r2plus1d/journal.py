@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file of the rows of a prediction, which a later run continues.
 
-    with Journal('predictions.jsonl', settings, outdated) as journal:
-        for row in journal.rows():                    # of the runs before
+    with open_journal('predictions.csv', settings, paths, retry_failed=False) as journal:
+        for rows in journal.videos():                 # of the runs before
             ...
         journal.add([row])
-        journal.finish()
+        journal.finish()                              # writes the CSV
 
 The journal is a file of JSON lines, to which only one process writes. A row that is there is not computed again. All
 rows of a video are added at once. The journal of FILE.jsonl is that file itself; that of FILE.csv or FILE.parquet is
@@ -14,27 +14,26 @@ FILE.csv.rows.jsonl beside it, from which the other form is made at the end.
 """
 from __future__ import annotations
 
+import argparse
 import collections
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import json
 import os
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from tqdm import tqdm
-
+from r2plus1d.engines import choose_backend, make_engine
 from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, one_of, write_json
-from r2plus1d.precision import CPU_PRECISIONS
-from r2plus1d.rows import Row, describe_row, json_line, write_csv, write_parquet
+from r2plus1d.models import is_quantized, load_onnx
+from r2plus1d.precision import AUTO, CPU_PRECISIONS, computed_in
+from r2plus1d.rows import WRITERS, Row, file_stamp, json_line
 from r2plus1d.run import InputError, log
 from r2plus1d.store import PART_ENDING, claim, file_digest, naming, remove_tree, whole_file, write_all
 
-FORMATS = ('.jsonl', '.csv', '.parquet')
 SETTINGS_ENDING = '.settings.json'
 SECONDS = Check(lambda value: is_count(value) or isinstance(value, float) and value > 0, 'seconds')
-
-
-# ---- settings ------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +57,15 @@ class Settings(Form):
     classes_file: str = field(TEXT)
 
     @classmethod
-    def lift(cls, content: Dict[str, Any]) -> Dict[str, Any]:
-        """Of version 1, whose rows have no class_indices: those with predictions are refused when they are read."""
-        settings = content.get('settings')
-        if not isinstance(settings, dict):
-            return content
-        return {'test_pipeline': settings.get('test pipeline of the config'), **settings}
+    def of(cls, args: argparse.Namespace, cfg: Any, precision: str) -> Settings:
+        def digest(value: Any) -> str:
+            return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
-    def check_same(self, before: Settings, output: str) -> None:
-        """Raise InputError where the settings BEFORE, of the OUTPUT, were others."""
-        for name in self.differences(before):
-            old, new = json.dumps(getattr(before, name)), json.dumps(getattr(self, name))
-            raise InputError(f'{output}: {name} was {old} and is {new} now; give another --output, or what it was '
-                             'begun with')
+        same = ('topk', 'average_clips', 'every', 'backend', 'allow_damaged')
+        return cls(
+            model=file_digest(args.model), test_pipeline=digest(cfg.data.test.pipeline),
+            classes=digest(args.classes.names), precision=precision, model_file=args.model, config_file=args.config,
+            classes_file=args.classes.source, **{name: getattr(args, name) for name in same})
 
 
 def noted_precision(output: Optional[str], model: str) -> Optional[str]:
@@ -79,6 +74,18 @@ def noted_precision(output: Optional[str], model: str) -> Optional[str]:
         return None
     before = Settings.read(output + SETTINGS_ENDING)
     return before.precision if before.precision in CPU_PRECISIONS and before.model == file_digest(model) else None
+
+
+def settle_precision(args: argparse.Namespace) -> str:
+    """What the model is computed in by all machines of a cluster. Where --precision is auto, it becomes f32, the only
+    one that all of them have, or on this machine the fastest one.
+    """
+    if choose_backend(args.model, args.backend) == 'ais_bench':
+        return 'as converted'
+    if args.precision == AUTO:
+        is_local = args.ray == 'local'
+        args.precision = make_engine(args.model, args.backend, AUTO).precision if is_local else 'f32'
+    return computed_in(args.model, args.precision, is_quantized(load_onnx(args.model)))
 
 
 def journal_path(output: str) -> str:
@@ -93,146 +100,123 @@ def has_rows(output: str) -> bool:
 # ---- the journal ---------------------------------------------------------------------------------------
 
 
-class Journal:
-    """The rows of a prediction, to be used in a with statement, which no second process may enter at the same time.
+@contextlib.contextmanager
+def open_journal(output: str, settings: Settings, paths: Sequence[str], retry_failed: bool) -> Iterator[Journal]:
+    """The Journal of an OUTPUT, which no second process may open at the same time. PATHS: of this run's videos.
 
-    OUTDATED: a function of a row; it says why the video of this row is to be predicted anew, or None.
+    The rows of those that were replaced, or with RETRY_FAILED have errors, are gone. Raises InputError where rows are
+    there that were made by other SETTINGS.
     """
+    path = journal_path(output)
+    endings = [PART_ENDING, SETTINGS_ENDING + PART_ENDING, path[len(output):] + PART_ENDING]
+    with claim(output, inputs=(settings.model_file, settings.config_file, settings.classes_file), endings=endings):
+        for ending in endings:  # what killed runs have left
+            remove_tree(output + ending)
+        check_settings(output, settings)
+        with open(path, 'ab', buffering=0):
+            pass
+        clean(path, functools.partial(why_again, set(paths), retry_failed))
+        with open(path, 'ab', buffering=0) as f:
+            yield Journal(output, f)
 
-    file: BinaryIO
 
-    def __init__(self, output: str, settings: Settings, outdated: Callable[[Row], Optional[str]]) -> None:
-        self.output = output
-        self.inputs = (settings.model_file, settings.config_file, settings.classes_file)
-        self.path = journal_path(output)
-        self.settings = settings
-        self.outdated = outdated
-        self.stack = contextlib.ExitStack()
-
-    def __enter__(self) -> Journal:
-        with self.stack as stack:
-            endings = [PART_ENDING, SETTINGS_ENDING + PART_ENDING, self.path[len(self.output):] + PART_ENDING]
-            stack.enter_context(claim(self.output, inputs=self.inputs, endings=endings))
-            for ending in endings:  # what killed runs have left
-                remove_tree(self.output + ending)
-            self.check_settings()
-            self.open()
-            self.clean()
-            self.stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stack.close()
-
-    def check_settings(self) -> None:
-        """Write the settings beside the output, or compare them with those that are there."""
-        path = self.output + SETTINGS_ENDING
-        if has_rows(self.output):
-            self.settings.check_same(Settings.read(path), self.output)
-            return
-        if os.path.exists(self.output) and self.output != self.path:
-            raise InputError(f'{self.output}: is there without {self.path}, by which it could be continued; '
+def check_settings(output: str, settings: Settings) -> None:
+    """Write the settings beside the output, or compare them with those that are there."""
+    path = output + SETTINGS_ENDING
+    if not has_rows(output):
+        if os.path.exists(output) and not output.endswith('.jsonl'):
+            raise InputError(f'{output}: is there without {journal_path(output)}, by which it could be continued; '
                              'move it away or give another --output')
         if os.path.lexists(path):
             Settings.read(path)  # it refuses what these scripts did not write
-        write_json(path, self.settings.to_json())
+        write_json(path, settings.to_json())
+        return
+    before = Settings.read(path)
+    for name in settings.differences(before):
+        old, new = json.dumps(getattr(before, name)), json.dumps(getattr(settings, name))
+        raise InputError(f'{output}: {name} was {old} and is {new} now; give another --output, or what it was begun '
+                         'with')
 
-    def open(self) -> None:
-        with naming(self.path):
-            self.file = self.stack.enter_context(open(self.path, 'ab', buffering=0))
 
-    def clean(self) -> None:
-        """Take out what a killed run has left at the end, what stands twice, and the videos that are outdated.
+def why_again(paths: Set[str], retry_failed: bool, row: Row) -> Optional[str]:
+    """Why the video of a row of an earlier run is to be predicted again; None where the row stays."""
+    if row.path not in paths:
+        return None
+    now, before = file_stamp(row.path), (row.file_bytes, row.file_time)
+    if None not in (now[0], before[0]) and now != before:
+        return 'their files are others than those before, by size or time'
+    return 'they had errors' if retry_failed and row.error is not None else None
 
-        A killed run leaves a part of a line, or some rows of a video without the rest. Of rows that stand twice, the
-        last one stays.
-        """
-        whole = position = count = 0  # whole: bytes up to the end of the last video; count: of the rows until there
-        last: Dict[str, int] = {}  # id: number of its last line
-        reasons: Dict[str, str] = {}  # by path
-        video: List[Row] = []
-        for line, row in self.lines():
-            position += len(line)
-            video += [row] if row else []
-            if row is None or not row.is_last_of_video():
-                continue
-            last.update((each.id, count + number) for number, each in enumerate(video))
-            reasons.update((each.path, reason) for each in video for reason in [self.outdated(each)] if reason)
-            whole, count, video = position, count + len(video), []
-        size = os.path.getsize(self.path)
-        if whole < size:
-            log(f'{self.path}: its last {size - whole} bytes are no whole row; they are cut off')
-            self.file.truncate(whole)
-        for reason, number in collections.Counter(reasons.values()).items():
-            log(f'{self.path}: {number} videos are predicted again: {reason}')
-        if reasons or len(last) < count:
-            self.rewrite(reasons.keys(), set(last.values()) if len(last) < count else None)
 
-    def rewrite(self, paths: Iterable[str], numbers: Optional[Set[int]]) -> None:
-        """Leave out the rows of videos with these PATHS, and lines whose NUMBERS are not given."""
-        gone = set(paths)
-        with whole_file(self.path) as part, open(part, 'wb') as f:
-            for number, (line, row) in enumerate(self.lines()):
-                if row is not None and row.path not in gone and (numbers is None or number in numbers):
-                    f.write(line)
-        self.file.close()
-        self.open()
+def clean(path: str, outdated: Callable[[Row], Optional[str]]) -> None:
+    """Take out what a killed run has left at the end, what stands twice, and the videos that are outdated.
 
-    def lines(self) -> Iterator[Tuple[bytes, Optional[Row]]]:
-        """All lines with their rows; the row is None where the last line has no end. Raises InputError."""
-        with naming(self.path), open(self.path, 'rb') as f:
-            for number, line in enumerate(f, 1):
-                if not line.endswith(b'\n'):
-                    yield line, None
-                    return
-                try:
-                    row = Row.from_json(json.loads(line))
-                except (ValueError, RecursionError) as e:
-                    what = 'is not JSON' if isinstance(e, (json.JSONDecodeError, RecursionError)) else e
-                    raise InputError(f'{self.path}: line {number} is not a row of a prediction: {what}; '
-                                     'give another --output')
-                yield line, row
+    A killed run leaves a part of a line, or some rows of a video without the rest. Of rows that stand twice, the last
+    one stays.
+    """
+    size = number = 0  # of the whole lines
+    last: Dict[str, int] = {}  # id: number of its last line
+    part: Dict[str, int] = {}  # the same of the rows of a video that is not complete
+    reasons: Dict[str, str] = {}  # by path
+    for number, (line, row) in enumerate(read_lines(path), 1):
+        size += len(line)
+        part[row.id] = number
+        reason = outdated(row)
+        if reason:
+            reasons[row.path] = reason
+        if row.is_last_of_video():
+            last.update(part)
+            part.clear()
+    for reason, count in collections.Counter(reasons.values()).items():
+        log(f'{path}: {count} videos are predicted again: {reason}')
+    if not reasons and len(last) == number and size == os.path.getsize(path):
+        return
+    kept = set(last.values())
+    with whole_file(path) as new, open(new, 'wb') as f:
+        f.writelines(line for number, (line, row) in enumerate(read_lines(path), 1)
+                     if number in kept and row.path not in reasons)
+
+
+def read_lines(path: str) -> Iterator[Tuple[bytes, Row]]:
+    """All lines with their rows, without a last one that has no end. Raises InputError."""
+    with naming(path), open(path, 'rb') as f:
+        for number, line in enumerate(f, 1):
+            if not line.endswith(b'\n'):
+                return
+            try:
+                row = Row.from_json(json.loads(line))
+            except (ValueError, RecursionError) as e:
+                what = 'is not JSON' if isinstance(e, (json.JSONDecodeError, RecursionError)) else e
+                raise InputError(f'{path}: line {number} is not a row of a prediction: {what}; give another --output')
+            yield line, row
+
+
+@dataclasses.dataclass(frozen=True)
+class Journal:
+    """The rows of a prediction. FILE: of its journal, unbuffered."""
+
+    output: str
+    file: BinaryIO
 
     def rows(self) -> Iterator[Row]:
-        for _, row in self.lines():
-            if row is not None:
-                yield row
+        return (row for _, row in read_lines(journal_path(self.output)))
+
+    def videos(self) -> Iterator[List[Row]]:
+        """The rows of one video after another."""
+        rows = []
+        for row in self.rows():
+            rows.append(row)
+            if row.is_last_of_video():
+                yield rows
+                rows = []
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add all rows of a video. An OSError names the file."""
-        with naming(self.path):
+        with naming(journal_path(self.output)):
             write_all(self.file, b''.join(map(json_line, rows)))
 
     def finish(self) -> None:
         """Make the .csv or .parquet file of all rows."""
-        path = os.path.realpath(self.output)  # a link stays
-        if self.output.endswith('.csv'):
-            write_csv(path, self.rows())
-        elif self.output.endswith('.parquet'):
-            write_parquet(path, self.rows())
-
-
-class Printer:
-    """Takes the place of a Journal where there is no --output: the rows are printed, and nothing is kept."""
-
-    def __init__(self, says_errors: bool) -> None:
-        self.says_errors = says_errors
-
-    def __enter__(self) -> Printer:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def rows(self) -> Sequence[Row]:
-        return ()
-
-    def add(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            if row.error is None:
-                tqdm.write(describe_row(row))
-            elif self.says_errors:
-                log(row.error)
-
-    def finish(self) -> None:
-        pass
+        write = WRITERS.get(os.path.splitext(self.output)[1])
+        if write:
+            write(os.path.realpath(self.output), self.rows())  # a link stays

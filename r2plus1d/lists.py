@@ -53,9 +53,13 @@ def read_names(path: str) -> List[str]:
     with open(path, 'rb') as f:
         content = f.read()
     try:
-        lines = content.decode('utf-8-sig').split('\n')
+        return parse_names(path, content.decode('utf-8-sig').split('\n'))
     except UnicodeDecodeError as e:
         raise InputError(f'{path}: byte {e.start} is not UTF-8; save it as UTF-8')
+
+
+def parse_names(path: str, lines: Iterable[str]) -> List[str]:
+    """The names in LINES such as "1 ApplyEyeMakeup", which are of the file PATH. Raises InputError."""
     numbers: Dict[str, int] = {}  # of the lines, by name
     for number, line in enumerate(lines, 1):
         line = line.rstrip('\r')
@@ -109,13 +113,13 @@ def check_names_of_videos(path: str, names: Sequence[str], videos: Iterable[Tupl
         if place is None:
             strange.append(folder)
         elif place != label:
-            raise InputError(f'{path}: line {place + 1} is "{place + 1} {names[place]}", '
-                             f'and the videos of {folder} have label {label} (from 0)')
+            raise InputError(f'{path}: class {place + 1} is {names[place]}, and the videos of {folder} have label '
+                             f'{label} (from 0)')
     if strange and len(strange) <= len(labels) / 2:
         folder = strange[0]
-        line = labels[folder] + 1
-        raise InputError(f'{path}: line {line} is "{line} {names[line - 1]}", '
-                         f'and the videos of label {line - 1} lie in {folder}')
+        label = labels[folder]
+        raise InputError(f'{path}: class {label + 1} is {names[label]}, and the videos of label {label} (from 0) lie '
+                         f'in {folder}')
 
 
 def plain(name: str) -> str:
@@ -124,7 +128,7 @@ def plain(name: str) -> str:
 
 
 def class_name(names: Sequence[str], index: int) -> str:
-    """What to call the class of the model's output INDEX: its name in NAMES, of read_classes().
+    """What to call the class of the model's output INDEX: its name in NAMES.
 
     The model may have more classes than NAMES. A class without a name is called by its number in UCF-101's way of
     counting, in which classInd.txt begins with 1.
@@ -262,3 +266,26 @@ class OfficialLists:
             if missing:
                 log(f'{self.path}: has {len(listed)} of the {len(self.videos)} videos of {self.folder}/{self.name}; '
                     'an accuracy is that of these videos')
+
+
+# ---- two lists ---------------------------------------------------------------------------------------
+
+
+def count_training_videos(cfg: Any) -> int:
+    """How many videos of a config's test list are in its training list, too; 0 where it names no such lists.
+
+    They are known by their paths; where one list is of video files and the other of folders of frames, by their names.
+    """
+    test, train = cfg.data.test, cfg.data.get('train') or {}
+    while 'dataset' in train:  # RepeatDataset
+        train = train['dataset']
+    by_path = test.get('type') == train.get('type')
+    return len(listed_videos(test, by_path) & listed_videos(train, by_path))
+
+
+def listed_videos(data: Any, by_path: bool) -> Set[str]:
+    path = data.get('ann_file') or ''
+    names = {line.split()[0] for line in read_lines(path) if line.strip()} if os.path.isfile(path) else set()
+    if by_path:
+        return {os.path.realpath(os.path.join(data.get('data_prefix') or '', name)) for name in names}
+    return {os.path.splitext(name)[0] if data.get('type') == 'VideoDataset' else name for name in names}

@@ -16,14 +16,15 @@ import itertools
 import json
 import os
 import typing
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from r2plus1d.run import InputError, printable
 from r2plus1d.store import whole_file
 
 FORMULA = ('=', '+', '-', '@', '\t', '\r')  # a spreadsheet takes a cell that begins so for a formula
 MOST = 2**63  # numbers of a row are below this, as Parquet has them
 MOST_CLASSES = 10**6
+ROWS_AT_ONCE = 10000  # in memory, of those that go to Parquet
+ARROW_TYPES = {str: 'string', int: 'int64', float: 'double'}
 
 # Which rows have a field.
 EVERY, LABELLED, PREDICTION, WINDOW, ERROR = 'every', 'labelled', 'prediction', 'window', 'error'
@@ -42,7 +43,7 @@ class Row:
     label: the name of the true class, null where it is unknown. label_rank: how many classes are at least as probable
     as the label, itself included; 1 where the prediction is right. classes: the most probable ones, in falling order,
     with their numbers (from 0) and probabilities. frames: how many were counted, in the window where there is one.
-    file_bytes, file_time: size and time of change (seconds since 1970) of the video when it was predicted.
+    file_bytes, file_time: see file_stamp().
     """
 
     id: str
@@ -63,17 +64,14 @@ class Row:
     file_time: Optional[float] = of(EVERY, needed=False)
     error: Optional[str] = of(ERROR)
 
-    def kinds(self) -> List[str]:
-        kinds = [EVERY, PREDICTION if self.error is None else ERROR]
-        if self.window is not None:
-            kinds.append(WINDOW)
-        if self.label_index is not None and self.error is None:
-            kinds.append(LABELLED)
-        return kinds
+    def columns(self) -> List[Column]:
+        """Those that this row has."""
+        kinds = {EVERY: True, PREDICTION: self.error is None, ERROR: self.error is not None,
+                 WINDOW: self.window is not None, LABELLED: self.error is None and self.label_index is not None}
+        return [column for column in COLUMNS if kinds[column.kind]]
 
     def to_json(self) -> Dict[str, Any]:
-        kinds = self.kinds()
-        return {column.name: getattr(self, column.name) for column in COLUMNS if column.kind in kinds}
+        return {column.name: getattr(self, column.name) for column in self.columns()}
 
     @classmethod
     def from_json(cls, content: object) -> Row:
@@ -81,15 +79,13 @@ class Row:
         if not isinstance(content, dict):
             raise ValueError('no JSON object')
         values = {column.name: content[column.name] for column in COLUMNS if content.get(column.name) is not None}
-        for column in COLUMNS:
-            if column.name in values and not column.takes(values[column.name]):
-                raise ValueError(f'its {column.name} is not {column.words()}')
+        wrong = [column.name for column in COLUMNS if column.name in values and not column.takes(values[column.name])]
+        if wrong:
+            raise ValueError(f'its {wrong[0]} has another type or is out of range')
         row = cls(**{'id': '', 'path': '', **values})
-        kinds = row.kinds()
-        needed = ['label', *(column.name for column in COLUMNS if column.needed and column.kind in kinds)]
-        for name in needed:
-            if name not in values and (name != 'label' or name not in content):
-                raise ValueError(f'it has no {name}')
+        missing = [column.name for column in row.columns() if column.needed and column.name not in values]
+        if missing or 'label' not in content:
+            raise ValueError(f'it has no {[*missing, "label"][0]}')
         if (row.label is None) != (row.label_index is None):
             raise ValueError('of its label and label_index, one is null')
         lengths = {len(value or ()) for value in (row.classes, row.class_indices, row.probabilities)}
@@ -103,20 +99,20 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A field of Row. ITEM: str, int or float; of a list where IS_LIST."""
+    """A field of Row. ITEM: str, int or float; of a list where IS_LIST. The rest is of of()."""
 
     name: str
     item: type
     is_list: bool
-    kind: str
-    needed: bool
-    most: int
+    kind: str = EVERY
+    needed: bool = True
+    most: int = MOST
 
     def takes(self, value: object) -> bool:
         """Whether a value from a JSON file is of this column."""
-        if self.is_list:
-            return isinstance(value, list) and all(map(self.takes_item, value))
-        return self.takes_item(value)
+        if isinstance(value, list):
+            return self.is_list and all(map(self.takes_item, value))
+        return not self.is_list and self.takes_item(value)
 
     def takes_item(self, value: object) -> bool:
         if self.item is str:
@@ -125,13 +121,9 @@ class Column:
             return False
         return 0 <= value < self.most and (self.item is float or isinstance(value, int))
 
-    def words(self) -> str:
-        name = {str: 'text', int: 'whole numbers' if self.is_list else 'a whole number', float: 'numbers'}[self.item]
-        return f'a list of {name}' if self.is_list else name.rstrip('s') if self.item is float else name
-
     def arrow_type(self) -> Any:
         import pyarrow as pa
-        item = {str: pa.string(), int: pa.int64(), float: pa.float64()}[self.item]
+        item = pa.type_for_alias(ARROW_TYPES[self.item])
         return pa.list_(item) if self.is_list else item
 
 
@@ -139,49 +131,26 @@ def columns_of(form: type) -> List[Column]:
     """The columns by the type hints of a dataclass, which are T, Optional[T] or Optional[List[T]]."""
     columns = []
     hints = typing.get_type_hints(form)
-    for field in dataclasses.fields(form):
-        hint = hints[field.name]
-        if typing.get_origin(hint) is typing.Union:
-            hint = typing.get_args(hint)[0]
-        is_list = typing.get_origin(hint) is list
-        columns.append(Column(field.name, typing.get_args(hint)[0] if is_list else hint, is_list,
-                              **{'kind': EVERY, 'needed': True, 'most': MOST, **field.metadata}))
+    for column in dataclasses.fields(form):
+        hint, *_ = typing.get_args(hints[column.name]) or [hints[column.name]]
+        item, = typing.get_args(hint) or [hint]
+        columns.append(Column(column.name, item, item is not hint, **column.metadata))
     return columns
 
 
 COLUMNS = columns_of(Row)
 
 
-@dataclasses.dataclass(frozen=True)
-class FileStamp:
+def file_stamp(path: str) -> Tuple[Optional[int], Optional[float]]:
     """By what a video is known again: its size, and when it was changed (seconds since 1970). None: unknown."""
-
-    file_bytes: Optional[int] = None
-    file_time: Optional[float] = None
-
-    @classmethod
-    def of(cls, path: str) -> FileStamp:
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):  # it is gone, or its name has a zero byte
-            return cls()
-        return cls(status.st_size, max(0, status.st_mtime_ns // 10**6) / 1000)
-
-    def is_other_than(self, row: Row) -> bool:
-        """Whether the video of a row was replaced by another file since."""
-        return None not in (self.file_bytes, row.file_bytes) and self != FileStamp(row.file_bytes, row.file_time)
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # it is gone, or its name has a zero byte
+        return None, None
+    return status.st_size, max(0, status.st_mtime_ns // 10**6) / 1000
 
 
 # ---- forms ---------------------------------------------------------------------------------------------
-
-
-def describe_row(row: Row) -> str:
-    """A row as a person reads it: the name of the video, then a line for each class."""
-    head = printable(row.path)
-    if row.start_s is not None:
-        head += f', {row.start_s:g} s to {row.end_s:g} s'
-    lines = [f'{probability:.4f} {name}' for probability, name in zip(row.probabilities or (), row.classes or ())]
-    return '\n'.join([head, *map(printable, lines)])
 
 
 def json_line(row: Row) -> bytes:
@@ -202,34 +171,23 @@ def csv_cell(value: object) -> object:
 def write_csv(path: str, rows: Iterable[Row]) -> None:
     """A CSV file that appears whole or not at all."""
     with whole_file(path) as part, open(part, 'w', newline='', encoding='utf-8', errors='surrogateescape') as f:
-        writer = csv.writer(f)
-        writer.writerow([column.name for column in COLUMNS])
+        writer = csv.DictWriter(f, [column.name for column in COLUMNS])
+        writer.writeheader()
         for row in rows:
-            content = row.to_json()
-            writer.writerow([csv_cell(content.get(column.name)) for column in COLUMNS])
+            writer.writerow({name: csv_cell(value) for name, value in row.to_json().items()})
 
 
-def require_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise InputError('a .parquet file needs pyarrow: pip install pyarrow, or give --output a name that ends with '
-                         '.jsonl or .csv')
-
-
-def write_parquet(path: str, rows: Iterable[Row], rows_at_once: int = 10000) -> None:
+def write_parquet(path: str, rows: Iterable[Row]) -> None:
     """A Parquet file that appears whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet
     schema = pa.schema([(column.name, column.arrow_type()) for column in COLUMNS])
     rest = iter(rows)
     with whole_file(path) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
-        while True:
-            some = [{name: readable(value) for name, value in row.to_json().items()}
-                    for row in itertools.islice(rest, rows_at_once)]
-            if not some:
-                break
-            writer.write_table(pa.Table.from_pylist(some, schema))
+        for row in rest:
+            some = [row, *itertools.islice(rest, ROWS_AT_ONCE)]
+            content = [{name: readable(value) for name, value in row.to_json().items()} for row in some]
+            writer.write_table(pa.Table.from_pylist(content, schema))
 
 
 def readable(value: Any) -> Any:
@@ -237,3 +195,7 @@ def readable(value: Any) -> Any:
     if isinstance(value, list):
         return [readable(item) for item in value]
     return value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value
+
+
+WRITERS: Dict[str, Callable[[str, Iterable[Row]], None]] = {'.csv': write_csv, '.parquet': write_parquet}
+FORMATS = ('.jsonl', *WRITERS)  # endings of an output

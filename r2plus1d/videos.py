@@ -3,7 +3,7 @@
 """The videos of a prediction: which there are, into which windows long ones are cut, and their samples.
 
     videos = find_videos(['clips/', 'more.txt'], names)      # or videos_of_test_split(cfg)
-    decoder = Decoder(cfg, 'float32')
+    decoder = Decoder(cfg, 'float32', are_files=True)
     for video in videos:
         for task in tasks_of(video, every=10):
             sample, facts = decoder.decode(task)
@@ -16,15 +16,14 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from r2plus1d.container import SAME_TIME, Index
 from r2plus1d.data import Samples, Videos, listed_videos, video_files
-from r2plus1d.frames import Decoded, Info
+from r2plus1d.frames import Info
 from r2plus1d.run import InputError, log
 from r2plus1d.store import check_regular_file
 from r2plus1d.video_file import FEWEST_FRAMES, read_index
@@ -40,7 +39,7 @@ class Video:
 
     path: str
     label: Optional[int] = None
-    info: Optional[Info] = None
+    info: Optional[Info] = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,15 @@ class Task:
 
     video: Video
     window: Optional[Window] = None
-    fault: Optional[InputError] = None
+    fault: Optional[InputError] = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What was counted of a video that was decoded, by the time stamps of its frames. WINDOW_FRAMES: of the window."""
+    """What was counted of a video by the time stamps of its frames. FRAMES: of the window where there is one."""
 
     frames: Optional[int] = None
     duration_s: Optional[float] = None
-    window_frames: Optional[int] = None
 
 
 # ---- which videos there are ----------------------------------------------------------------------------
@@ -80,8 +78,7 @@ def find_videos(paths: Sequence[str], names: Sequence[str]) -> List[Video]:
     videos: Dict[str, Video] = {}
     for path in paths:
         if names_one_video(path):
-            mode = os.stat(path).st_mode
-            if not stat.S_ISREG(mode):
+            if os.path.exists(path) and not os.path.isfile(path):
                 check_regular_file(path)  # it says what it is instead
             found = [Video(path)]
         elif os.path.isdir(path):
@@ -220,35 +217,19 @@ def count_windows(path: str, index: Index, every: float) -> int:
 
 
 class Decoder:
-    """Makes the sample of a task: by the config's test pipeline, which begins with frames or with a video file."""
+    """Makes the sample of a task by the config's test pipeline. ARE_FILES: it begins with video files, not a list."""
 
-    def __init__(self, cfg: Any, dtype: str):
-        self.cfg = cfg
-        self.dtype = dtype
-        self.samples: Dict[bool, Samples] = {}
-
-    def samples_for(self, is_file: bool) -> Samples:
-        """The Samples with the pipeline for video files, or for what the config's list names."""
-        if is_file not in self.samples:
-            self.samples[is_file] = Samples(self.cfg, self.dtype, Videos([], are_files=is_file))
-        return self.samples[is_file]
+    def __init__(self, cfg: Any, dtype: str, are_files: bool) -> None:
+        self.samples = Samples(cfg, dtype, Videos([], are_files=are_files))
 
     def decode(self, task: Task) -> Tuple[np.ndarray, Facts]:
         """The sample of a task and the facts of its video. Raises InputError, which names the video."""
         if task.fault:
             raise task.fault
         video, window = task.video, task.window
-        samples = self.samples_for(video.info is None)
-        info = video_files([video.path]).infos[0] if video.info is None else video.info
         span = None
         if window:  # the last one goes to the last frame, whose end is rounded
             span = window.start_s, math.inf if window.number == window.count - 1 else window.end_s
-        decoded = samples.pipeline.run(info, span)
-        return samples.to_array(decoded.results, video.path), facts_of(decoded, window)
-
-
-def facts_of(decoded: Decoded, window: Optional[Window]) -> Facts:
-    index = decoded.index
-    if index is None:
-        return Facts(decoded.frames)
-    return Facts(len(index.times), round(index.duration_s, 3) or None, decoded.frames if window else None)
+        decoded = self.samples.pipeline.run(video.info or video_files([video.path]).infos[0], span)
+        duration_s = round(decoded.index.duration_s, 3) or None if decoded.index else None
+        return self.samples.to_array(decoded.results, video.path), Facts(decoded.frames, duration_s)

@@ -22,9 +22,9 @@ from r2plus1d.run import InputError, log, make_parser, packages_needed, require_
 
 with packages_needed():
     from r2plus1d.bins import check_same_shape, list_inputs, read_info
-    from r2plus1d.engines import device_numbers
+    from r2plus1d.engines import device_list
     from r2plus1d.npu import check_paths, divide_input, flag, missing_packages, shape_of_om
-    from r2plus1d.outputs import find_summaries
+    from r2plus1d.summary import find_summaries
 
 
 def command_of(args: argparse.Namespace) -> List[str]:
@@ -60,14 +60,6 @@ def check_bins(args: argparse.Namespace, files: List[str]) -> None:
     taken = shape_of_om(args.model)
     if taken and info and info.shape:
         check_same_shape(folder, info.shape, args.model, taken)
-
-
-def device_list(text: str) -> List[int]:
-    """Type of --device: each device once, since ais_bench names its folders by them."""
-    devices = device_numbers(text)
-    if len(set(devices)) < len(devices):
-        raise argparse.ArgumentTypeError(f'{text}: numbers of 0 or more, each once, with commas between')
-    return devices
 
 
 def make_folder(path: str) -> None:

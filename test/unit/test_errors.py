@@ -91,6 +91,7 @@ def test_preprocess(folder, small):
 
     config, out = f'--config={small.config}', '--output_path=bins'
     fails(preprocess(config), 2, '--output_path')
+    fails(preprocess(config, '--', 'output_path=bins/'), 2, 'without the space: --output_path=bins/')
     fails(preprocess('--config=no.py', out), 2, 'no.py')
     fails(preprocess(config, out, '--bts=0'), 2, '--bts')
     fails(preprocess(config, out, '--bts=120'), 1, '--bts 120')
@@ -374,9 +375,17 @@ def test_postprocess(result, tmp_path):
         (halves / f'device{device}_summary.json').write_text(json.dumps(dict(filesinfo=part)))
     assert postprocess(tmp_path / 'npus').stdout == good.stdout == postprocess(halves).stdout
     (halves / 'device1_summary.json').write_text(json.dumps(dict(filesinfo=summary['filesinfo'])))
-    fails(postprocess(halves), 1, 'twice')
+    fails(postprocess(halves), 1, 'twice', '--divide_input 1')
     (halves / 'device1_summary.json').unlink()
     fails(postprocess(halves), 1, 'device0_summary.json', 'missing')
+
+    # ais_infer of 2022 put the summary into the folder of the outputs.
+    old = result / 'run/sumary.json'
+    assert postprocess(old).stdout == good.stdout
+    os.rename(result / 'run_summary.json', old)
+    for path in (result, result / 'run', old):
+        fails(postprocess(path), 1, f'mv {old} {result}/run_summary.json')
+    os.rename(old, result / 'run_summary.json')
 
     output = next((result / 'run').glob('*.txt'))
     text = output.read_text()
@@ -481,7 +490,7 @@ OF_OUTPUTS = {'top5_acc': 0.5, 'mean_class_accuracy': 0.25}
 @pytest.mark.parametrize('option, value, status', [
     ('--reference', 'abc', 2), ('--reference', '-inf', 2), ('--reference', 'nan', 2), ('--tolerance', 'inf', 2),
     ('--tolerance', '-0.1', 2), ('--reference', '88.92', 2), ('--average_clips', 'mean', 2), ('--device', '0;1', 2),
-    ('--batch_sizes', '-1', 2),
+    ('--batch_sizes', '-1', 2), ('--datasets_path', './data/ucf101', 2),
     ('--work_dir', 'file', 1), ('--work_dir', 'file/folder', 1), ('--work_dir', '/proc/folder', 1),
 ])
 def test_an_evaluation_refuses_arguments_before_it_works(small, dataset, tmp_path, option, value, status):

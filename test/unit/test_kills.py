@@ -254,7 +254,7 @@ def demo_step(folder):
     """demo/run.sh in a copy of the scripts that it looks at."""
     work = folder / 'work'
     root = folder / 'copy'
-    for name in ('demo/run.sh', 'test/steps.sh', 'test/shell.sh'):
+    for name in ('demo/run.sh', 'test/shell.sh'):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
     (root / 'setup.sh').write_text('')

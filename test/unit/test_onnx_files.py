@@ -22,12 +22,12 @@ SECONDS = 30
 GOOD = [None, 3, 3, 8, 2, 2]
 
 
-def make_model(path, shape, weights=None, values=(1, 1), more=(), outputs='y'):
+def make_model(path, shape, weights=None, values=(1, 1), more=(), outputs='y', dtype=TensorProto.FLOAT):
     """A model whose scores are its input plus a weight. WEIGHTS: the file that it lies in, where not in the model.
 
     MORE nodes make other OUTPUTS, one letter each.
     """
-    source = helper.make_tensor_value_info('0', TensorProto.FLOAT, shape)
+    source = helper.make_tensor_value_info('0', dtype, shape)
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     weight = numpy_helper.from_array(np.array(values, np.float32).reshape(-1, 1), 'w')
     if weights:
@@ -117,6 +117,7 @@ ENGINE_MODELS = {
                             helper.make_node('DequantizeLinear', ['q', 's', 'z'], ['d'])], 'outputs': 'd'}, 'int8'),
     'nan': ({'values': (1, np.nan)}, 'its weight w holds values that are not finite'),
     'infinite': ({'values': (1, -np.inf)}, 'its weight w holds values that are not finite'),
+    'half': ({'dtype': TensorProto.FLOAT16}, 'its input takes float16; expected float32, or uint8'),
     'features': ({'outputs': 'xy'}, 'has 2 outputs, expected one, the scores'),
     'nothing': ({'outputs': ''}, 'has 0 outputs, expected one, the scores'),
     'scalar': ({'more': [helper.make_node('ReduceSum', ['y'], ['t'], keepdims=0)], 'outputs': 't'},

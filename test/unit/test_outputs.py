@@ -46,7 +46,7 @@ def change(path, **changes):
     ({'feat/clip_0001.npy': b'mine', 'feat/day_1.txt': b'mine'}, 'feat: holds clip_0001.npy'),
     ({'feat/bin0-0_1.bin': b'an input', 'feat/bin1-1_1.bin': b'an input'}, 'feat: holds bin0-0_1.bin'),
     ({'feat_summary.json': b'{"k": 3}'}, 'feat_summary.json: exists and is no summary'),
-    ({'feat_summary.json.old': b'notes'}, 'feat_summary.json.old: is in the way'),
+    ({'feat_summary.json.new': b'notes'}, 'feat_summary.json.new: is in the way'),
     ({'feat': b'a file'}, 'feat: exists and is no folder'),
 ])
 def test_nothing_of_the_users_is_replaced(tmp_path, made, words):
@@ -149,5 +149,6 @@ def test_summaries_of_all_ages_of_ais_bench(tmp_path, form):
     content = {'filesinfo': {}, 'args': ['ais_bench', '--model', 'm.om'], 'npu_compute_time_list': [8.0, 12.0],
                'NPU_compute_time': {'mean': 10.0, **form}, 'throughput': 1600.0}
     (tmp_path / 'run_summary.json').write_text(json.dumps(content))
-    found = read_performance(Run.open(str(tmp_path)))
-    assert (found.batch_size, found.median, found.model) == (16, 10, 'm.om') and found.p99 == pytest.approx(11.96)
+    run = Run.open(str(tmp_path))
+    found = read_performance(run)
+    assert (found.batch_size, found.median, run.summary.model) == (16, 10, 'm.om') and found.p99 == pytest.approx(11.96)

@@ -1,6 +1,7 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
 """r2plus1d_predict.py on many videos and on long ones: rows, errors, continuing, subtitles."""
+import argparse
 import csv
 import json
 import os
@@ -10,11 +11,12 @@ import sys
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 from conftest import ROOT, VIDEOS, call, make_video, run, start
-from onnx import TensorProto, helper
 from test_chain import infer, postprocess
+
+import r2plus1d_predict
+from r2plus1d.engines import make_engine, start_engines
 
 SECONDS = 50
 VIDEO = 'v_YoYo_g02_c01'
@@ -45,16 +47,6 @@ def write_8k(path):
     for _ in range(2):
         writer.write(np.zeros((4320, 7680, 3), np.uint8))
     writer.release()
-
-
-def write_half_model(source, target):
-    """The model SOURCE with a float16 input, as converters to float16 leave it where they change the input too."""
-    model = onnx.load(source)
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
-    for node in model.graph.node:
-        node.input[:] = ['cast' if name == '0' else name for name in node.input]
-    model.graph.node.insert(0, helper.make_node('Cast', ['0'], ['cast'], to=TensorProto.FLOAT))
-    onnx.save(model, target)
 
 
 @pytest.fixture(scope='module')
@@ -190,26 +182,21 @@ def test_engines_side_by_side(small):
 
 
 @pytest.mark.parametrize('options, expected', [
-    (['--video', 'clip.avi'], False),
-    (['--video', 'clip.avi', '--every', '2'], True),
-    (['--video', 'clip.avi', 'other.avi'], True),
-    (['--video', 'clips'], True),
-    (['--video', 'clips.txt'], True),
-    ([], True),  # the test split of the config
-    (['--batchsize', '2'], False),  # the memory of each engine grows with the batch
+    (dict(video=['clip.avi']), False),
+    (dict(video=['clip.avi'], every=2), True),
+    (dict(video=['clip.avi', 'other.avi']), True),
+    (dict(video=['clips']), True),
+    (dict(video=['clips.txt']), True),
+    ({}, True),  # the test split of the config
+    (dict(batchsize=2), False),  # the memory of each engine grows with the batch
 ])
 def test_engines_are_side_by_side_for_many_single_samples(small, options, expected, tmp_path, monkeypatch):
     """One video alone has all cores."""
-    import r2plus1d_predict
-    from r2plus1d.engines import make_engine, start_engines
     (tmp_path / 'clips').mkdir()
-    for name in ('clip.avi', 'other.avi', 'clips.txt', 'classInd.txt'):
-        (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('sys.argv', ['r2plus1d_predict.py', '--model', str(small.sim), '--classes', 'classInd.txt',
-                                     '--backend', 'onnxruntime', *options])
     monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [make_engine(args.model, 'onnxruntime')])
-    args = r2plus1d_predict.parse_args()
+    args = argparse.Namespace(**{**dict(model=str(small.sim), backend='onnxruntime', batchsize=None, video=None,
+                                        every=None), **options})
     engine, = start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()
     assert engine.for_throughput is expected
 
@@ -284,16 +271,3 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
     subtitles.write_text('of the user')
     refused = predict(small, *options, cwd=tmp_path, check=False)
     assert refused.returncode == 1 and 'it is kept' in refused.stderr and subtitles.read_text() == 'of the user'
-
-
-@pytest.mark.parametrize('script, options', [
-    ('r2plus1d_predict.py', ['--video', f'data/ucf101/videos/YoYo/{VIDEO}.avi']),
-    ('r2plus1d_infer.py', ['--output', 'half_out']),
-])
-def test_a_model_of_float16_input_is_refused(dataset, small, tmp_path, script, options):
-    """Its samples would be bytes in float16, without Normalize: wrong scores and no word of it."""
-    write_half_model(small.sim, tmp_path / 'half.onnx')
-    done = start(ROOT / script, '--model', tmp_path / 'half.onnx', '--config', small.config, *options, cwd=dataset,
-                 check=False)
-    assert done.returncode == 1
-    assert 'half.onnx: its input takes float16; expected float32, or uint8' in done.stderr.splitlines()[-1]

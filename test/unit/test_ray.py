@@ -5,11 +5,13 @@
     ROUNDS=20 python -m pytest test/unit/test_ray.py -k loss       # 20 rounds of each loss; one without ROUNDS
 """
 import fcntl
+import http.server
 import json
 import os
 import random
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
 import threading
@@ -84,14 +86,14 @@ def cluster():
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
-class OneSession(r2plus1d.cluster.InferenceWorker):
+class OneSession(r2plus1d.cluster.Worker):
     """Fails where another process has a session on this device of this node. It sees one device, number 0."""
 
-    def __init__(self, settings):
+    def start(self):
         device = os.environ['ASCEND_RT_VISIBLE_DEVICES']
         assert device.isdecimal()
         node = ray.get_runtime_context().get_node_id()
-        self.lock = open(os.path.join(settings.folder, f'device-{node}-{device}'), 'w')
+        self.lock = open(os.path.join(self.folder, f'device-{node}-{device}'), 'w')
         for _ in range(50):  # the process of a session ends a moment after that of its actor
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,13 +102,13 @@ class OneSession(r2plus1d.cluster.InferenceWorker):
                 time.sleep(0.1)
         else:
             raise RuntimeError(f'NPU {device} has a session already')
-        super().__init__(settings)
+        return super().start()
 
 
 @pytest.fixture
 def predict(archive, cluster, small, monkeypatch):
     """A function that predicts on the cluster, with this process as the driver."""
-    monkeypatch.setattr(r2plus1d.cluster, 'InferenceWorker', OneSession)
+    monkeypatch.setattr(r2plus1d.cluster, 'Worker', OneSession)
 
     def predict(output, model='m_bs1.om'):
         return call('r2plus1d_predict', *options(small, model, output), '--ray', cluster.address, cwd=archive,
@@ -134,7 +136,7 @@ def test_two_nodes_give_the_same_rows(archive, rows, predict, monkeypatch):
     monkeypatch.setattr(r2plus1d.cluster, 'STALL_SECONDS', 0.2)
     done = predict('two_nodes.jsonl', 'm_bs4.om')
     assert done.returncode == 1 and '1 of 25 videos failed' in done.stderr, done.stderr
-    assert 'no progress for 0.2 s; waiting for: 0 jobs of 2 inference actors, 2 of which have not' in done.stderr
+    assert 'no progress for 0.2 s; waiting for 2 actors, 2 of which have not started yet' in done.stderr
     check_same_rows(read_rows(archive / 'two_nodes.jsonl'), rows)
     assert len(list(archive.glob('device-*'))) == 2  # both have worked
 
@@ -169,39 +171,30 @@ def check_losses(found, rows, fatal, word):
 @pytest.mark.parametrize('number', ROUNDS)
 @pytest.mark.parametrize('way', ['raises', 'is_killed'])
 def test_loss_of_actors(archive, rows, predict, monkeypatch, tmp_path, number, way):
-    """Some videos end the actor that decodes them, or the one that infers them, once; one video does it each time."""
+    """Some videos end their actor once; one video does it each time."""
     good = sorted(key for key, row in rows.items() if 'error' not in row)
-    in_decoder, in_model, fatal = random.Random(number).sample(good, 3)
+    first, second, fatal = random.Random(number).sample(good, 3)
 
     def end():
         if way == 'is_killed':
             os.kill(os.getpid(), signal.SIGKILL)
         raise RuntimeError('a fault of the test')
 
-    class Decoding(r2plus1d.cluster.DecodingWorker):
+    class Mortal(OneSession):
 
-        def decode(self, task):
-            path = task.video.path
-            if path == fatal or path == in_decoder and happens_once(tmp_path, 'decoder'):
-                end()
-            return super().decode(task)
-
-    class Inference(OneSession):
-
-        def infer(self, decoded, *samples):
-            for one in decoded:
-                if one.task.video.path == in_model and happens_once(tmp_path, 'model'):
+        def infer(self, tasks):
+            for path in (task.video.path for task in tasks):
+                if path == fatal or path in (first, second) and happens_once(tmp_path, path.replace('/', '')):
                     end()
-            return super().infer(decoded, *samples)
+            return super().infer(tasks)
 
-    monkeypatch.setattr(r2plus1d.cluster, 'DecodingWorker', Decoding)
-    monkeypatch.setattr(r2plus1d.cluster, 'InferenceWorker', Inference)
+    monkeypatch.setattr(r2plus1d.cluster, 'Worker', Mortal)
     monkeypatch.setattr(r2plus1d.cluster, 'LOOK_SECONDS', 0.2)
     monkeypatch.setattr(r2plus1d.cluster, 'MOST_TRIES', 3)
     output = archive / f'{way}{number}.jsonl'
     done = predict(output)
     assert done.returncode == 1 and '2 of 25 videos failed' in done.stderr, done.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {'once-decoder', 'once-model'}
+    assert len(list(tmp_path.iterdir())) == 2
     check_losses(read_rows(output), rows, fatal, 'a fault of the test' if way == 'raises' else '')
 
 
@@ -249,15 +242,15 @@ def test_a_node_that_joins_is_used(archive, cluster, rows, predict, monkeypatch,
 
     class Patient(OneSession):
 
-        def infer(self, decoded, *samples):
+        def infer(self, tasks):
             node = ray.get_runtime_context().get_node_id()
             (tmp_path / node).touch()
             deadline = time.monotonic() + 60
             while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
                 time.sleep(0.1)
-            return super().infer(decoded, *samples)
+            return super().infer(tasks)
 
-    monkeypatch.setattr(r2plus1d.cluster, 'InferenceWorker', Patient)
+    monkeypatch.setattr(r2plus1d.cluster, 'Worker', Patient)
     monkeypatch.setattr(r2plus1d.cluster, 'LOOK_SECONDS', 0.2)
     cluster.remove_node(cluster.npu_nodes.pop())
     joined = []
@@ -294,11 +287,34 @@ def test_faults_are_one_line(archive, cluster, small, predict, monkeypatch):
             monkeypatch.setattr(r2plus1d.cluster, 'device_kind', lambda args: 'GPU')
         done = predict('none.jsonl', model)
         assert done.returncode == 1 and words in done.stderr.splitlines()[-1] and not done.stdout, done.stderr
-    began = time.monotonic()
-    done = call('r2plus1d_predict', *options(small, 'm_bs1.om', 'none.jsonl'), '--ray', '127.0.0.1:1', cwd=archive,
-                check=False)
-    assert done.returncode == 1 and 'no head of a cluster answers at 127.0.0.1:1' in done.stderr.splitlines()[-1]
-    assert time.monotonic() - began < 10
     monkeypatch.setattr(r2plus1d.cluster, 'ray', None)
     done = predict('none.jsonl')
     assert done.returncode == 1 and 'pip install "ray[data]"' in done.stderr.splitlines()[-1]
+
+
+class Silent(socketserver.BaseRequestHandler):
+    """Takes a connection and says nothing."""
+
+    def handle(self):
+        self.request.recv(1000)
+        time.sleep(30)
+
+
+@pytest.mark.parametrize('handler, words', [(None, 'Connection refused'), (Silent, 'timed out'),
+                                            (http.server.BaseHTTPRequestHandler, 'what answers is no Ray')])
+def test_what_is_no_head_is_said_at_once(archive, small, handler, words):
+    with socketserver.ThreadingTCPServer(('127.0.0.1', 0), handler) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        address = f'127.0.0.1:{server.server_address[1]}'
+        if handler:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        else:
+            server.socket.close()
+        began = time.monotonic()
+        done = call('r2plus1d_predict', *options(small, 'm_bs1.om', 'none.jsonl'), '--ray', address, cwd=archive,
+                    check=False)
+        assert done.returncode == 1 and time.monotonic() - began < 10
+        assert f'no head of a cluster answers at {address}: ' in done.stderr.splitlines()[-1]
+        assert words in done.stderr.splitlines()[-1]
+        if handler:
+            server.shutdown()

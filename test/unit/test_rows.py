@@ -1,24 +1,19 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""Rows, the file that a later run continues, and subtitles, without a model: rows.py, journal.py, predictions.py,
-subtitles.py.
-"""
+"""Rows, the file that a later run continues, and subtitles, without a model."""
 import contextlib
 import csv
 import dataclasses
 import itertools
 import json
-import os
-import types
 
 import pytest
 
-import r2plus1d_predict
-from r2plus1d.journal import Journal, Settings, noted_precision
-from r2plus1d.predictions import Tally, check_folders
-from r2plus1d.rows import Row, write_csv, write_parquet
+from r2plus1d.journal import Settings, noted_precision, open_journal
+from r2plus1d.predictions import Subtitles, Tally, check_folders, srt_time
+from r2plus1d.rows import Row, file_stamp, write_csv, write_parquet
 from r2plus1d.run import InputError
-from r2plus1d.subtitles import Subtitles, srt_time
+from r2plus1d.store import file_digest
 from r2plus1d.videos import Video
 
 VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '\udcff', [], [None], ['\udcff'], {}, {'a': 1})
@@ -28,11 +23,12 @@ GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2
 # ---- the file ------------------------------------------------------------------------------------------
 
 
-def journal_of(path, outdated=lambda row: None, **changes):
-    settings = Settings(**{**dict(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
-                                  backend='auto', precision='f32', allow_damaged=False, model_file='m', config_file='p',
-                                  classes_file='c'), **changes})
-    return Journal(str(path), settings, outdated)
+SETTINGS = Settings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None, backend='auto',
+                    precision='f32', allow_damaged=False, model_file='m', config_file='p', classes_file='c')
+
+
+def journal_of(path, **changes):
+    return open_journal(str(path), dataclasses.replace(SETTINGS, **changes), [], retry_failed=False)
 
 
 def test_a_torn_end_is_cut(tmp_path):
@@ -58,18 +54,23 @@ def test_a_torn_end_is_cut(tmp_path):
 
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / 'rows.jsonl'
-    with journal_of(path, topk=5) as journal:
-        journal.add([Row('a', 'a', error='e')])
-        with pytest.raises(InputError, match='is being written by process'), journal_of(path, topk=5):
+    settings = tmp_path / 'rows.jsonl.settings.json'
+
+    def refused(words, **changes):
+        with pytest.raises(InputError, match=words), journal_of(path, **changes):
             pass
-    with pytest.raises(InputError, match='topk was 5 and is 3 now'), journal_of(path, topk=3):
-        pass
-    path.write_text('{"id": 3}\n{"id": "a", "path": "a"}\n')
-    with pytest.raises(InputError, match='line 1 is not a row'), journal_of(path, topk=5):
-        pass
-    (tmp_path / 'rows.jsonl.settings.json').unlink()
-    with pytest.raises(InputError, match='no such file'), journal_of(path, topk=5):
-        pass
+
+    with journal_of(path) as journal:
+        journal.add([GOOD])
+        refused('is being written by process')
+    refused('topk was 5 and is 3 now', topk=3)
+    with open(path, 'a') as f:
+        f.write('{"id": 3}\n{"id": "a", "path": "a"}\n')
+    refused('line 2 is not a row')
+    settings.write_text(json.dumps({'settings': dataclasses.asdict(SETTINGS)}))  # of version 1
+    refused('model was null and is "m" now')
+    settings.unlink()
+    refused('no such file')
 
 
 # ---- rows ----------------------------------------------------------------------------------------------
@@ -79,25 +80,18 @@ def test_other_files_are_refused(tmp_path):
     ({'classes': None}, 'has no classes'),
     ({'label': ...}, 'has no label'),
     ({'label_index': None}, 'one is null'),
-    ({'class_indices': ['2']}, 'class_indices is not a list of whole numbers'),
-    ({'class_indices': [10**400]}, 'class_indices is not'),
+    ({'class_indices': ['2']}, 'its class_indices'),
+    ({'class_indices': [10**400]}, 'its class_indices'),
     ({'class_indices': []}, 'not of one length'),
-    ({'probabilities': [float('nan')]}, 'probabilities is not'),
-    ({'frames': True}, 'frames is not a whole number'),
+    ({'probabilities': [float('nan')]}, 'its probabilities'),
+    ({'frames': True}, 'its frames'),
     ({'window': 0}, 'has no windows'),
-    ({'path': 3}, 'path is not text'),
-    (None, 'no JSON object'),
+    ({'path': 3}, 'its path'),
 ])
-def test_a_row_of_another_form_is_one_line(tmp_path, change, words):
-    content = dict(GOOD.to_json(), **change) if change else [1]
-    content = {key: value for key, value in content.items() if value is not ...} if change else content
-    path = tmp_path / 'rows.jsonl'
-    with journal_of(path) as journal:
-        journal.add([GOOD])
-    with open(path, 'a') as f:
-        f.write(json.dumps(content) + '\n')
-    with pytest.raises(InputError, match='line 2 is not a row of a prediction: .*' + words), journal_of(path):
-        pass
+def test_a_row_of_another_form_is_one_line(change, words):
+    content = {key: value for key, value in dict(GOOD.to_json(), **change).items() if value is not ...}
+    with pytest.raises(ValueError, match=words):
+        Row.from_json(content)
 
 
 def test_rows_and_settings_of_other_structures(tmp_path):
@@ -115,10 +109,9 @@ def test_rows_and_settings_of_other_structures(tmp_path):
     assert len(taken) > 40
     write_csv(str(tmp_path / 'rows.csv'), taken)
     write_parquet(str(tmp_path / 'rows.parquet'), taken)
-    journal = journal_of(tmp_path / 'rows.jsonl')
-    for key, value in itertools.product(journal.settings.to_json(), VALUES):
+    for key, value in itertools.product(SETTINGS.to_json(), VALUES):
         with contextlib.suppress(InputError):
-            Settings.from_json('rows.jsonl.settings.json', dict(journal.settings.to_json(), **{key: value}))
+            Settings.from_json('rows.jsonl.settings.json', dict(SETTINGS.to_json(), **{key: value}))
 
 
 def test_cells_of_csv_are_no_formulas(tmp_path):
@@ -151,53 +144,29 @@ def test_rows_that_stand_twice_count_once(tmp_path):
 def test_what_is_predicted_again(tmp_path, monkeypatch, capsys):
     """A video that was replaced; with --retry_failed the videos with errors, but only those that this run names."""
     monkeypatch.chdir(tmp_path)
-    for name in ('model', 'classes', 'a.avi', 'b.avi', 'c.avi', 'd.avi'):
+    for name in ('model', 'a', 'b', 'c', 'd'):
         (tmp_path / name).write_text(name)
-    args = types.SimpleNamespace(output='rows.jsonl', model='model', config='config', classes='classes', topk=1,
-                                 average_clips='prob', every=None, backend='auto', allow_damaged=False,
-                                 retry_failed=False)
-    cfg = types.SimpleNamespace(data=types.SimpleNamespace(test=types.SimpleNamespace(pipeline=[])))
+    settings = dataclasses.replace(SETTINGS, model=file_digest('model'), precision='bf16')
+    prediction = dict(classes=['x'], class_indices=[0], probabilities=[1])
+    with open_journal('rows.jsonl', settings, [], False) as journal:
+        for name in 'abcd':
+            stamp = dict(zip(('file_bytes', 'file_time'), file_stamp(name)))
+            journal.add([Row(name, name, **stamp, **(prediction if name == 'c' else {'error': 'e'}))])
 
-    def left(names, **options):
-        videos = [Video(f'{name}.avi') for name in names]
-        with r2plus1d_predict.open_journal(types.SimpleNamespace(**{**vars(args), **options}), cfg, videos,
-                                           'bf16') as journal:
-            return journal, ''.join(row.path[0] for row in journal.rows())
+    def left(paths, retry_failed=False):
+        with open_journal('rows.jsonl', settings, list(paths), retry_failed) as journal:
+            return ''.join(row.path for row in journal.rows())
 
-    def row(name, **fields):
-        status = os.stat(name)
-        return Row(name, name, file_bytes=status.st_size, file_time=status.st_mtime_ns // 10**6 / 1000, **fields)
-
-    with r2plus1d_predict.open_journal(args, cfg, [], 'bf16') as journal:
-        for name in ('a.avi', 'b.avi'):
-            journal.add([row(name, error='e')])
-        journal.add([row('c.avi', classes=['x'], class_indices=[0], probabilities=[1])])
-        journal.add([row('d.avi', error='e')])
-    assert left('abcd')[1] == 'abcd'
-    assert left('acd', retry_failed=True)[1] == 'bc'
-    (tmp_path / 'c.avi').write_text('another one')
-    assert left('b')[1] == 'bc'
+    assert left('abcd') == 'abcd'
+    assert left('acd', retry_failed=True) == 'bc'
+    (tmp_path / 'c').write_text('another one')
+    assert left('b') == 'bc'
     capsys.readouterr()
-    assert left('bc')[1] == 'b'
+    assert left('bc') == 'b'
     assert '1 videos are predicted again: their files are others' in capsys.readouterr().err
-
     assert noted_precision('rows.jsonl', 'model') == 'bf16'  # --precision auto goes on with it
-    with pytest.raises(InputError, match='precision was "bf16" and is "f32" now'):
-        r2plus1d_predict.open_journal(args, cfg, [], 'f32').__enter__()
     (tmp_path / 'model').write_text('another one')
     assert noted_precision('rows.jsonl', 'model') is None
-
-
-def test_rows_of_version_1_are_refused(tmp_path):
-    path = tmp_path / 'rows.jsonl'
-    with journal_of(path) as journal:
-        settings = dataclasses.asdict(journal.settings)
-    settings['test pipeline of the config'] = settings.pop('test_pipeline')
-    (tmp_path / 'rows.jsonl.settings.json').write_text(json.dumps({'settings': settings, 'notes': {}}))
-    path.write_text('{"id": "a", "path": "a", "label": null, "classes": ["x"], "probabilities": [1.0]}\n')
-    with pytest.raises(InputError, match='line 1 is not a row of a prediction: it has no class_indices'), \
-            journal_of(path):
-        pass
 
 
 # ---- labels --------------------------------------------------------------------------------------------
@@ -206,7 +175,7 @@ def test_rows_of_version_1_are_refused(tmp_path):
 def test_a_class_list_in_another_order_than_the_folders():
     videos = [Video('clips/YoYo/a.avi', 0), Video('clips/other/b.avi', 1)]
     check_folders('list.txt', ['YoYo', 'Basketball'], videos)
-    with pytest.raises(InputError, match='list.txt: line 2 is "2 YoYo", and the videos of YoYo have label 0'):
+    with pytest.raises(InputError, match='list.txt: class 2 is YoYo, and the videos of YoYo have label 0'):
         check_folders('list.txt', ['Basketball', 'YoYo'], videos)
 
 

@@ -115,7 +115,7 @@ def decoder():
     steps = [step for step in cfg.data.test.pipeline if step['type'] not in ('Resize', 'ThreeCrop')]
     cfg.data.test.pipeline = [dict(step, clip_len=4, frame_interval=2) if step['type'] == 'SampleFrames' else step
                               for step in steps]
-    return Decoder(cfg, 'uint8')
+    return Decoder(cfg, 'uint8', are_files=True)
 
 
 def test_samples_and_facts_of_windows(tmp_path, decoder):
@@ -128,11 +128,11 @@ def test_samples_and_facts_of_windows(tmp_path, decoder):
     numbers = []
     for task, count in zip(tasks, (18, 17, 25)):
         sample, facts = decoder.decode(task)
-        assert facts == Facts(60, pytest.approx(5.893, abs=.03), count)
+        assert facts == Facts(count, pytest.approx(5.893, abs=.03))
         numbers.append([number_in(np.moveaxis(image, 0, -1)) for image in np.moveaxis(sample[0], 1, 0)])
     assert numbers == [[5, 7, 9, 11], [23, 25, 27, 29], [44, 46, 48, 50]]
     sample, facts = decoder.decode(Task(Video(path)))
-    assert facts == Facts(60, pytest.approx(5.893, abs=.03), None)
+    assert facts == Facts(60, pytest.approx(5.893, abs=.03))
     with pytest.raises(InputError, match=r'shows 1 frame from 0\.2 s to 0\.4 s'):
         decoder.decode(Task(Video(path), Window(1, 9, .2, .4)))
 
