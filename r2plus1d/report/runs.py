@@ -18,11 +18,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from r2plus1d.class_names import class_names
 from r2plus1d.data import Clips, config_digest, read_config, shape_of_config
 from r2plus1d.environment import Environment, cpu_name, describe_environment
 from r2plus1d.lists import check_names_of_videos
 from r2plus1d.metrics import accuracy_of_scores
-from r2plus1d.onnx_files import class_names
 from r2plus1d.outputs import Run
 from r2plus1d.report import figures
 from r2plus1d.results import (

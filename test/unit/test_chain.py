@@ -89,7 +89,8 @@ def test_another_pipeline_is_run_as_it_is(dataset, small, tmp_path):
 
 def test_writing_past_the_page_cache(tmp_path):
     """Sizes, places and positions in the file that O_DIRECT takes, and such that it does not."""
-    from r2plus1d.bins import empty_at_page, write_past_cache
+    from r2plus1d.data import empty_at_page
+    from r2plus1d.preprocessing import write_past_cache
     arrays = [empty_at_page((3, 4096), np.dtype(np.float32)) for _ in range(3)]
     for i, array in enumerate(arrays):
         assert array.ctypes.data % 4096 == 0

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import parse
 import pytest
-from conftest import ROOT, annotations, call, run, start
+from conftest import CONFIG, ROOT, annotations, call, run, start
 
 from r2plus1d.results import Performance
 
@@ -48,6 +48,30 @@ def test_outside_the_environment(script, tmp_path):
     done = run(sys.executable, '-S', ROOT / script, '--help', cwd=tmp_path, check=False)
     fails(done, 1, script, sys.executable, 'has no package', ROOT)
     assert len(done.stderr.splitlines()) == 1
+
+
+# an mmcv that stands before ours, and what is said of it
+MMCVS = {'missing': ('raise ModuleNotFoundError("No module named \'mmcv\'", name="mmcv")', 'has no package mmcv'),
+         'version 2, or mmcv-lite': ('__version__ = "2.1.0"', 'mmcv 2.1.0, where mmaction2 0.x needs 1.x'),
+         'does not load': ('raise ImportError("libGL.so.1: cannot open")', 'cannot import what the scripts need')}
+
+
+@pytest.mark.parametrize('kind', MMCVS)
+@pytest.mark.parametrize('script', ['r2plus1d_preprocess.py --output_path=bins --config', 'test/sample_shape.py'])
+def test_a_wrong_environment_is_no_fault_of_the_config(tmp_path, kind, script):
+    content, words = MMCVS[kind]
+    (tmp_path / 'mmcv.py').write_text(content)
+    name, *options = script.split()
+    done = run(sys.executable, ROOT / name, *options, CONFIG, cwd=tmp_path, check=False,
+               env={'PYTHONPATH': str(tmp_path)})
+    fails(done, 1, sys.executable, words)
+    assert CONFIG.name not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('script', ['r2plus1d_preprocess --output_path=bins --config', 'sample_shape'])
+def test_a_missing_config_is_named(tmp_path, script):
+    name, *options = script.split()
+    fails(call(name, *options, 'no.py', cwd=tmp_path, check=False), 2, 'no.py: no such file in')
 
 
 PRINTS = f"""import sys
@@ -146,7 +170,7 @@ LISTS = {
     'no frames': (f'{A} 0 1\n', 'line 1: 0 frames'),
     'one frame': (f'{A} 1 1\n', 'line 1: 1 frames'),
     'a byte-order mark': (b'\xef\xbb\xbf' + f'{A} 29 1\n'.encode(), 'byte-order mark'),
-    'UTF-16': (f'{A} 29 1\n'.encode('utf-16'), 'byte-order mark'),
+    'UTF-16': (f'{A} 29 1\n'.encode('utf-16'), 'byte 0 is not UTF-8'),
     'Latin-1': ('é 29 1\n'.encode('latin-1'), 'byte 0 is not UTF-8'),
     'zeros': (f'{A} 29 1\n'.encode() + bytes(100), 'zero bytes'),
     'two faults': (f'{A} 29 x\n\n{B} 63 1\n', 'line 1: "x" is not a number; line 2: is blank'),
@@ -233,11 +257,28 @@ def test_bins_that_are_there_are_kept(folder, small):
     assert stamps() == before
     preprocess('--overwrite')
     assert 'info.json' in stamps()
-    last = lines[0].split()[0]  # the list was turned around above; its first video is looked at anyway
-    for change in (os.utime, os.unlink):  # a video that was replaced, and one that is gone
-        preprocess()
-        change(folder / 'data/ucf101/rawframes' / last / 'img_00001.jpg')
-        assert 'others since: the files of the videos' in preprocess(check=change is os.utime).stderr
+    frame = folder / 'data/ucf101/rawframes' / lines[0].split()[0] / 'img_00001.jpg'
+
+    def overwrite(path):  # a later frame, in place
+        path.with_name('img_00002.jpg').write_bytes(path.with_name('img_00003.jpg').read_bytes())
+
+    for change in (overwrite, os.utime, os.unlink):  # the last one is noticed by the first video, which is looked at
+        preprocess(*options)
+        assert 'kept' in preprocess(*options).stderr
+        change(frame)
+        assert 'others since: the files of the videos' in preprocess(*options, check=change is not os.unlink).stderr
+
+
+def test_an_info_json_of_version_2_is_kept(folder, small):
+    """Its stamps were of the first frames alone, so they are not compared, and that is said."""
+    def preprocess():
+        return call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', cwd=folder).stderr
+
+    preprocess()
+    info = json.loads((folder / 'bins/info.json').read_text())
+    (folder / 'bins/info.json').write_text(json.dumps(dict(info, version=2, sources=[[1, 2]] * 2)))
+    found = preprocess()
+    assert 'not checked: whether the videos were changed' in found and 'kept' in found
 
 
 def test_old_bins_make_room_for_new_ones(folder, small, monkeypatch):
@@ -752,7 +793,7 @@ def test_damaged_summaries_are_refused(result, number):
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '"x"', '\x00', '{"num_videos": "x"}', '{"num_videos": -1}',
-                                  '{"num_videos": true}', '{"version": 3}', '{"version": 2}', '{"bts": 0}',
+                                  '{"num_videos": true}', '{"version": 4}', '{"version": 3}', '{"bts": 0}',
                                   '{"dtype": 5}', '{"dtype": "float64"}'])
 def test_a_damaged_info_json_is_refused(bins, small, result, tmp_path, text):
     shutil.copytree(bins, tmp_path / 'bins')

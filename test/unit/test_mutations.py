@@ -28,9 +28,10 @@ from conftest import CONFIG, ROOT, SMALL, annotations, call
 from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d.batches import Files
-from r2plus1d.bins import BinName, Info, read_info, write_bin
+from r2plus1d.bins import BinName, Info, read_info
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.outputs import Run
+from r2plus1d.preprocessing import write_bin
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
 from r2plus1d.summary import RunFacts, make_summary
