@@ -116,6 +116,7 @@ class OpenVINO(Engine):
         hint = 'THROUGHPUT' if self.for_throughput else 'LATENCY'
         self.compiled = self.compile(self.core, self.network, self.asked, hint)
         self.threads = self.compiled.get_property('INFERENCE_NUM_THREADS')
+        self.streams = self.compiled.get_property('NUM_STREAMS')
         self.outputs = self.compiled.outputs
         self.request = self.compiled.create_infer_request()
         self.compiled_for = batch_size

@@ -81,14 +81,15 @@ def predicted_classes(scores: np.ndarray) -> np.ndarray:
 def accuracy_of_scores(scores: np.ndarray, labels: Sequence[int], average_clips: str) -> Dict[str, Any]:
     """The accuracy JSON of scores (videos x views x classes) and labels, as a dict; accuracies are fractions."""
     truth = np.asarray(labels)
-    order = rank_classes(average_crops(scores, average_clips))
+    videos = average_crops(scores, average_clips)
+    order = rank_classes(videos)
     places = order == truth[:, None]
     ranks = np.where(places.any(axis=1), 1 + places.argmax(axis=1), 1 + order.shape[1])
-    return accuracy_of_ranks(truth, order[:, 0], ranks, average_clips)
+    return accuracy_of_ranks(truth, videos.argmax(axis=1), ranks, average_clips)  # of equal scores as in mmaction2
 
 
 def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> Dict[str, float]:
-    """The mean over the classes that have videos; and mmaction2's beside it, where that counts other classes as 0."""
+    """Over the classes that have videos; and mmaction2's beside it, where that counts other classes as 0."""
     right = [float(np.mean(predicted[labels == c] == c)) for c in np.unique(labels)]
     others = len(np.setdiff1d(predicted, labels))
     theirs = {'mmaction2_mean_class_accuracy': sum(right) / (len(right) + others)} if others else {}

@@ -216,9 +216,9 @@ class Engine:
     """What runs a MODEL file. sample_shape, dtype: those of a sample; precision: what the model is computed in.
 
     cpu: the name of the CPU, or of the NPU. batch_size: where the model has a fixed one; None where it takes any.
-    num_classes: None where the model says it only when it runs. threads: None before prepare(), and where the engine
-    does not say how many it uses. for_throughput: set it before prepare() where many batches wait to be computed; see
-    side_by_side().
+    num_classes: None where the model says it only when it runs. threads, streams: None before prepare(), and where the
+    engine does not say how many it uses. for_throughput: set it before prepare() where many batches wait to be
+    computed; see side_by_side().
     """
 
     name = ''
@@ -230,6 +230,7 @@ class Engine:
     batch_size: Optional[int] = None
     num_classes: Optional[int] = None
     threads: Optional[int] = None
+    streams: Optional[int] = None
     for_throughput = False
 
     def __init__(self, model: str) -> None:
@@ -256,7 +257,7 @@ class Engine:
 
     def describe(self) -> Dict[str, Union[str, int, None]]:
         """For the summary of a run."""
-        return {key: getattr(self, key) for key in ('name', 'version', 'precision', 'cpu', 'threads')}
+        return {key: getattr(self, key) for key in ('name', 'version', 'precision', 'cpu', 'threads', 'streams')}
 
     def __str__(self) -> str:
         return f'{self.name} {self.version}, {self.precision}, {self.cpu}'

@@ -82,7 +82,7 @@ def collect(settings: Settings) -> Dict[str, Any]:
     return {
         'views': views,
         'written': {'date': datetime.datetime.now().astimezone().isoformat(' ', 'minutes'),
-                    **dataclasses.asdict(describe_environment())},
+                    'commit': describe_environment().commit},
         'is_guides': first.is_of_ucf101 and is_guides_model(cfg),
         'agreement': dataclasses.asdict(comparison) if comparison else None,
         'facts': {**identify_run(first, cfg), 'num_classes': len(names), 'dataset': settings.dataset or name,
@@ -199,10 +199,7 @@ def name_model(cfg: Any) -> str:
 
 
 def is_guides_model(cfg: Any) -> bool:
-    """Whether a config is of the original guide's model: 34 layers of full width, 8 frames and three crops of 256.
-
-    A digest of the model file would not do, since each training and each converter makes another file.
-    """
+    """Whether a config is of the original guide's model: 34 layers of full width, 8 frames and three crops of 256."""
     steps = {step['type']: step for step in cfg.data.test.pipeline}
     return bool(read_backbone(cfg) == GUIDES_BACKBONE and steps.get('SampleFrames', {}).get('clip_len') == 8
                 and steps.get('ThreeCrop', {}).get('crop_size') == 256)

@@ -226,7 +226,7 @@ def test_files_are_those_of_ais_bench(bins, small, npu, tmp_path):
     assert set(ours) == set(theirs) | added
     assert ours['batchsize'] == 2 and ours['num_videos'] == 5
     assert ours['engine']['name'].startswith('ONNX Runtime') and ours['engine']['precision'] == 'f32'
-    assert set(ours['engine']) == {'name', 'version', 'precision', 'cpu', 'threads'}
+    assert set(ours['engine']) == {'name', 'version', 'precision', 'cpu', 'threads', 'streams'}
     for key in theirs:
         if isinstance(theirs[key], dict) and key != 'filesinfo':
             assert set(ours[key]) == set(theirs[key])
