@@ -30,10 +30,11 @@ from r2plus1d.run import (
 )
 
 with packages_needed():
-    from r2plus1d.bins import SAMPLE_DTYPES, Info, check_same_shape
+    from r2plus1d.bins import Info, check_same_shape
     from r2plus1d.data import Samples, config_digest, read_config
     from r2plus1d.engines import input_of_model
     from r2plus1d.environment import cpu_count
+    from r2plus1d.models import SAMPLE_DTYPES
     from r2plus1d.preprocessing import Bins, check_folder, stamp
     from r2plus1d.store import OLD_ENDING, claim, file_digest, is_within, remove_tree
 

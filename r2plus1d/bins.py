@@ -23,12 +23,12 @@ import numpy as np
 import xxhash
 
 from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, matching, one_of
+from r2plus1d.models import SAMPLE_DTYPES
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import check_regular_file, file_digest
 
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
 INFO = 'info.json'
-SAMPLE_DTYPES = ('float32', 'uint8')
 THREE_CROPS = 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
 LARGEST_VALUE = 1e6  # of a sample: pixels go to 255, normalized ones to about 3
 BLOCK = 32768  # values: half a frame of one channel

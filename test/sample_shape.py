@@ -15,9 +15,8 @@ from r2plus1d.run import InputError, explain_missing, make_parser, packages_need
 
 with packages_needed():
     from r2plus1d.data import shape_of_config
-    from r2plus1d.engine_base import check_memory
     from r2plus1d.engines import input_of_model
-    from r2plus1d.onnx_files import load_onnx
+    from r2plus1d.models import check_memory, load_onnx
 
 
 def find_shape(path: str, batch_size: int) -> List[int]:

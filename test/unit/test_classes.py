@@ -12,8 +12,8 @@ import pytest
 from conftest import CONFIG, REAL, annotations, call
 from onnx import helper, save
 
+from r2plus1d.class_names import class_names
 from r2plus1d.lists import check_list, check_names_of_videos, read_classes
-from r2plus1d.onnx_files import class_names
 from r2plus1d.run import InputError
 
 from mmcv import Config
