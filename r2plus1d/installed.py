@@ -10,6 +10,7 @@ Of the standard library and pip only, since it runs before any package is instal
 An environment may hang on its packages: torch_npu on one PyTorch, CANN on one NumPy. So each package that is there
 keeps its version, unless requirements.txt refuses it.
 """
+import contextlib
 import importlib.util
 import platform
 import re
@@ -19,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Dict, List
 
-from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.packaging.version import InvalidVersion, Version
 
@@ -60,6 +61,19 @@ def installed_versions() -> Dict[str, Version]:
     return found
 
 
+def users_of(name: str) -> List[str]:
+    """The installed packages that need the package, ours apart; pip looks only at what it installs."""
+    found = set()
+    for package in metadata.distributions():
+        for line in package.requires or ():
+            with contextlib.suppress(InvalidRequirement):
+                needed = Requirement(line)
+                is_meant = not needed.marker or needed.marker.evaluate({'extra': ''})
+                if is_meant and canonicalize_name(needed.name) == name:
+                    found.add(canonicalize_name(package.metadata['Name']))
+    return sorted(found - OURS)
+
+
 def read_requirements(path: Path) -> List[Requirement]:
     """The lines of a file of requirements that are for this machine and Python."""
     lines = [line.partition('#')[0].strip() for line in path.read_text(encoding='utf-8').splitlines()]
@@ -98,6 +112,11 @@ def plan(root: Path, folder: Path) -> None:
     for one in requirements:
         name = canonicalize_name(one.name)
         if name in kept and not one.specifier.contains(kept[name], prereleases=True):
+            users = users_of(name)
+            if users and one not in TOOLS:  # PyTorch names setuptools, and runs with any
+                sys.exit(f'setup.sh: {name} {kept[name]} is installed, {one.specifier} is needed here, and '
+                         f'{", ".join(users)} may need the one that is there. Nothing was changed. Install another '
+                         f'{name} yourself, or use an environment of its own: deactivate, and run set-up again')
             print(f'    {name} {kept.pop(name)} will be replaced: {one.specifier} is needed here')
     for one in TOOLS:
         kept.pop(one.name, None)  # any that fits will do
