@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of R(2+1)D for Ascend
+# SPDX-License-Identifier: Apache-2.0
 """Files and folders that appear whole, with one writer each, and whose they are.
 
     with claim('predata_bts1', check_folder, inputs=[list_file]) as folder:    # a second run is refused, and told who

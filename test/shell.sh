@@ -248,7 +248,7 @@ live() {
 
 show_last_line() {
     local start=$SECONDS width line
-    width=$(stty size </dev/tty 2>/dev/null | cut -d ' ' -f 2) || true
+    width=$(stty size 2>/dev/null </dev/tty | cut -d ' ' -f 2) || true
     while kill -0 $$ 2>/dev/null; do
         line=$(tail -c 1000 "$1" | tr '\r' '\n' | sed $'s/\e\\[[0-9;]*[A-Za-z]//g; /^ *$/d' | tail -n 1)
         line="    $((SECONDS - start)) s  $line"
