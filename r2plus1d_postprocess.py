@@ -19,7 +19,6 @@ from r2plus1d.run import make_parser, packages_needed, positive_int, script_main
 with packages_needed():
     from r2plus1d.metrics import accuracy_of_scores
     from r2plus1d.outputs import Run
-    from r2plus1d.provenance import check_unchanged
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +44,7 @@ def main() -> None:
     args = parse_args()
     run = Run.open(args.result_path)
     num_videos = run.num_videos(args.num_videos)
-    check_unchanged(run)
+    run.check_unchanged()
     views = run.views(args.crops)
     scores, labels = run.scores(views, num_videos, args.num_classes, args.allow_missing)
     accuracy = accuracy_of_scores(scores, labels, args.average_clips)

@@ -25,7 +25,6 @@ from concurrent.futures import Future
 from typing import Any, Callable, ContextManager, Iterable, List, Optional
 
 from r2plus1d.run import (
-    DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     InputError,
     explain_missing,
@@ -39,12 +38,12 @@ from r2plus1d.run import (
 
 with packages_needed():
     from r2plus1d.bins import check_same_shape
+    from r2plus1d.class_names import class_names
     from r2plus1d.data import read_config, shape_of_config
-    from r2plus1d.engine_base import Engine
     from r2plus1d.engines import add_engine_options, input_of_model, start_engines
     from r2plus1d.inference import Outcome, infer_here
     from r2plus1d.journal import Journal, Settings, noted_precision, open_journal, settle_precision
-    from r2plus1d.lists import read_classes
+    from r2plus1d.models import Engine
     from r2plus1d.precision import AUTO
     from r2plus1d.predictions import RowMaker, Subtitles, Tally, check_folders, predict_videos, read_rows, show
     from r2plus1d.rows import FORMATS, Row
@@ -52,16 +51,16 @@ with packages_needed():
 
 
 def predict(args: argparse.Namespace) -> None:
-    names = read_classes(args.classes)
     if args.precision == AUTO:
         args.precision = noted_precision(args.output, args.model) or AUTO
     engines = None if args.ray else start_engines(args, many_batches=not is_one_sample(args))
     cfg = read_config(args.config)  # it imports mmaction2 meanwhile
     cfg.allow_damaged = args.allow_damaged
+    source, names = args.classes = class_names(args.model, cfg, args.classes)
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)
-    check_folders(args.classes, names, videos)
+    check_folders(source, names, videos)
     subtitles = Subtitles(args.srt, args.video, videos) if args.srt else None
-    maker = RowMaker(args.classes, names, args.topk, args.average_clips)
+    maker = RowMaker(source, names, args.topk, args.average_clips)
     precision = engines.result()[0].precision if engines else settle_precision(args)
     tally = Tally(len(names))
 
@@ -116,9 +115,9 @@ def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], i
     if accuracy:
         print(json.dumps(accuracy))
     if tally.beyond_list:
-        log(f'{args.classes}: {tally.num_classes} classes, and the most probable class of {tally.beyond_list} of '
-            f'{tally.count} rows is not among them; {args.model} was trained on other classes: give their list by '
-            '--classes')
+        log(f'{args.classes.source}: names {tally.num_classes} classes, and the most probable class of '
+            f'{tally.beyond_list} of {tally.count} rows is not among them; {args.model} was trained on other classes: '
+            'give their list by --classes')
     if tally.failed:
         if is_alone and not args.output:
             raise InputError(str(tally.last_error))
@@ -139,7 +138,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--model', '-m', required=True, help='The ONNX model, or an .om.')
     parser.add_argument('--video', nargs='+', metavar='PATH', help='Video files, folders of them, or text lists (.txt) '
                         'with a path, or a path and a label, on each line. (default: the test split of --config)')
-    parser.add_argument('--classes', default=DEFAULT_CLASSES, help='The class list, as UCF-101\'s classInd.txt.')
+    parser.add_argument('--classes', help='The class list, as UCF-101\'s classInd.txt. (default: what the model '
+                        'says, else the config)')
     parser.add_argument('--config', default=DEFAULT_CONFIG, help='The config of mmaction2, for its test pipeline.')
     parser.add_argument('--output', '-o', help='The file for the rows, a .jsonl, .csv or .parquet; the same command '
                         'again continues it. Without it, the predictions are printed.')
@@ -158,7 +158,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--allow_damaged', action='store_true', help='Take damaged videos as the decoder mends them.')
     add_engine_options(parser, precision=AUTO)
     args: argparse.Namespace = parser.parse_args()
-    require_files(parser, args, 'model', 'classes', 'config')
+    require_files(parser, args, 'model', 'config', *(['classes'] if args.classes else []))
     check_args(parser, args)
     return args
 

@@ -107,6 +107,40 @@ fullframe_train_pipeline = [
     step for step in train_pipeline if step['type'] != 'RandomResizedCrop'
     and step.get('scale') != (224, 224)
 ]
+# The names of labels 0 to 100, which the export writes into the ONNX file. A config
+# that inherits this one for other data has its own.
+classes = [
+    'ApplyEyeMakeup', 'ApplyLipstick', 'Archery', 'BabyCrawling', 'BalanceBeam',
+    'BandMarching', 'BaseballPitch', 'Basketball', 'BasketballDunk',
+    'BenchPress', 'Biking', 'Billiards', 'BlowDryHair', 'BlowingCandles',
+    'BodyWeightSquats', 'Bowling', 'BoxingPunchingBag', 'BoxingSpeedBag',
+    'BreastStroke', 'BrushingTeeth', 'CleanAndJerk', 'CliffDiving',
+    'CricketBowling', 'CricketShot', 'CuttingInKitchen', 'Diving', 'Drumming',
+    'Fencing', 'FieldHockeyPenalty', 'FloorGymnastics', 'FrisbeeCatch',
+    'FrontCrawl', 'GolfSwing', 'Haircut', 'Hammering', 'HammerThrow',
+    'HandstandPushups', 'HandstandWalking', 'HeadMassage', 'HighJump',
+    'HorseRace', 'HorseRiding', 'HulaHoop', 'IceDancing', 'JavelinThrow',
+    'JugglingBalls', 'JumpingJack', 'JumpRope', 'Kayaking', 'Knitting',
+    'LongJump', 'Lunges', 'MilitaryParade', 'Mixing', 'MoppingFloor',
+    'Nunchucks', 'ParallelBars', 'PizzaTossing', 'PlayingCello', 'PlayingDaf',
+    'PlayingDhol', 'PlayingFlute', 'PlayingGuitar', 'PlayingPiano',
+    'PlayingSitar', 'PlayingTabla', 'PlayingViolin', 'PoleVault', 'PommelHorse',
+    'PullUps', 'Punch', 'PushUps', 'Rafting', 'RockClimbingIndoor',
+    'RopeClimbing', 'Rowing', 'SalsaSpin', 'ShavingBeard', 'Shotput',
+    'SkateBoarding', 'Skiing', 'Skijet', 'SkyDiving', 'SoccerJuggling',
+    'SoccerPenalty', 'StillRings', 'SumoWrestling', 'Surfing', 'Swing',
+    'TableTennisShot', 'TaiChi', 'TennisSwing', 'ThrowDiscus',
+    'TrampolineJumping', 'Typing', 'UnevenBars', 'VolleyballSpiking',
+    'WalkingWithDog', 'WallPushups', 'WritingOnBoard', 'YoYo'
+]
+# The same from video files, for the variants with video in their names.
+video_pipeline = [dict(type='PyAVInit')] + [
+    dict(type='PyAVDecode') if step['type'] == 'RawFrameDecode' else step
+    for step in test_pipeline
+]
+fullframe_video_pipeline = [
+    step for step in video_pipeline if step['type'] != 'ThreeCrop'
+]
 data = dict(
     videos_per_gpu=8,
     workers_per_gpu=2,

@@ -5,9 +5,9 @@
     python r2plus1d_report.py
     python r2plus1d_report.py --work_dir work_dirs/demo --output report/index.html --language en
 
-It reads evaluation.json, result_bs<N>.json and predata_bts1_bs<N>_out of each batch size, and compare.json of
-test/pth2om.sh. What no option says is that of evaluation.json. Classes and clips are those of the first batch size. The
-page is one file and opens without a network.
+It reads evaluation_bs<N>.json, result_bs<N>.json and predata_bts1_bs<N>_out of each batch size, and compare.json of
+test/pth2om.sh. What no option says is that of evaluation_bs<N>.json. Classes and clips are those of the first batch
+size. The page is one file and opens without a network.
 """
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import sys
 from typing import Tuple
 
 from r2plus1d.run import (
-    DEFAULT_CLASSES,
     DEFAULT_CONFIG,
     make_parser,
     packages_needed,
@@ -29,7 +28,7 @@ from r2plus1d.run import (
 with packages_needed():
     from r2plus1d.metrics import fraction
     from r2plus1d.report.page import check_output, render, write_page
-    from r2plus1d.report.values import Settings, collect
+    from r2plus1d.report.runs import Settings, collect
     from r2plus1d.results import parse_batch_sizes, take_evaluation
 
 
@@ -52,26 +51,27 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument('--work_dir', default='.', help='The folder in which test/eval_acc_perf.sh has put '
                         'its results.')
-    parser.add_argument('--batch_sizes', type=parse_batch_sizes, help='The batch sizes to show. (default: those of the '
-                        'evaluation, else "1 16")')
+    parser.add_argument('--batch_sizes', type=parse_batch_sizes, help='The batch sizes to show. (default: all that '
+                        'have a result)')
     parser.add_argument('--config', help='The config file of mmaction2 whose model and test videos (data.test) the run '
                         'was of. (default: that of the evaluation, else this repository\'s)')
     parser.add_argument('--classes', help='The class list, with lines like "1 ApplyEyeMakeup", in UTF-8. (default: '
-                        f'{DEFAULT_CLASSES} where the evaluation was started)')
+                        'what the model says, else the config)')
     parser.add_argument('--dataset', metavar='NAME', help='The name of the data set, for the title. (default: UCF-101, '
                         'test split 1, where there are 101 classes and 3,783 videos; else the name of the list)')
     parser.add_argument('--output', help='The HTML file to write. (default: <work_dir>/report/index.html)')
     parser.add_argument('--language', choices=['en', 'zh'], default=language_of_user(), help='The language of the '
                         'page. (default: zh where the locale is Chinese, such as LANG=zh_CN.UTF-8, else en)')
-    parser.add_argument('--reference', type=fraction, help='The top-1 to reach. (default: that of the evaluation, else '
-                        'the original guide\'s, 0.8892)')
+    parser.add_argument('--reference', type=fraction, help='The top-1 to reach. (default: that of the evaluation; '
+                        'else, for the 3,783 test videos of UCF-101, the original guide\'s 0.8892; for others none)')
     parser.add_argument('--tolerance', type=fraction, help='How far below the reference top-1 may be. (default: that '
                         'of the evaluation, else 0.01)')
     parser.add_argument('--extra', type=name_and_folder, action='append', default=[], metavar='NAME=DIR',
                         help='The speed of other runs, such as pure inference: a name, and a folder with their '
-                        'summaries. The option may stand several times. (default: none)')
-    parser.add_argument('--compare', metavar='DIR', help='The --work_dir of another run of the same test videos, which '
-                        'is shown beside this one.')
+                        'summaries. What the name has before a comma is the model; the bars of one model have one '
+                        'scale. The option may stand several times. (default: none)')
+    parser.add_argument('--compare', metavar='DIR', help='Another run of the same test videos, which is shown beside '
+                        'this one: its --work_dir, or the --output of an inference.')
     parser.add_argument('--examples', type=int, default=8, help='How many clips of wrongly classified videos to show, '
                         'and as many of rightly classified ones; 0 shows none.')
     parser.add_argument('--crops', type=positive_int, help='The number of views of a video, where neither the summary '
@@ -79,8 +79,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     args.evaluation = evaluation = take_evaluation(args)
     args.config = args.config or (evaluation.config if evaluation else DEFAULT_CONFIG)
-    args.classes = args.classes or os.path.join(evaluation.folder if evaluation else '', DEFAULT_CLASSES)
-    require_files(parser, args, 'config', 'classes')
+    require_files(parser, args, 'config', *(['classes'] if args.classes else []))
     if args.examples < 0:
         parser.error(f'--examples {args.examples} is not 0 or more')
     if args.compare and not os.path.isdir(args.compare):

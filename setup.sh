@@ -12,7 +12,7 @@
 # Packages that are installed already keep their versions. Existing ./mmcv and ./mmaction2 (clones at the original
 # guide's commits, say) are kept and patched.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/test/steps.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/test/shell.sh"
 parse_options "" "$@"
 cd "$root"
 
@@ -22,17 +22,12 @@ export MMCV_WITH_OPS=${MMCV_WITH_OPS:-0} PIP_DISABLE_PIP_VERSION_CHECK=1
 unset PYTHONDONTWRITEBYTECODE
 work=$PWD/.setup.$$
 
-die() {
-    printf 'setup.sh: %s\n' "$*" >&2
-    exit 1
-}
-
 # Sets $python: that of the active environment, or of .venv, which is made anew only where PYTHON asks for another one.
 choose_python() {
     local base=${PYTHON:-python3} present='' about='import sys; print(sys.version)'
     if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
-        python=$(command -v python) || die "no python in the active environment"
-        is_supported "$python" || die "$python is $("$python" --version 2>&1), and Python 3.8 to 3.14 is needed:" \
+        python=$(command -v python) || fail "no python in the active environment"
+        is_supported "$python" || fail "$python is $("$python" --version 2>&1), and Python 3.8 to 3.14 is needed:" \
             "activate an environment with one, or none: set-up then makes .venv"
         [ -z "${PYTHON:-}" ] || say "PYTHON=$PYTHON is not used, because an environment is active: $python"
         return
@@ -44,12 +39,12 @@ choose_python() {
     if [ -n "$present" ] && [ -z "${PYTHON:-}" ] && is_supported "$python"; then
         return
     fi
-    command -v "$base" >/dev/null || die "no $base: install Python 3.8 to 3.14, or set PYTHON to one"
-    is_supported "$base" || die "$base is $("$base" --version 2>&1 | tail -n 1), and Python 3.8 to 3.14 is needed:" \
+    command -v "$base" >/dev/null || fail "no $base: install Python 3.8 to 3.14, or set PYTHON to one"
+    is_supported "$base" || fail "$base is $("$base" --version 2>&1 | tail -n 1), and Python 3.8 to 3.14 is needed:" \
         "set PYTHON to one, as in: PYTHON=python3.11 bash setup.sh"
     if [ "$present" != "$("$base" -c "$about")" ]; then
         say "making .venv with $("$base" --version)${present:+; it was made with Python ${present%% *}}"
-        "$base" -m venv --clear .venv || die "could not make .venv: install $base's venv module" \
+        "$base" -m venv --clear .venv || fail "could not make .venv: install $base's venv module" \
             "(Debian: python3-venv), or activate an environment of your own"
     fi
 }
@@ -66,10 +61,10 @@ install_packages() {
     if ! live "$log" "${pip[@]}" -c "$work/pins.txt" 2>"$work/end"; then
         if ! grep -q ResolutionImpossible "$log"; then
             cat "$work/end" >&2
-            die "pip could not install the packages, see above"
+            fail "pip could not install the packages, see above"
         fi
         say "    the tested versions do not fit what is installed, or are not to be had: others are looked for"
-        live "$log" "${pip[@]}" || die "pip could not install the packages, see above; nothing was changed. If others of" \
+        live "$log" "${pip[@]}" || fail "pip could not install the packages, see above; nothing was changed. If others of" \
             "this environment are in the way, use one of its own: deactivate, and run set-up again"
     fi
     say "    $((SECONDS - start)) s; new packages: $(sed -n 's/^Successfully installed //p' "$log" | wc -w)"
@@ -82,7 +77,7 @@ get_source() {
         say "    the source of $2 into ./$1"
         live "$work/$1.log" env MMCV_WITH_OPS=1 PYTHONPATH="$PWD/patches/shim${PYTHONPATH:+:$PYTHONPATH}" \
             "$python" -m pip download --progress-bar off --no-deps --no-binary :all: --no-build-isolation -d "$work" \
-            "$2" || die "pip could not download the source package of $2, see above"
+            "$2" || fail "pip could not download the source package of $2, see above"
     fi
     "$python" -m r2plus1d.sources patch "$1" "$work"
 }
@@ -94,7 +89,7 @@ install_sources() {
         options=(--use-pep517 --config-settings editable_mode=compat)
     fi
     live "$work/editable.log" "$python" -m pip install --no-deps --no-build-isolation ${options[@]+"${options[@]}"} \
-        -e ./mmcv -e ./mmaction2 || die "pip could not install them, see above"
+        -e ./mmcv -e ./mmaction2 || fail "pip could not install them, see above"
 }
 
 # The state that a finished set-up leaves: if it is the same now, there is nothing to do.
@@ -103,7 +98,7 @@ fingerprint() {
     cat setup.sh requirements.txt constraints.txt patches/*/*.patch | cksum
 }
 
-command -v git >/dev/null || die "git is needed: it applies the patches"
+command -v git >/dev/null || fail "git is needed: it applies the patches"
 choose_python
 prefix=$("$python" -c 'import sys; print(sys.prefix)')
 stamp=$prefix/.r2plus1d_setup
@@ -127,7 +122,7 @@ say "3 of 4: installing ./mmcv and ./mmaction2"
 install_sources
 say "4 of 4: importing them"
 "$python" -W ignore -m r2plus1d.installed check import ||
-    die "the packages do not work together, see above; is another version of one installed?"
+    fail "the packages do not work together, see above; is another version of one installed?"
 fingerprint >"$stamp"
 say "done"
 [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] || say "for the README's commands: source .venv/bin/activate"

@@ -3,9 +3,11 @@
 """Measure the preprocessing: from frames or .avi files to one .bin file a video.
 
 The peers are the original guide's loop (mmaction2's dataloader, numpy.tofile) with several numbers of workers, and the
-same loop with mmaction2's own steps for video files, by PyAV and by OpenCV. r2plus1d_preprocess.py runs as a command.
-The time that it takes for one video, its start, is taken off, since the loops have none.
+same loop with mmaction2's own steps for video files, by OpenCV, by PyAV and, where it is installed, by decord.
+r2plus1d_preprocess.py runs as a command. The time that it takes for one video, its start, is taken off, since the loops
+have none.
 """
+import importlib.util
 import os
 import shutil
 import sys
@@ -93,7 +95,7 @@ def enlarge_videos(frames, folder, size=ENLARGED, count=ENLARGED_VIDEOS):
 
 
 def preprocess_by_mmaction2(folder, bins, workers, library=None):
-    """Seconds of the loop that the original guide's text describes; LIBRARY: from .avi files, by OpenCV or PyAV."""
+    """Seconds of the original guide's loop. LIBRARY (OpenCV, PyAV, Decord): of the same loop from .avi files."""
     cfg = mmcv.Config.fromfile(CONFIG).data.test
     form = 'videos' if library else 'rawframes'
     cfg.ann_file, cfg.data_prefix = os.path.join(folder, LIST.format(form)), f'{folder}/data/ucf101/{form}'
@@ -142,7 +144,7 @@ def choose_ways():
     ways['frames: r2plus1d_preprocess.py, float32'] = ours(CONFIG, 'float32')
     ways['frames: r2plus1d_preprocess.py, uint8'] = ours(CONFIG, 'uint8')
     ways['frames: r2plus1d_preprocess.py, uint8, full frame'] = ours(FRAME_CONFIG, 'uint8')
-    for library in ('OpenCV', 'PyAV'):
+    for library in ('OpenCV', 'PyAV', *(['Decord'] if importlib.util.find_spec('decord') else [])):
         for workers in VIDEO_WORKERS:
             ways[f'.avi: mmaction2 with {library}, {workers} workers, float32'] = mmaction2(workers, library)
     ways['.avi: r2plus1d_preprocess.py, float32'] = ours(VIDEO_CONFIG, 'float32')

@@ -18,9 +18,9 @@ import time
 from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
 
 from r2plus1d.forms import read_json
-from r2plus1d.outputs import SUMMARY_ENDING
 from r2plus1d.precision import PRECISIONS
 from r2plus1d.run import InputError
+from r2plus1d.summary import SUMMARY_ENDING
 
 TOOLS = f'{ROOT}/mmaction2/tools'
 PURE_BATCHES = 20  # of the model alone: with 5 of them, one slow second of the machine made the model alone the slower

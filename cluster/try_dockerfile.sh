@@ -13,7 +13,7 @@
 # --share     folders that are seen there too, for reading, such as a folder of packages or one of pip's settings
 # --then      what is run at the end, by a login shell as KubeRay's
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../test/steps.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../test/shell.sh"
 suite=bookworm
 mirror=
 share=

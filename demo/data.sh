@@ -6,7 +6,7 @@
 # make_training_data: the made videos of both splits in data/ucf101, their frames and lists, and the list directions.txt of
 # the classes that differ in the direction of a straight motion alone.
 make_training_data() {
-    # shellcheck disable=SC2154 # of steps.sh
+    # shellcheck disable=SC2154 # of shell.sh
     local tools=$root/mmaction2/tools/data
     rm -rf data
     mkdir -p data/ucf101

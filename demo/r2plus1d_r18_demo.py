@@ -21,6 +21,11 @@ model = dict(
     cls_head=dict(num_classes=12, in_channels=64, dropout_ratio=0))
 
 # ---- data --------------------------------------------------------------------
+classes = [
+    'MoveDown', 'MoveLeft', 'MoveRight', 'MoveUp', 'OrbitClockwise',
+    'OrbitCounterclockwise', 'PanLeft', 'PanRight', 'RollClockwise',
+    'RollCounterclockwise', 'ZoomIn', 'ZoomOut'
+]
 # Seen in a mirror, these classes are one another: MoveLeft and MoveRight,
 # OrbitClockwise and -Counterclockwise, PanLeft and PanRight, RollClockwise and
 # -Counterclockwise.

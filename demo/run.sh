@@ -9,12 +9,12 @@
 #
 # A made data set of 12 motions (demo/make_dataset.py) and a small R(2+1)D-18 trained on it (demo/train.sh) give
 # a real accuracy. The full-size R(2+1)D-34 is then measured with random weights: its speed does not depend on them.
-# Both are shown with three crops of a video and with the whole frame as one view. The samples of three crops are made
-# while the model runs; those of the whole frame are .bin files, of bytes, which are deleted after use.
+# Both are shown with three crops of a video and with the full frame as one view. The samples of three crops are made
+# while the model runs; those of full frame are .bin files, of bytes, which are deleted after use.
 #
 # Each run begins anew: it deletes what an earlier one has made in the folder, and nothing else.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../test/steps.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../test/shell.sh"
 folder=$root/work_dirs/demo
 parse_options ":folder" "$@"
 work=$(realpath -m -- "$folder")
@@ -61,18 +61,18 @@ step model "small R(2+1)D-18, three crops: checkpoint -> ONNX -> simplified ONNX
     bash "$root/test/pth2om.sh" --config "$small" --checkpoint "$weights"
 step accuracy "small R(2+1)D-18, three crops: infer at batch sizes 1 and 16, judge" \
     bash "$root/test/eval_acc_perf.sh" --config "$small" --reference 0.95 --tolerance 0 --direct
-step fullframe_model "small R(2+1)D-18, whole frame: checkpoint -> ONNX -> simplified ONNX" \
+step fullframe_model "small R(2+1)D-18, full frame: checkpoint -> ONNX -> simplified ONNX" \
     bash "$root/test/pth2om.sh" --config "$small_frame" --checkpoint "$weights" --work_dir fullframe --compare_videos 0
 step uint8 "the same with bytes as its input" \
     python "$root/r2plus1d_optimize.py" --uint8_input --model fullframe/r2plus1d_sim.onnx --config "$small_frame" \
     --output fullframe/r2plus1d_uint8.onnx
-step preprocess "whole frame: preprocess to .bin files" \
+step preprocess "full frame: preprocess to .bin files" \
     python "$root/r2plus1d_preprocess.py" --config "$small_frame" --bts 1 --dtype uint8 --output_path predata_fullframe
-step infer "whole frame: infer" \
+step infer "full frame: infer" \
     python "$root/r2plus1d_infer.py" --model fullframe/r2plus1d_uint8.onnx --input predata_fullframe --output fullframe_out \
     --outfmt TXT
-# The data set is too small to prove a smaller drop than 0.012; see r2plus1d/agreement.py.
-step compare "whole frame: compare with three crops" to fullframe.json \
+# The data set is too small to prove a smaller drop than 0.012; see r2plus1d/metrics.py.
+step compare "full frame: compare with three crops" to fullframe.json \
     python "$root/r2plus1d_compare.py" --config "$small" --runs predata_bts1_bs1_out fullframe_out --max_drop 0.02 \
     --classes data/ucf101/annotations/classInd.txt
 rm -r predata_fullframe # 0.5 GB
@@ -84,21 +84,21 @@ step three_crops_model "full-size R(2+1)D-34, three crops: checkpoint -> ONNX" \
 step three_crops "full-size R(2+1)D-34, three crops: speed" \
     python "$root/r2plus1d_infer.py" --model full_models/three_crops.onnx --batchsize 1 --loop 3 \
     --output full_size/three_crops
-step whole_frame_model "full-size R(2+1)D-34, whole frame: checkpoint -> ONNX" \
+step full_frame_model "full-size R(2+1)D-34, full frame: checkpoint -> ONNX" \
     python "$tools/deployment/pytorch2onnx.py" "$full" full_models/random.pth --shape 1 1 3 8 256 341 \
-    --output-file full_models/whole_frame.onnx
-step whole_frame "full-size R(2+1)D-34, whole frame: speed" \
-    python "$root/r2plus1d_infer.py" --model full_models/whole_frame.onnx --batchsize 1 --loop 3 \
-    --output full_size/whole_frame
+    --output-file full_models/full_frame.onnx
+step full_frame "full-size R(2+1)D-34, full frame: speed" \
+    python "$root/r2plus1d_infer.py" --model full_models/full_frame.onnx --batchsize 1 --loop 3 \
+    --output full_size/full_frame
 step report "write the report" \
     python "$root/r2plus1d_report.py" --config "$small" --reference 0.95 --tolerance 0 \
     --classes data/ucf101/annotations/classInd.txt --dataset "12 made motions" \
     --extra "R(2+1)D-34, three crops, random weights=full_size/three_crops" \
-    --extra "R(2+1)D-34, whole frame, random weights=full_size/whole_frame"
+    --extra "R(2+1)D-34, full frame, random weights=full_size/full_frame"
 
 echo
 echo "The full-size R(2+1)D-34, with random weights, at batch size 1 on this machine:"
-for views in three_crops whole_frame; do
+for views in three_crops full_frame; do
     LC_ALL=C printf '    %s: %.3g videos/s\n' "${views//_/ }" \
         "$(sed -n 's/.*throughput 1000\*batchsize(1).*: \(.*\)/\1/p' "logs/$views.log")"
 done
@@ -106,7 +106,7 @@ echo
 echo "The demo's own model, a small R(2+1)D-18 trained on videos like these by demo/train.sh:"
 python "$root/test/parse.py" --reference 0.95 --tolerance 0
 echo
-echo "The same small model with three crops, and with the whole frame as one view:"
+echo "The same small model with three crops, and with full frame as one view:"
 sed '1d; s/^/    /' logs/compare.log
 echo
 echo "report: $work/report/index.html"

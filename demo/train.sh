@@ -14,7 +14,7 @@
 # takes several times as long to find that direction matters. These two stages see crops. The last one is short and sees
 # whole frames, so that the model is as accurate with the whole frame as one view.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../test/steps.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../test/shell.sh"
 . "$root/demo/data.sh"
 folder=$root/work_dirs/demo_train
 parse_options ":folder" "$@"

@@ -1,40 +1,39 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The container of a video: which of its streams is shown, and what its packets say without being decoded.
+"""A video file: which of its streams is shown, what its packets say without being decoded, its frames as pictures.
 
     container, stream = open_video('clip.mp4')
-    packets = look_at_packets(container, stream)
+    packets = look_at_packets('clip.mp4', container, stream, [])
     index = index_by_stamps(stream, packets.stamps, packets.last_duration)
     index.times                           # of the frames that are shown, in that order
 
 What a header claims is not believed. Only of an .avi the number of frames is compared, since nothing else tells where
 such a file was cut off.
-
-A decoded frame of a video as a picture: RGB, turned and mirrored as a player does it.
-
-    image = picture(path, frame)                    # height x width x 3
 """
 from __future__ import annotations
 
 import os
-import re
-import threading
 from dataclasses import dataclass
-from typing import Any, List, Optional, Tuple, cast
+from operator import attrgetter
+from typing import Any, List, NamedTuple, Optional, Tuple, cast
 
 import av
 import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from r2plus1d.run import InputError, one_line
+from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import check_regular_file
 
+Logs = List[Tuple[int, str, str]]  # of av.logging.Capture(): level, speaker, text
+Packet = Any  # av.Packet, whose type parameter only new versions have
+SAME_TIME = 0.0005  # seconds: the times of windows have three digits
 MOST_PIXELS = 4096 * 2304  # of a frame: 4K. The frames of one clip in 8K take 1.6 GB while they are decoded
-LOCAL = threading.local()
+MOST_STORED = 1 << 24  # bytes of packets, each of which would otherwise be read twice
+LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
+RAW = ('h261', 'h263', 'h264', 'hevc', 'm4v', 'mjpeg', 'mpegvideo', 'obu', 'vvc')  # its names of what has no container
 
 
 def check_pixels(path: str, width: int, height: int) -> None:
@@ -43,25 +42,19 @@ def check_pixels(path: str, width: int, height: int) -> None:
                          'ffmpeg -i IN -vf scale=-2:1080 OUT')
 
 
+# ---- pictures ----------------------------------------------------------------------------------------
+
+
 def picture(path: str, frame: VideoFrame) -> np.ndarray:
-    """A frame of the video PATH. Raises InputError."""
+    """A frame of the video PATH as a player shows it: RGB, height x width x 3, turned, mirrored. Raises InputError."""
     check_pixels(path, frame.width, frame.height)
-    image = to_rgb(frame)
+    try:
+        image: np.ndarray = frame.reformat(format='rgb24', threads=1).to_ndarray()
+    except TypeError:  # older PyAV has one thread anyway
+        image = frame.to_ndarray(format='rgb24')
     for data in cast(Any, frame.side_data):
         if data.type.name == 'DISPLAYMATRIX':
             image = turned(path, image, np.frombuffer(bytes(data), np.int32))
-    return image
-
-
-def to_rgb(frame: VideoFrame) -> np.ndarray:
-    """The pixels of frame.to_ndarray(format='rgb24'), for which PyAV would make a converter for each frame."""
-    if not hasattr(LOCAL, 'reformatter'):
-        LOCAL.reformatter = VideoReformatter()
-    try:
-        converted = LOCAL.reformatter.reformat(frame, format='rgb24', threads=1)
-    except TypeError:  # older PyAV has one thread anyway
-        converted = LOCAL.reformatter.reformat(frame, format='rgb24')
-    image: np.ndarray = converted.to_ndarray()
     return image
 
 
@@ -76,13 +69,8 @@ def turned(path: str, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
                          'for good, as by ffmpeg -i IN OUT')
     return np.ascontiguousarray(image[::-1 if d < 0 else 1, ::-1 if a < 0 else 1])
 
-Packet = Any  # av.Packet, whose type parameter only new versions have
-SAME_TIME = 0.0005  # seconds: the times of windows have three digits
-PacketId = Tuple[Optional[int], Optional[int], int]  # time stamps and size
-MOST_STORED = 1 << 24  # bytes of packets, each of which would otherwise be read twice
-LISTS = ('concat', 'dash', 'hls', 'imf', 'sdp')  # what libav calls files that name others
-RAW = ('h261', 'h263', 'h264', 'hevc', 'm4v', 'mjpeg', 'mpegvideo', 'obu', 'vvc')  # its names of what has no container
-NO_DECODER = 'which PyAV cannot decode; convert it, as by ffmpeg -i IN -c:v libx264 OUT.mp4'
+
+# ---- files and streams -------------------------------------------------------------------------------
 
 
 def open_video(path: str) -> Tuple[InputContainer, VideoStream]:
@@ -90,7 +78,10 @@ def open_video(path: str) -> Tuple[InputContainer, VideoStream]:
     if '\0' in path:
         raise InputError(f'{path}: has a zero byte in its name')
     check_regular_file(path)
-    listen()
+    level = av.logging.get_level()
+    if level is None or level < av.logging.ERROR:  # its errors go to av.logging.Capture() then, not to standard error
+        av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)  # an error that another video had, too
     # An absolute path after file: is never taken for a protocol, and the list of protocols keeps a list of other files
     # from being read from a network.
     name = 'file:' + os.path.abspath(path)
@@ -118,7 +109,7 @@ def choose_stream(path: str, container: InputContainer) -> VideoStream:
         kinds += ['a cover picture'] if container.streams.video else []
         raise InputError(f'{path}: no video in it, only {" and ".join(kinds) or "a header"}')
     if getattr(streams[0], 'codec_context', None) is None:
-        raise InputError(f'{path}: its codec is {codec_name(container, streams[0])}, {NO_DECODER}')
+        raise InputError(f'{path}: PyAV cannot decode its codec; convert it, as by ffmpeg -i IN -c:v libx264 OUT.mp4')
     return streams[0]
 
 
@@ -127,19 +118,15 @@ def is_cover(stream: VideoStream) -> bool:
     return disposition is not None and bool(disposition & type(disposition).attached_pic)
 
 
-def codec_name(container: InputContainer, stream: VideoStream) -> str:
-    """The name of a codec for which there is no decoder, from libav's description of the file."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        text: str = container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_level(level)
-    found = re.search(rf'Stream #\d+:{stream.index}\b.*?: Video: ([^,]+)', text)
-    return one_line(found[1], 60) if found else 'unknown'
-
-
 # ---- packets -------------------------------------------------------------------------------------------
+
+
+class Seen(NamedTuple):
+    """A packet: its time stamp, whether decoding can begin with it, whether its frame is shown."""
+
+    pts: Optional[int]
+    is_keyframe: bool
+    is_shown: bool
 
 
 @dataclass(frozen=True)
@@ -148,84 +135,68 @@ class Packets:
 
     STAMPS: the time stamps of the frames that are shown, in that order; None where the packets do not tell them.
     KEYFRAMES: the time stamps at which decoding can begin. LAST_DURATION: of the last frame, 0 where it is unknown.
-    FIRST: what identifies the first packet. FAULT: why the file is not whole.
+    FAULT: why the file is not whole.
     """
 
     count: int
     stamps: Optional[np.ndarray]
     keyframes: np.ndarray
     last_duration: int
-    first: Optional[PacketId]
     fault: Optional[str]
     is_encrypted: bool
 
 
-def look_at_packets(container: InputContainer, stream: VideoStream, stored: List[Packet]) -> Packets:
+def look_at_packets(path: str, container: InputContainer, stream: VideoStream, stored: List[Packet]) -> Packets:
     """One pass over all packets of a stream. STORED: an empty list, which gets them where they are not large."""
     is_vp8 = stream.codec_context.name in ('vp8', 'libvpx')
-    found: List[Tuple[Optional[int], bool]] = []  # time stamp, whether the frame is shown
-    keyframes: List[Optional[int]] = []
-    first: Packet = None
+    seen: List[Seen] = []
     last: Packet = None
     fault: Optional[str] = None
     size = 0
     with av.logging.Capture() as logs:
         try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    first = first or packet
-                    last = packet
-                    found.append((packet.pts, not packet.is_discard and not (is_vp8 and is_hidden(packet))))
-                    if packet.is_keyframe:
-                        keyframes.append(packet.pts)
-                    size += packet.size
-                    stored.append(packet)
-                    if size > MOST_STORED:
-                        stored.clear()
+            for last in filter(attrgetter('size'), container.demux(stream)):
+                is_hidden = is_vp8 and not memoryview(last)[0] & 0x10  # show_frame of RFC 6386, 9.1: for the decoder
+                seen.append(Seen(last.pts, last.is_keyframe, not last.is_discard and not is_hidden))
+                size += last.size
+                stored.append(last)
+                if size > MOST_STORED:
+                    stored.clear()
         except av.FFmpegError as e:
             fault = reason(e)
     fault = fault or next(iter(errors_in(logs, container.format.name)), None)
-    if container.format.name == 'avi' and stream.frames > len(found):
-        fault = f'has {len(found)} of {stream.frames} frames'
+    if container.format.name == 'avi' and stream.frames > len(seen):
+        fault = f'has {len(seen)} of {stream.frames} frames'
     elif last is None:
         fault = fault or 'has no frames'
     elif last.is_corrupt:
         fault = 'its last frame is not whole'
-    return Packets(len(found), shown_stamps(found, keyframes),
-                   np.unique([stamp for stamp in keyframes if stamp is not None]).astype(np.int64),
-                   last.duration or 0 if last else 0, identify(first) if first else None, fault, is_encrypted(first))
+    check_claims(path, container, stream.frames, len(seen))
+    keyframes = [one.pts for one in seen if one.is_keyframe and one.pts is not None]
+    return Packets(len(seen), shown_stamps(seen), np.unique(np.array(keyframes, np.int64)),
+                   last.duration or 0 if last else 0, fault, is_encrypted(last))
 
 
-def remark(path: str, container: InputContainer, stream: VideoStream, count: int) -> Optional[str]:
-    """What is strange about a video that has COUNT packets, and can be read."""
+def check_claims(path: str, container: InputContainer, claimed: int, count: int) -> None:
+    """Say what is strange about a video that can be read: its name, or how many frames its header has CLAIMED."""
     kind = container.format
     if kind.name in RAW and os.path.splitext(path)[1][1:].lower() not in kind.extensions:
-        return f'is read as a bare stream ({kind.name}): is its start missing?'
-    if kind.name == 'avi' and 0 < stream.frames < count:
-        return f'its header claims {stream.frames} frames, and it has {count}'
-    return None
+        log(f'{path}: is read as a bare stream ({kind.name}): is its start missing?')
+    elif kind.name == 'avi' and 0 < claimed < count:
+        log(f'{path}: its header claims {claimed} frames, and it has {count}')
 
 
-def is_hidden(packet: Packet) -> bool:
-    """Whether a packet of VP8 is for the decoder alone: the bit show_frame of its first byte (RFC 6386, 9.1)."""
-    return not memoryview(packet)[0] & 0x10
-
-
-def shown_stamps(found: List[Tuple[Optional[int], bool]], keyframes: List[Optional[int]]) -> Optional[np.ndarray]:
+def shown_stamps(seen: List[Seen]) -> Optional[np.ndarray]:
     """The time stamps of the frames that are shown, in that order.
 
     None where one is missing or there twice, and where the video does not begin with a keyframe, so that only the
     decoder knows with which frame it can begin.
     """
-    stamps = [stamp for stamp, _ in found if stamp is not None]
-    if not stamps or len(set(stamps)) < len(found) or keyframes[:1] != stamps[:1] or stamps[0] != min(stamps):
+    stamps = [one.pts for one in seen if one.pts is not None]
+    if not stamps or len(set(stamps)) < len(seen) or not seen[0].is_keyframe or stamps[0] != min(stamps):
         return None
-    shown = np.array([stamp for stamp, is_shown in found if is_shown], np.int64)
+    shown = np.array([one.pts for one in seen if one.is_shown], np.int64)
     return np.sort(shown) if len(shown) else None
-
-
-def identify(packet: Packet) -> PacketId:
-    return packet.pts, packet.dts, packet.size
 
 
 def is_encrypted(packet: Packet) -> bool:
@@ -271,21 +242,12 @@ def index_by_places(stream: VideoStream, count: int) -> Index:
 # ---- what libav says -----------------------------------------------------------------------------------
 
 
-def listen() -> None:
-    """Have libav hand its errors to av.logging.Capture(), and not write them to standard error."""
-    level = av.logging.get_level()
-    if level is None or level < av.logging.ERROR:
-        av.logging.set_level(av.logging.ERROR)
-        av.logging.set_skip_repeated(False)  # an error that another video had, too
-
-
-def errors_in(logs: List[Tuple[int, str, str]], speaker: Optional[str] = None) -> List[str]:
+def errors_in(logs: Logs, speaker: Optional[str] = None) -> List[str]:
     """The errors among what was captured, on one line each. SPEAKER: only what this part of libav says."""
-    return [one_line(text) for level, name, text in logs
-            if level <= av.logging.ERROR and speaker in (None, name)]
+    return [one_line(text) for level, name, text in logs if level <= av.logging.ERROR and speaker in (None, name)]
 
 
 def reason(error: Exception) -> str:
     """What libav said of an error."""
     logged = getattr(error, 'log', None)
-    return str(one_line(logged[2] if logged else getattr(error, 'strerror', None) or error))
+    return one_line(logged[2] if logged else getattr(error, 'strerror', None) or error)

@@ -13,16 +13,35 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
-from r2plus1d.bins import THREE_CROPS, describe_shape, empty_at_page
+from r2plus1d.bins import THREE_CROPS, describe_shape
 from r2plus1d.frames import Info, Pipeline, Step, name_of
 from r2plus1d.lists import check_list
-from r2plus1d.run import InputError, one_line
+from r2plus1d.run import InputError, explain_missing, one_line
+
+PAGE = 4096  # bytes; writing past the page cache needs memory that begins at a page
+VIEWS_OF_CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}  # mmaction2's steps
+FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
+KEEP_SHAPE = {*FAST_END, 'Flip'}
+
+
+# ---- configs -----------------------------------------------------------------------------------------
+
+
+def import_mmcv() -> Any:
+    """mmcv. Raises ImportError where it is one that mmaction2 0.x cannot use."""
+    import mmcv
+    if not hasattr(mmcv, 'Config'):
+        version = getattr(mmcv, '__version__', 'of no version')
+        raise ImportError(f'mmcv {version}, where mmaction2 0.x needs 1.x: remove it by pip uninstall mmcv mmcv-lite',
+                          name='mmcv')
+    return mmcv
 
 
 def read_config(path: str, options: Optional[Sequence[str]] = ()) -> Any:
@@ -30,10 +49,14 @@ def read_config(path: str, options: Optional[Sequence[str]] = ()) -> Any:
 
     Raises InputError unless it is a config with a test pipeline.
     """
-    import mmcv
+    mmcv = import_mmcv()
+    if not os.path.isfile(path):
+        raise InputError(f'{path}: no such file{explain_missing(path)}')
+    namespace = argparse.Namespace()
     try:
         cfg = mmcv.Config.fromfile(path)
-        cfg.merge_from_dict(parse_options(options or ()))
+        mmcv.DictAction([], dest='options')(None, namespace, options or ())
+        cfg.merge_from_dict(namespace.options)
         steps = cfg.data.test.pipeline
     except Exception as e:  # a config is Python code: it can raise anything
         raise InputError(f'{path}: not a config with data.test: {type(e).__name__}: {one_line(e)}')
@@ -42,18 +65,32 @@ def read_config(path: str, options: Optional[Sequence[str]] = ()) -> Any:
     return cfg
 
 
-def parse_options(texts: Sequence[str]) -> Dict[str, Any]:
-    """{'data.test.ann_file': 'list.txt'} of ['data.test.ann_file=list.txt'], by the rules of mmcv.DictAction."""
-    import mmcv
-    namespace = argparse.Namespace()
-    mmcv.DictAction([], dest='options')(None, namespace, texts)
-    options: Dict[str, Any] = namespace.options
-    return options
-
-
 def config_digest(cfg: Any) -> str:
     """SHA-256, in hexadecimal digits, of what a config says of the test data: list, folder and pipeline."""
     return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def shape_of_config(cfg: Any) -> Optional[List[int]]:
+    """The shape of a sample by the test pipeline of a config; None where the pipeline alone does not tell it.
+
+    A pipeline without crops takes frames of any size. The frame_size of its config says of which.
+    """
+    sampling = None
+    size = cfg.get('frame_size')  # width, height
+    crops = 1
+    for step in cfg.data.test.pipeline:
+        if step['type'] == 'SampleFrames':
+            sampling = step
+        elif step['type'] in VIEWS_OF_CROPS:
+            crops = VIEWS_OF_CROPS[step['type']]
+            size = step['crop_size']
+        elif step['type'] not in KEEP_SHAPE and 'Init' not in step['type'] and 'Decode' not in step['type']:
+            size = cfg.get('frame_size')  # of the frames after Resize
+            crops = 1
+    if sampling is None or size is None:
+        return None
+    width, height = (size, size) if isinstance(size, int) else size
+    return [crops * sampling.get('num_clips', 1), 3, sampling['clip_len'], height, width]
 
 
 # ---- videos ------------------------------------------------------------------------------------------
@@ -117,6 +154,14 @@ class Clips:
         return clip['frame_inds'].ravel().tolist()[:len(frames)], frames
 
 
+def empty_at_page(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """np.empty(SHAPE, DTYPE) that begins at a page of memory, as writing past the page cache wants it."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    buffer = np.empty(size + PAGE, np.uint8)
+    start = -buffer.ctypes.data % PAGE
+    return buffer[start:start + size].view(dtype).reshape(shape)
+
+
 class Samples:
     """The test videos of a config, as its test pipeline makes them.
 
@@ -124,15 +169,12 @@ class Samples:
     what the pipeline gives. With uint8 it is what the pipeline has before Normalize, in the same layout, for a model
     that normalizes (r2plus1d_optimize.py --uint8_input).
 
-    The steps of the pipeline up to the crops are run as they are. Normalize and FormatShape take longer than decoding
-    does; one table look-up from byte to float32, straight into the result, does the work of both. The table is what
-    mmcv.imnormalize makes of the 256 values. A pipeline with another end is run as it is.
+    Normalize and FormatShape take longer than decoding does; one table look-up from byte to float32, straight into the
+    result, does the work of both. A pipeline with another end is run as it is.
 
     All samples have one shape: that of the config's frame_size where there is one, else that of the first sample which
     was taken. Raises InputError.
     """
-
-    FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
 
     def __init__(self, cfg: Any, dtype: str = 'float32', videos: Optional[Videos] = None):
         """VIDEOS: others than the config's test split; see of_training_split() and of_files()."""
@@ -147,7 +189,7 @@ class Samples:
         self.tables = None
         if self.has_fast_end(steps):
             self.tables = self.make_tables(steps[-4]['mean'], steps[-4]['std'])
-            steps = steps[:-len(self.FAST_END)]
+            steps = steps[:-len(FAST_END)]
         elif dtype == 'uint8':
             found = ', '.join(step['type'] for step in steps[-4:])
             raise InputError(f'{cfg.filename}: --dtype uint8 needs a test pipeline that ends with Normalize, '
@@ -169,19 +211,17 @@ class Samples:
         """Video files, through the test pipeline, decoded straight from the files. The labels are -1."""
         return cls(cfg, dtype, video_files(paths))
 
-    @classmethod
-    def has_fast_end(cls, steps: Sequence[Step]) -> bool:
-        if [step['type'] for step in steps[-4:]] != cls.FAST_END:
+    @staticmethod
+    def has_fast_end(steps: Sequence[Step]) -> bool:
+        if [step['type'] for step in steps[-4:]] != FAST_END:
             return False
-        normalize, format_shape = steps[-4:-2]
-        return format_shape['input_format'] == 'NCTHW' and not normalize.get('to_bgr')
+        return steps[-3]['input_format'] == 'NCTHW' and not steps[-4].get('to_bgr')
 
     def make_tables(self, mean: Sequence[float], std: Sequence[float]) -> List[np.ndarray]:
         """Three arrays, one a channel: the value in the sample for each value of a byte."""
         values = np.repeat(np.arange(256, dtype=self.dtype)[:, None, None], 3, axis=2)
         if self.dtype == np.float32:
-            import mmcv
-            mmcv.imnormalize_(values, np.array(mean, np.float32), np.array(std, np.float32), to_rgb=False)
+            import_mmcv().imnormalize_(values, np.array(mean, np.float32), np.array(std, np.float32), to_rgb=False)
         return [np.ascontiguousarray(values[:, :, channel].T) for channel in range(3)]
 
     def __len__(self) -> int:
@@ -189,11 +229,7 @@ class Samples:
 
     def __getitem__(self, index: int) -> Tuple[int, np.ndarray]:
         results = self.pipeline.run(self.videos.infos[index]).results
-        label = int(results.get('label', self.labels[index]))
-        sample = self.to_array(results, self.names[index])
-        if self.shape is None:
-            self.shape = list(sample.shape)
-        return label, sample
+        return int(results.get('label', self.labels[index])), self.to_array(results, self.names[index])
 
     def to_array(self, results: Info, name: str) -> np.ndarray:
         """The sample of what the pipeline gives for the video NAME."""
@@ -203,8 +239,7 @@ class Samples:
             return whole
         images = results['imgs']  # height x width x RGB each; all frames of the first crop come first
         frames = results['clip_len']
-        height, width = images[0].shape[:2]
-        shape = (len(images) // frames, 3, frames, height, width)
+        shape = (len(images) // frames, 3, frames, *images[0].shape[:2])
         self.check_shape(name, shape, results)
         sample: np.ndarray = empty_at_page(shape, self.dtype)
         for i, image in enumerate(images):
@@ -215,40 +250,10 @@ class Samples:
 
     def check_shape(self, name: str, shape: Sequence[int], results: Info) -> None:
         """Raise InputError unless the sample of the video NAME has the SHAPE of all. RESULTS: of its pipeline."""
-        if self.shape and list(shape) != self.shape:
-            size = ''
-            if 'original_shape' in results:
-                height, width = results['original_shape']
-                size = f' is {width} x {height} and'
+        self.shape = self.shape or list(shape)
+        if list(shape) != self.shape:
+            height, width = results.get('original_shape', (0, 0))
+            size = f' is {width} x {height} and' if height else ''
             raise InputError(f'{name}:{size} gives {describe_shape(shape)}, where {self.config} takes '
                              f'{describe_shape(self.shape)}; for videos of any shape there are three crops: '
                              f'{THREE_CROPS}, with a model for them')
-
-VIEWS_OF_CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}  # mmaction2's steps
-KEEP_SHAPE = {'Normalize', 'FormatShape', 'Collect', 'ToTensor', 'Flip'}
-
-
-# ---- configs and models ------------------------------------------------------------------------------
-
-
-def shape_of_config(cfg: Any) -> Optional[List[int]]:
-    """The shape of a sample by the test pipeline of a config; None where the pipeline alone does not tell it.
-
-    A pipeline without crops takes frames of any size. The frame_size of its config says of which.
-    """
-    sampling = None
-    size = cfg.get('frame_size')  # width, height
-    crops = 1
-    for step in cfg.data.test.pipeline:
-        if step['type'] == 'SampleFrames':
-            sampling = step
-        elif step['type'] in VIEWS_OF_CROPS:
-            crops = VIEWS_OF_CROPS[step['type']]
-            size = step['crop_size']
-        elif step['type'] not in KEEP_SHAPE and 'Init' not in step['type'] and 'Decode' not in step['type']:
-            size = cfg.get('frame_size')  # of the frames after Resize
-            crops = 1
-    if sampling is None or size is None:
-        return None
-    width, height = (size, size) if isinstance(size, int) else size
-    return [crops * sampling.get('num_clips', 1), 3, sampling['clip_len'], height, width]

@@ -14,13 +14,15 @@
     info.differences(other)                        # names of the identity fields in which the two differ
 
 A file says its version; that of the first one, which said none, is 1. A newer version than VERSION is refused. In an
-older one a field may be missing, and is None then: lift() of a form changes what else has changed.
+older one a field may be missing, and is None then: lift() of a form changes what else has changed. A field that takes
+null may always be missing.
 """
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
+import re
 import types
 from typing import IO, Any, Callable, ClassVar, Dict, Iterable, List, Tuple, Type, TypeVar
 
@@ -79,9 +81,13 @@ def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < LARGEST_COUNT
 
 
-def is_fraction(value: object) -> bool:
-    """Whether a value from a JSON file is a finite number from 0 to 1."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+def is_number(value: object) -> bool:
+    """Whether a value from a JSON file is a finite number, of a size that a floating-point number has."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
+
+
+
+# ---- forms -------------------------------------------------------------------------------------------
 
 AnyForm = TypeVar('AnyForm', bound='Form')
 
@@ -109,13 +115,19 @@ class Check:
 TEXT = Check(lambda value: isinstance(value, str), 'a text')
 FLAG = Check(lambda value: isinstance(value, bool), 'true or false')
 COUNT = Check(is_count, 'a whole number of 1 or more')
-FRACTION = Check(is_fraction, 'a number from 0 to 1')
+NUMBER = Check(is_number, 'a number')
+OBJECT = Check(lambda value: isinstance(value, dict), 'an object')
+FRACTION = Check(lambda value: is_number(value) and 0 <= value <= 1, 'a number from 0 to 1')
 SHAPE = Check(lambda value: isinstance(value, list) and bool(value) and all(map(is_count, value)),
               'whole numbers of 1 or more')
 
 
 def one_of(*values: str) -> Check:
     return Check(lambda value: isinstance(value, str) and value in values, ' or '.join(values))
+
+
+def matching(pattern: str, words: str) -> Check:
+    return Check(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, words)
 
 
 def field(check: Check, identity: bool = False) -> Any:
@@ -154,7 +166,7 @@ class Form:
         values = {}
         for name, check in cls.checks().items():
             values[name] = content.get(name)
-            if name not in content and version < cls.VERSION:
+            if name not in content and (version < cls.VERSION or check.takes(None)):
                 continue
             if name not in content or not check.takes(values[name]):
                 found = one_line(repr(values[name]), 50) if name in content else 'missing'

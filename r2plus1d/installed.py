@@ -10,6 +10,7 @@ Of the standard library and pip only, since it runs before any package is instal
 An environment may hang on its packages: torch_npu on one PyTorch, CANN on one NumPy. So each package that is there
 keeps its version, unless requirements.txt refuses it.
 """
+import contextlib
 import importlib.util
 import platform
 import re
@@ -17,7 +18,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.utils import canonicalize_name
@@ -49,10 +50,6 @@ for name in sys.argv[2:]:
 """
 
 
-class Refusal(Exception):
-    """What set-up cannot work with, and the line that changes it."""
-
-
 def installed_versions() -> Dict[str, Version]:
     """{name: version} of all packages of this environment; those of no valid version are left out."""
     found: Dict[str, Version] = {}
@@ -65,17 +62,15 @@ def installed_versions() -> Dict[str, Version]:
 
 
 def users_of(name: str) -> List[str]:
-    """The installed packages that need the package, ours apart."""
+    """The installed packages that need the package, ours apart; pip looks only at what it installs."""
     found = set()
     for package in metadata.distributions():
         for line in package.requires or ():
-            try:
+            with contextlib.suppress(InvalidRequirement):
                 needed = Requirement(line)
-            except InvalidRequirement:
-                continue
-            if canonicalize_name(needed.name) == name and (
-                    needed.marker is None or needed.marker.evaluate({'extra': ''})):
-                found.add(canonicalize_name(package.metadata['Name']))
+                is_meant = not needed.marker or needed.marker.evaluate({'extra': ''})
+                if is_meant and canonicalize_name(needed.name) == name:
+                    found.add(canonicalize_name(package.metadata['Name']))
     return sorted(found - OURS)
 
 
@@ -89,54 +84,40 @@ def read_requirements(path: Path) -> List[Requirement]:
 def refuse_other_mmcv(installed: Dict[str, Version], root: Path) -> None:
     """Another mmcv would be imported in the place of ./mmcv; one of 2021 needs a PyTorch of 2021."""
     for name in ('mmcv', 'mmcv-full', 'mmcv-lite'):
-        if name in installed and (installed[name] >= Version('2.0.0rc0') or holds_mmcv(name, root)):
-            raise Refusal(f'{name} {installed[name]} is installed, which would take the place of ./mmcv with our '
-                          f'patches; remove it: {sys.executable} -m pip uninstall {name}')
+        file = Path(str(metadata.distribution(name).locate_file('mmcv/__init__.py'))) if name in installed else root
+        if file.is_file() and root / 'mmcv' not in file.resolve().parents:
+            sys.exit(f'setup.sh: {name} {installed[name]} is installed, which would take the place of ./mmcv with our '
+                     f'patches; remove it: {sys.executable} -m pip uninstall {name}')
     version = root / 'mmcv/mmcv/version.py'
-    if version.exists():
-        found = re.search(r"__version__ = '([\w.]+)'", version.read_text(encoding='utf-8'))
-        torch: Optional[Version] = installed.get('torch')
-        if found and Version(found[1]) < OLDEST_MMCV and (torch is None or torch >= NEWEST_TORCH):
-            raise Refusal(f'./mmcv is mmcv {found[1]}: a fault in its SyncBN limits it to PyTorch before 1.12, and '
-                          f'{"none" if torch is None else torch} is installed; install an older PyTorch first, or move '
-                          f'./mmcv away, and set-up unpacks mmcv 1.7.2')
-
-
-def holds_mmcv(name: str, root: Path) -> bool:
-    """Whether an installed package has files of mmcv outside of ./mmcv."""
-    package = metadata.distribution(name)
-    files = [file for file in package.files or () if str(file) == 'mmcv/__init__.py']
-    return any(root / 'mmcv' not in Path(str(package.locate_file(file))).resolve().parents for file in files)
-
-
-def check_opencv(installed: Dict[str, Version]) -> None:
-    opencv = sorted(OPENCV & set(installed))
-    if len(opencv) > 1:
-        print(f'    {" and ".join(f"{name} {installed[name]}" for name in opencv)} are installed over each other, and '
-              f'write the same files: keep one, uninstall them all and install that one again if cv2 does not import')
+    found = re.search(r"__version__ = '([\w.]+)'", version.read_text(encoding='utf-8')) if version.exists() else None
+    if found and Version(found[1]) < OLDEST_MMCV and installed.get('torch', NEWEST_TORCH) >= NEWEST_TORCH:
+        sys.exit(f'setup.sh: ./mmcv is mmcv {found[1]}: a fault in its SyncBN limits it to PyTorch before 1.12, and '
+                 f'{installed.get("torch", "none")} is installed; install an older PyTorch first, or move ./mmcv away, '
+                 'and set-up unpacks mmcv 1.7.2')
 
 
 def plan(root: Path, folder: Path) -> None:
     """Write what pip is to install, what it has to leave, and which versions were tested."""
     installed = installed_versions()
     refuse_other_mmcv(installed, root)
-    check_opencv(installed)
+    opencv = [f'{name} {installed[name]}' for name in sorted(OPENCV & set(installed))]
+    if len(opencv) > 1:
+        print(f'    {" and ".join(opencv)} are installed over each other, and write the same files: keep one, '
+              'uninstall them all and install that one again if cv2 does not import')
     kept = {name: version for name, version in installed.items() if name not in OURS | {'pip'}}
     requirements = read_requirements(root / 'requirements.txt') + TOOLS
     for module, name in OTHER_NAMES.items():
         if name not in installed and importlib.util.find_spec(module):
             requirements = [one for one in requirements if one.name != name]
     for one in requirements:
-        version = kept.get(canonicalize_name(one.name))
-        if version is not None and not one.specifier.contains(version, prereleases=True):
-            users = users_of(canonicalize_name(one.name))
+        name = canonicalize_name(one.name)
+        if name in kept and not one.specifier.contains(kept[name], prereleases=True):
+            users = users_of(name)
             if users and one not in TOOLS:  # PyTorch names setuptools, and runs with any
-                raise Refusal(f'{one.name} {version} is installed, {one.specifier} is needed here, and '
-                              f'{", ".join(users)} may need the one that is there. Nothing was changed. Install '
-                              f'another {one.name} yourself, or use an environment of its own: deactivate, and run '
-                              f'set-up again')
-            print(f'    {one.name} {version} will be replaced: {one.specifier} is needed here')
-            del kept[canonicalize_name(one.name)]
+                sys.exit(f'setup.sh: {name} {kept[name]} is installed, {one.specifier} is needed here, and '
+                         f'{", ".join(users)} may need the one that is there. Nothing was changed. Install another '
+                         f'{name} yourself, or use an environment of its own: deactivate, and run set-up again')
+            print(f'    {name} {kept.pop(name)} will be replaced: {one.specifier} is needed here')
     for one in TOOLS:
         kept.pop(one.name, None)  # any that fits will do
     tested = read_requirements(root / 'constraints.txt') if sys.version_info[:2] == TESTED_PYTHON else []
@@ -153,20 +134,15 @@ def check(how: str) -> None:
     mmcv would be taken for the package.
     """
     names = NEEDED + (NEEDED_ON_X86_64 if platform.machine() == 'x86_64' else [])
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', CHECK, how, *names], cwd='/')
-    if done.returncode:
-        raise SystemExit(done.returncode)
+    sys.exit(subprocess.run([sys.executable, '-W', 'ignore', '-c', CHECK, how, *names], cwd='/').returncode)
 
 
 def main() -> None:
     command, argument = sys.argv[1:]
-    try:
-        if command == 'plan':
-            plan(Path.cwd(), Path(argument))
-        else:
-            check(argument)
-    except Refusal as e:
-        sys.exit(f'setup.sh: {e}')
+    if command == 'plan':
+        plan(Path.cwd(), Path(argument))
+    else:
+        check(argument)
 
 
 if __name__ == '__main__':

@@ -36,13 +36,12 @@ from r2plus1d.store import (
     replace_folder,
     write_all,
 )
-from r2plus1d.summary import SUMMARY_ENDING, Summary, output_name
+from r2plus1d.summary import SUMMARY_ENDING, Summary, output_name, summaries_in
 
 TIME_OF_DAY = '%Y_%m_%d-%H_%M_%S'  # the name of a run that is given none
 TIMES_OF_DAY = '????_??_??-??_??_??'  # as a pattern
 NEW_SUMMARY_ENDING = SUMMARY_ENDING + '.new'  # which is no summary yet
-OLD_SUMMARY_ENDING = SUMMARY_ENDING + '.old'  # which is none any more
-LEFTOVERS = (PART_ENDING, OLD_ENDING, NEW_SUMMARY_ENDING, NEW_SUMMARY_ENDING + PART_ENDING, OLD_SUMMARY_ENDING)
+LEFTOVERS = (PART_ENDING, OLD_ENDING, NEW_SUMMARY_ENDING, NEW_SUMMARY_ENDING + PART_ENDING)
 DIGEST_BYTES = hashlib.sha256().digest_size
 # A row of a TXT output: numbers as %f writes them, each followed by a space. Another row was not written whole.
 TEXT_ROW = re.compile(r'(?:(?:-?\d+\.\d{6}|-?nan|-?inf) )+')
@@ -81,12 +80,7 @@ def read_output(path: str, rows: int) -> np.ndarray:
         elif path.endswith('.txt'):
             scores = read_text_output(path)
         else:
-            scores = np.fromfile(path, np.float32)
-            if scores.size % rows:
-                raise InputError(f'{path}: {scores.size} values are not {rows} rows of scores')
-            scores = scores.reshape(rows, -1)
-    except InputError:
-        raise
+            scores = np.fromfile(path, np.float32).reshape(rows, -1)
     except Exception as e:  # the header of a .npy file is Python text: a damaged one can raise anything
         raise InputError(f'{path}: cannot be read: {one_line(e)}')
     if not isinstance(scores, np.ndarray) or scores.dtype.kind != 'f':
@@ -102,18 +96,13 @@ def read_output(path: str, rows: int) -> np.ndarray:
 def read_text_output(path: str) -> np.ndarray:
     """The scores of a TXT output: float32, rows x classes. Raises ValueError where the text was not written whole."""
     with open(path, encoding='ascii') as f:
-        lines = f.read().split('\n')
-    if lines == ['']:
-        raise ValueError('it is empty; was the inference interrupted?')
-    if lines.pop():
-        raise ValueError('its last line has no end; was the inference interrupted?')
+        *lines, end = f.read().split('\n')
+    if end or not lines:
+        raise ValueError('its last line has no end, or it is empty; was the inference interrupted?')
     for number, line in enumerate(lines, 1):
         if not TEXT_ROW.fullmatch(line):
             raise ValueError(f'line {number} is not a row of numbers with six decimals, each followed by a space')
-    rows = [np.array(line.split(), np.float32) for line in lines]
-    if len({len(row) for row in rows}) > 1:
-        raise ValueError('its lines do not have the same number of scores')
-    return np.array(rows, np.float32).reshape(len(rows), -1)
+    return np.array([line.split() for line in lines], np.float32)
 
 
 # ---- all files of a run ----------------------------------------------------------------------------
@@ -133,7 +122,7 @@ class OutputWriter:
         self.folder: Optional[str] = None
         self.lock = contextlib.ExitStack()
         self.extension = outfmt.lower()
-        self.began = time.strftime(TIME_OF_DAY)
+        self.began = time.localtime()
         self.num_classes: Optional[int] = None
         self.written: List[Tuple[int, str, bytes]] = []  # of each input file: number, name, SHA-256 of its outputs
         self.stopped = False  # set by whoever wants the threads that add outputs to end
@@ -166,10 +155,10 @@ class OutputWriter:
                 raise InputError(f'{folder}: exists and is no folder; choose another --output_dirname')
             self.lock.enter_context(claim(folder, inputs=self.inputs, endings=LEFTOVERS))
             return folder
-        check_place(os.path.join(output, self.began), self.inputs)
+        check_place(os.path.join(output, time.strftime(TIME_OF_DAY, self.began)), self.inputs)
         while True:
-            self.began = time.strftime(TIME_OF_DAY)
-            folder = os.path.join(output, self.began)
+            self.began = time.localtime()
+            folder = os.path.join(output, time.strftime(TIME_OF_DAY, self.began))
             with contextlib.suppress(InputError):
                 self.lock.enter_context(claim(folder, endings=LEFTOVERS))
                 if not os.path.lexists(folder):
@@ -196,37 +185,34 @@ class OutputWriter:
         if not self.folder:
             return
         self.num_classes = outputs[0].shape[-1]
-        shares = [np.array_split(output, len(names)) for output in outputs]  # of each output: its rows by input file
-        for j, name in enumerate(names):
-            if name is None:
-                continue
-            digests = b''
-            for index, rows in enumerate(share[j] for share in shares):
-                path = os.path.join(self.part, output_name(name, index, self.extension))
-                digests += save_output(path, rows)
-            self.written.append((first_id + j, name, digests))
+        shares = zip(*(np.array_split(output, len(names)) for output in outputs))  # of each name: its rows by output
+        for number, (name, rows) in enumerate(zip(names, shares), first_id):
+            if name is not None:
+                paths = [os.path.join(self.part, output_name(name, i, self.extension)) for i in range(len(rows))]
+                self.written.append((number, name, b''.join(map(save_output, paths, rows))))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Put the outputs in their place and write the summary.
 
-        The old summary goes first and the new one comes last, so a summary never stands beside outputs of another run.
+        The old outputs go first, then the old summary, and the new summary comes last: no summary ever stands beside
+        outputs of another run, and outputs always have a summary, if a new one, that says that they are ours.
         """
         if not self.folder:
             return
         self.written.sort()  # several devices take turns
-        summary_path = self.folder + SUMMARY_ENDING
-        new_summary, old_summary = self.folder + NEW_SUMMARY_ENDING, self.folder + OLD_SUMMARY_ENDING
+        new_summary = self.folder + NEW_SUMMARY_ENDING
         try:
             write_json_object(new_summary, [('filesinfo', self.describe_files()), *summary.items(),
-                                            ('time', self.began), ('num_classes', self.num_classes),
+                                            ('time', time.strftime(TIME_OF_DAY + '%z', self.began)),
+                                            ('num_classes', self.num_classes),
                                             ('outputs_sha256', self.describe_digests())])
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(summary_path, old_summary)  # it says that the old folder is ours, if this is killed here
+            if os.path.lexists(self.folder):
+                os.rename(self.folder, self.folder + OLD_ENDING)
+            remove_tree(self.folder + SUMMARY_ENDING)
             replace_folder(self.part, self.folder)
-            os.replace(new_summary, summary_path)
+            os.replace(new_summary, self.folder + SUMMARY_ENDING)
         finally:
             remove_tree(new_summary)
-            remove_tree(old_summary)
         log(f'outputs: {self.folder}, {self.folder}{SUMMARY_ENDING}')
 
     def output_names(self, name: str, digests: bytes) -> List[str]:
@@ -249,13 +235,16 @@ class OutputWriter:
 # ---- whose files they are --------------------------------------------------------------------------
 
 
-def check_ours(folder: str) -> None:
+def check_ours(folder: str, remedy: str = 'choose another --output_dirname') -> None:
     """Raise InputError unless FOLDER is new or a run's, and a summary beside it is one: a run may replace these."""
-    remedy = 'choose another --output_dirname'
     listed: Set[str] = set()
-    for ending in (SUMMARY_ENDING, NEW_SUMMARY_ENDING, OLD_SUMMARY_ENDING):
-        if os.path.lexists(folder + ending):
-            listed |= files_of_summary(folder + ending, remedy)
+    for path in filter(os.path.lexists, (folder + SUMMARY_ENDING, folder + NEW_SUMMARY_ENDING)):
+        filesinfo = None
+        with contextlib.suppress(InputError):
+            filesinfo = Summary.read(path).filesinfo
+        if filesinfo is None or os.path.islink(path):
+            raise InputError(f'{path}: exists and is no summary of a run; {remedy}')
+        listed |= {os.path.basename(output) for info in filesinfo.values() for output in info['outfiles']}
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise InputError(f'{folder}: exists and is no folder; {remedy}')
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
@@ -263,14 +252,14 @@ def check_ours(folder: str) -> None:
             raise InputError(f'{folder}: holds {name}, which no summary beside it lists as an output; {remedy}')
 
 
-def files_of_summary(path: str, remedy: str) -> Set[str]:
-    """The names of all outputs that a summary lists. Raises InputError where the file is no summary."""
-    try:
-        if os.path.islink(path):
-            raise InputError('a link')
-        summary = Summary.read(path)
-        if summary.filesinfo is None:
-            raise InputError('without filesinfo')
-        return {os.path.basename(output) for info in summary.filesinfo.values() for output in info['outfiles']}
-    except InputError:
-        raise InputError(f'{path}: exists and is no summary of a run; {remedy}')
+def remove_runs(folder: str) -> None:
+    """Remove all runs in FOLDER, and what is empty then. Raises InputError where a summary or an output is not ours."""
+    paths = summaries_in(folder)
+    for path in paths:
+        check_ours(path[:-len(SUMMARY_ENDING)], 'move it away')
+    for path in paths:
+        remove_tree(path[:-len(SUMMARY_ENDING)])
+        os.unlink(path)
+    for empty in [*map(os.path.dirname, paths), folder]:
+        with contextlib.suppress(OSError):
+            os.rmdir(empty)

@@ -3,19 +3,15 @@
 """What inference hands on: a run, opened once by a script, with its summary, its bins, its scores and labels.
 
     run = Run.open('predata_bts1_om_out')              # the newest run in it
+    run.check_unchanged()                              # whether its bins and model are still there, as they were
     scores, labels = run.scores(run.views(), run.num_videos())
 
     r2plus1d_infer.py or ais_bench -> outputs, summary -> r2plus1d_postprocess.py, r2plus1d_report.py
-
-A run is <output>/<name>/, one file for each input file, and <output>/<name>_summary.json; with several devices
-<output>/<name>/device<n>/ and <output>/<name>/device<n>_summary.json.
 """
 from __future__ import annotations
 
 import functools
-import glob
 import os
-import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -24,9 +20,7 @@ from r2plus1d.bins import INFO, NO_INFO, BinName, Info, count_views, read_info
 from r2plus1d.output_files import read_output
 from r2plus1d.run import InputError, log
 from r2plus1d.store import file_digest
-from r2plus1d.summary import SUMMARY_ENDING, Provenance, Summary
-
-TIME_NAME = re.compile(r'\d{4}(?:_\d\d){2}-\d\d(?:_\d\d){2}')  # of a run that was given no name
+from r2plus1d.summary import Summary, find_summaries
 
 
 class OutputFile(NamedTuple):
@@ -38,60 +32,7 @@ class OutputFile(NamedTuple):
     scores: str
 
 
-# ---- runs ------------------------------------------------------------------------------------------
-
-
-def find_summaries(path: str) -> List[str]:
-    """The summary files of one run: of the newest run in a folder, of a run's folder, or the file itself.
-
-    Several devices leave several summaries. Raises InputError where there is none, or where several runs do not say
-    which of them is the newest.
-    """
-    if os.path.isfile(path):
-        return [path]
-    if not os.path.isdir(path):
-        raise InputError(f'{path}: no such file or folder')
-    path = path.rstrip('/') or '/'
-    if os.path.isfile(path + SUMMARY_ENDING):
-        return [path + SUMMARY_ENDING]
-    runs = runs_in(path)
-    if not runs:
-        raise InputError(f'{path}: no *{SUMMARY_ENDING} in it; did the inference finish?')
-    if len(runs) > 1:
-        log(f'{path}: of {len(runs)} runs, the newest is taken: {os.path.basename(name_of(runs[-1]))}')
-    return runs[-1]
-
-
-def runs_in(folder: str) -> List[List[str]]:
-    """The summary files of each run in a folder, the oldest run first. Raises InputError where one has no time."""
-    escaped = glob.escape(folder)
-    runs = group_runs(glob.glob(f'{escaped}/*{SUMMARY_ENDING}') + glob.glob(f'{escaped}/*/device*{SUMMARY_ENDING}'))
-    return sorted(runs, key=time_of) if len(runs) > 1 else runs
-
-
-def group_runs(paths: Sequence[str]) -> List[List[str]]:
-    """The summary files of each run, of several devices in the order of their names."""
-    runs: Dict[str, List[str]] = {}
-    for path in sorted(paths):
-        runs.setdefault(name_of([path]), []).append(path)
-    return list(runs.values())
-
-
-def name_of(summaries: Sequence[str]) -> str:
-    """The path of a run's folder, which its name is the end of."""
-    first = summaries[0]
-    is_device = os.path.basename(first).startswith('device')
-    return os.path.dirname(first) if is_device else first[:-len(SUMMARY_ENDING)]
-
-
-def time_of(summaries: Sequence[str]) -> str:
-    """When a run began, by its name or its summary. The times of files say nothing: copying them changes these."""
-    name = os.path.basename(name_of(summaries))
-    noted = name if TIME_NAME.fullmatch(name) else Summary.read(summaries[0]).time
-    if noted is None:
-        raise InputError(f'{summaries[0]}: does not say when it was written, and is not the only run there; name the '
-                         'folder of one run')
-    return noted
+# ---- a run -----------------------------------------------------------------------------------------
 
 
 class Run:
@@ -128,12 +69,13 @@ class Run:
         return read_info(os.path.dirname(self.info_path)) or NO_INFO if self.info_path else NO_INFO
 
     @functools.cached_property
-    def provenance(self) -> Provenance:
-        """Of what the outputs are. Where the summary is ais_bench's, the info.json of the bins says it."""
-        noted = self.summary.provenance
-        if noted.list_sha256:
-            return noted
-        return Provenance(noted.model_sha256, self.info.config_sha256, self.info.list_sha256, noted.info_sha256)
+    def list_sha256(self) -> Optional[str]:
+        """Of the list of videos. Where the summary is ais_bench's, the info.json of the bins says it."""
+        return self.summary.list_sha256 or self.info.list_sha256
+
+    @functools.cached_property
+    def config_sha256(self) -> Optional[str]:
+        return self.summary.config_sha256 or self.info.config_sha256
 
     def find(self, path: str) -> Optional[str]:
         """Where the file PATH is, as the inference was given it; None where it is not found.
@@ -147,6 +89,62 @@ class Run:
             above = os.path.dirname(above)
             places.append(above)
         return next(filter(os.path.isfile, [os.path.join(place, path) for place in [*places, os.getcwd()]]), None)
+
+    @property
+    def model(self) -> Optional[str]:
+        """Where the model file is; None where it is not found."""
+        return self.find(self.summary.model) if self.summary.model else None
+
+    # ---- of what it is -----------------------------------------------------------------------------
+
+    def is_of(self, list_file: str) -> bool:
+        """Whether it notes that it is of the videos in LIST_FILE; False where it notes nothing, which is logged.
+
+        Raises InputError where it is of another list.
+        """
+        noted = self.list_sha256
+        if noted is None:
+            not_checked(self.path, f'whether it is of the videos in {list_file}', NO_LIST)
+        elif noted != file_digest(list_file):
+            raise InputError(f'{list_file}: is not the list of {self.path}, or was changed since; give the --config of '
+                             'that run, or run it again')
+        return noted is not None
+
+    def check_unchanged(self) -> None:
+        """Raise InputError where the bins are not those of the inference any more. Log what cannot be checked."""
+        for summary in self.summaries:
+            self.check_bins(summary)
+            self.check_model(summary)
+            if summary.outputs_sha256 is None:
+                not_checked(summary.path, 'whether the outputs were changed since the inference',
+                            'it notes no digests of them')
+
+    def check_bins(self, summary: Summary) -> None:
+        """Compare the bins that a summary lists with their info.json."""
+        changed = 'whether its .bin files were changed since the inference'
+        if summary.config_sha256 and not summary.info_sha256:
+            return  # it was of --config, and had none
+        if self.info_path is None:
+            not_checked(summary.path, changed, f'no {INFO} is found')
+            return
+        bins = self.info.bins
+        other = [path for path, _ in summary.files if bins is not None and os.path.basename(path) not in bins]
+        if other or summary.info_sha256 not in (None, file_digest(self.info_path)):
+            what = f'{os.path.basename(other[0])} is not in {self.info_path}' if other else f'another {self.info_path}'
+            raise InputError(f'{summary.path}: {what}: the .bin files were made anew since the inference; run it again')
+        if not summary.info_sha256:
+            not_checked(summary.path, f'{changed}, beyond their names', f'it notes no digest of {self.info_path}')
+
+    def check_model(self, summary: Summary) -> None:
+        """Log where the model file of a summary is not that of the inference any more, or cannot be compared."""
+        noted = summary.model_sha256
+        found = self.find(summary.model) if noted and summary.model else None
+        if not noted or found is None:
+            not_checked(summary.path, f'whether {summary.model} is still the model of the inference',
+                        'it is not found' if noted else 'it notes no digest of it')
+        elif file_digest(found) != noted:
+            log(f'{summary.path}: {found} was changed since the inference; the accuracy is that of the model that was '
+                'there before')
 
     # ---- how many ----------------------------------------------------------------------------------
 
@@ -231,25 +229,27 @@ class Run:
         return {os.path.join(os.path.abspath(summary.folder), name): digest for summary in self.summaries
                 for name, digest in (summary.outputs_sha256 or {}).items()}
 
+    @functools.cached_property
+    def numbers(self) -> List[int]:
+        """The numbers of the videos in the list, in the order of the scores."""
+        return [file.first + i for file in self.files for i in range(len(file.labels))]
+
     def check_complete(self, num_videos: int, allow_missing: bool) -> None:
         """Raise InputError unless the files hold each video from 0 to NUM_VIDEOS - 1 once."""
-        expected = 0  # the next video
-        missing: List[int] = []
-        for file in self.files:
-            if file.first < expected:
-                raise InputError(f'{self.path}: video {file.first} is there twice; was '
-                                 f'{os.path.dirname(file.bin)} made anew between two runs?')
-            if file.first > expected:
-                missing += [expected, file.first - expected]
-            expected = file.first + len(file.labels)
-        if expected > num_videos:
-            raise InputError(f'{self.path}: has video {expected - 1}, and the data set has {num_videos} videos, from 0 '
+        numbers = sorted(self.numbers)
+        twice = [number for number, following in zip(numbers, numbers[1:]) if number == following]
+        if twice:
+            reason = 'were its bins made anew between two runs?'
+            if len(self.summaries) > 1:
+                reason = 'for several devices to share them, give ais_bench --divide_input 1 (now --divide-input)'
+            raise InputError(f'{self.path}: video {twice[0]} is there twice; {reason}')
+        if numbers[-1] >= num_videos:
+            raise InputError(f'{self.path}: has video {numbers[-1]}, and the data set has {num_videos} videos, from 0 '
                              'on; are there files of another list among the bins?')
-        if expected < num_videos:
-            missing += [expected, num_videos - expected]
-        if missing and not allow_missing:
-            raise InputError(f'{self.path}: {sum(missing[1::2])} of {num_videos} videos are missing, the first is '
-                             f'number {missing[0]}; run the inference on all files')
+        if len(numbers) < num_videos and not allow_missing:
+            first = next((i for i, number in enumerate(numbers) if i != number), len(numbers))
+            raise InputError(f'{self.path}: {num_videos - len(numbers)} of {num_videos} videos are missing, the first '
+                             f'is number {first}; run the inference on all files')
 
 
 def one_of(told: Dict[str, Optional[int]], things: str) -> Optional[int]:
@@ -258,11 +258,25 @@ def one_of(told: Dict[str, Optional[int]], things: str) -> Optional[int]:
     TOLD: {who tells it: the number}. THINGS: what is counted.
     """
     numbers = [(who, number) for who, number in told.items() if number is not None]
-    if not numbers:
-        return None
-    *others, (last, number) = numbers
-    for who, other in reversed(others):
-        if other != number:
-            words = [count_views(n) + ' a video' if things == 'views' else f'{n} {things}' for n in (other, number)]
-            raise InputError(f'{who} {words[0]}, and {last} {words[1]}; these contradict one another')
-    return number
+    for (who, number), (other, another) in zip(numbers, numbers[1:]):
+        if number != another:
+            words = [count_views(n) + ' a video' if things == 'views' else f'{n} {things}' for n in (number, another)]
+            raise InputError(f'{who} {words[0]}, and {other} {words[1]}; these contradict one another')
+    return numbers[0][1] if numbers else None
+
+
+def check_same_list(first: Run, second: Run) -> None:
+    """Raise InputError where two runs are of different lists of videos. Log where one of them does not say."""
+    for run in (first, second):
+        if run.list_sha256 is None:
+            not_checked(run.path, 'whether both runs are of the same videos', NO_LIST)
+            return
+    if first.list_sha256 != second.list_sha256:
+        raise InputError(f'{first.path} and {second.path}: are of different lists of videos; infer the same list twice')
+
+
+NO_LIST = 'it notes no digest of its list'
+
+
+def not_checked(path: str, what: str, why: str) -> None:
+    log(f'{path}: not checked: {what}; {why}')

@@ -2,29 +2,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an evaluation has left, for the report and the verdict: accuracy, speed, what was run and how it is judged.
 
-    result = read_result('.', batch_size=16)           # of test/eval_acc_perf.sh
-    speed = read_performance(Run.open('predata_bts1_bs1_out'))
-    evaluation = Evaluation.of('.')
+    evaluation = take_evaluation(args)                 # what test/eval_acc_perf.sh has noted of its batch sizes
+    results = {size: read_result('.', size) for size in args.batch_sizes}
+    verdict = judge(results, args.reference, args.tolerance)
+    speed = read_performance(results[1].run)
 """
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
+import glob
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from r2plus1d.forms import COUNT, FLAG, FRACTION, TEXT, Check, Form, field, one_of, read_json, write_json
-from r2plus1d.metrics import REFERENCE_TOP1, accuracy_of_scores, average_crops
+from r2plus1d.forms import COUNT, FLAG, FRACTION, NUMBER, OBJECT, TEXT, Check, Form, field, is_count, one_of, write_json
+from r2plus1d.metrics import (
+    GUIDE_CLASSES,
+    GUIDE_VIDEOS,
+    REFERENCE_TOP1,
+    accuracy_of_scores,
+    average_crops,
+    wilson_interval,
+)
 from r2plus1d.outputs import Run
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import PART_ENDING, claim
-from r2plus1d.summary import NUMBER, OBJECT, Loose, Summary
 
-BATCH_SIZES_FORM = re.compile(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*')
-DEFAULT_BATCH_SIZES = [1, 16]
 DEFAULT_TOLERANCE = 0.01
 AGAIN = 'run test/eval_acc_perf.sh again'
 AVERAGE = one_of('score', 'prob')
@@ -33,64 +40,46 @@ AVERAGE = one_of('score', 'prob')
 # ---- speed -----------------------------------------------------------------------------------------
 
 
-class DeviceSpeed(NamedTuple):
-    """samples/s, and ms of its batches."""
-
-    name: str
-    rate: float
-    median: float
-    p99: float
-
-
 @dataclasses.dataclass(frozen=True)
 class Performance:
-    """The speed of a run. rate: samples/s, the sum over the devices; times: ms of each batch; median, p99: ms, of all
-    batches; devices: empty where there is one only; engine: as text.
+    """The speed of a run. devices: ms of each batch of each device, by its name. The rate, in samples/s, is the sum of
+    theirs; median and p99 are ms, of all batches.
     """
 
     batch_size: int
-    batches: int
-    rate: float
-    times: np.ndarray
-    median: float
-    p99: float
-    devices: List[DeviceSpeed]
-    model: str
-    engine: str
-    cpu: Optional[str]
-    args: List[str]
+    devices: Mapping[str, np.ndarray]
+
+    def rate_of(self, device: str) -> float:
+        return 1000 * self.batch_size / float(np.mean(self.devices[device]))
+
+    @property
+    def rate(self) -> float:
+        return sum(map(self.rate_of, self.devices))
+
+    @functools.cached_property
+    def times(self) -> np.ndarray:
+        return np.concatenate(list(self.devices.values()))
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.times))
+
+    @property
+    def p99(self) -> float:
+        return float(np.percentile(self.times, 99))
 
 
 def read_performance(run: Run) -> Performance:
     """The speed of a run. Raises InputError."""
-    batch_size = run.summary.batch_size
-    devices = [device for summary in run.summaries for device in summary.devices]
-    speeds = [DeviceSpeed(name, 1000 * batch_size / float(np.mean(ms)), *median_and_p99(ms)) for name, ms in devices]
-    times = np.concatenate([ms for _, ms in devices])
-    engine = run.summary.engine
-    return Performance(batch_size, len(times), sum(speed.rate for speed in speeds), times, *median_and_p99(times),
-                       devices=speeds if len(speeds) > 1 else [], model=run.summary.model or 'unknown model',
-                       engine=describe_engine(run.summary), cpu=engine['cpu'] if engine else None,
-                       args=[str(arg) for arg in run.summary.args or ()])
-
-
-def describe_engine(summary: Summary) -> str:
-    """Which engine a summary is of. ais_bench does not say it."""
-    if summary.engine:
-        return '{name} {version}, {precision}, on {cpu}'.format(**summary.engine)
-    is_older = 'r2plus1d_infer' in str(summary.args)
-    return 'r2plus1d_infer.py of a version that did not note its engine' if is_older else 'ais_bench, on an NPU'
-
-
-def median_and_p99(times: np.ndarray) -> Tuple[float, float]:
-    return float(np.median(times)), float(np.percentile(times, 99))
+    return Performance(run.summary.batch_size, {name: ms for summary in run.summaries
+                                                for name, ms in summary.times.items()})
 
 
 # ---- accuracy --------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class Accuracy(Loose):
+class Accuracy(Form):
     """An accuracy JSON. num_expected: the videos of the data set; views: of a video; None where nobody noted it."""
 
     REMEDY = AGAIN
@@ -99,6 +88,7 @@ class Accuracy(Loose):
     mean_class_accuracy: float = field(FRACTION)
     num_videos: int = field(COUNT)
     average_clips: str = field(AVERAGE)
+    mmaction2_mean_class_accuracy: Optional[float] = field(FRACTION.or_null())
     num_expected: Optional[int] = field(COUNT.or_null())
     views: Optional[int] = field(COUNT.or_null())
 
@@ -106,14 +96,12 @@ class Accuracy(Loose):
     def is_complete(self) -> bool:
         return self.num_expected is None or self.num_videos == self.num_expected
 
+    def right(self, key: str = 'top1_acc') -> int:
+        return int(round(getattr(self, key) * self.num_videos))
 
-def judge_accuracy(accuracies: Sequence[Accuracy], reference: float, tolerance: float) -> Tuple[float, bool]:
-    """(smallest top-1 of several accuracies, whether they pass).
-
-    They pass where each has all expected videos and a top-1 of at least the REFERENCE less the TOLERANCE.
-    """
-    top1 = min(accuracy.top1_acc for accuracy in accuracies)
-    return top1, all(accuracy.is_complete for accuracy in accuracies) and top1 >= reference - tolerance
+    def interval(self, key: str = 'top1_acc') -> Tuple[float, float]:
+        """Of 95% confidence, Wilson's."""
+        return wilson_interval(self.right(key), self.num_videos)
 
 
 class Result(NamedTuple):
@@ -122,6 +110,17 @@ class Result(NamedTuple):
     path: str
     accuracy: Accuracy
     run: Run
+
+    @property
+    def num_expected(self) -> int:
+        """The videos of the data set."""
+        return self.run.num_videos(self.accuracy.num_expected or self.accuracy.num_videos)
+
+    @property
+    def is_of_ucf101(self) -> bool:
+        """Of test split 1: no other split, and hardly another data set, has as many classes and videos."""
+        labels = {label for file in self.run.files for label in file.labels}
+        return self.num_expected == GUIDE_VIDEOS and labels == set(range(GUIDE_CLASSES))
 
 
 class Videos(NamedTuple):
@@ -140,27 +139,63 @@ def result_path(work_dir: str, batch_size: int) -> str:
     return os.path.join(work_dir, f'result_bs{batch_size}.json')
 
 
+def find_batch_sizes(work_dir: str) -> List[int]:
+    """The batch sizes, ascending, of which test/eval_acc_perf.sh has left a result in a folder."""
+    form = re.compile(r'result_bs([1-9]\d{0,8})\.json')
+    matches = [form.fullmatch(os.path.basename(path)) for path in glob.glob(f'{glob.escape(work_dir)}/result_bs*.json')]
+    found = [int(match[1]) for match in matches if match]
+    if not found:
+        raise InputError(f'{work_dir}: no result_bs<N>.json in it; run test/eval_acc_perf.sh for that folder')
+    return sorted(found)
+
+
 def read_result(work_dir: str, batch_size: int) -> Result:
     """Raises InputError."""
     path = result_path(work_dir, batch_size)
-    content = read_json(path, 'run test/eval_acc_perf.sh for this batch size')
-    run = Run.open(outputs_folder(work_dir, batch_size))
-    return Result(path, Accuracy.from_json(path, content), run)
+    return Result(path, Accuracy.read(path), Run.open(outputs_folder(work_dir, batch_size)))
 
 
 def read_videos(result: Result, views: int) -> Videos:
     """The scores of a result. Raises InputError where they do not give the accuracy that it says."""
     path, accuracy, run = result
-    num_expected = run.num_videos(accuracy.num_expected or accuracy.num_videos)
-    scores, labels = run.scores(views, num_expected, allow_missing=True)
+    scores, labels = run.scores(views, result.num_expected, allow_missing=True)
     found = accuracy_of_scores(scores, labels, accuracy.average_clips)
     for key in ('top1_acc', 'top5_acc', 'mean_class_accuracy', 'num_videos'):
         noted = getattr(accuracy, key)
         if abs(found[key] - noted) > 1e-6:
             raise InputError(f'{path}: {key} is {one_line(f"{noted:.6g}", 50)}, and the outputs of {run.path} give '
                              f'{found[key]:.6g}; run r2plus1d_postprocess.py, or test/eval_acc_perf.sh, again')
-    numbers = [file.first + i for file in run.files for i in range(len(file.labels))]
-    return Videos(np.array(numbers), np.array(labels), average_crops(scores, accuracy.average_clips))
+    return Videos(np.array(run.numbers), np.array(labels), average_crops(scores, accuracy.average_clips))
+
+
+# ---- the verdict -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """top1: the smallest one. reference: None where there is none for these videos; then passed is None, too, unless
+    videos are missing.
+    """
+
+    top1: float
+    interval: Tuple[float, float]
+    reference: Optional[float]
+    tolerance: float
+    passed: Optional[bool]
+
+
+def judge(results: Mapping[int, Result], reference: Optional[float], tolerance: float) -> Verdict:
+    """They pass where each has all expected videos and a top-1 of at least the REFERENCE less the TOLERANCE.
+
+    Where nobody says a REFERENCE, that of UCF-101's test split 1 is the original guide's, and other videos have none.
+    """
+    lowest = min((result.accuracy for result in results.values()), key=lambda accuracy: accuracy.top1_acc)
+    if reference is None and all(result.is_of_ucf101 for result in results.values()):
+        reference = REFERENCE_TOP1
+    passed = None if reference is None else lowest.top1_acc >= reference - tolerance
+    if not all(result.accuracy.is_complete for result in results.values()):
+        passed = False
+    return Verdict(lowest.top1_acc, lowest.interval(), reference, tolerance, passed)
 
 
 # ---- what was evaluated ----------------------------------------------------------------------------
@@ -168,28 +203,29 @@ def read_videos(result: Result, views: int) -> Videos:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation(Form):
-    """evaluation.json: what test/eval_acc_perf.sh ran and by what it is judged, for test/parse.py and the report.
+    """evaluation_bs<N>.json: what test/eval_acc_perf.sh ran at one batch size, and by what it is judged.
 
-    config: an absolute path; folder: to which the paths in the config are relative; models: one for each batch size.
+    config: an absolute path; folder: to which the paths in the config are relative; reference: None where no option
+    said one; training_videos: how many test videos are training videos, too.
     """
 
     REMEDY = AGAIN
-    config: str = field(TEXT)
-    folder: str = field(TEXT)
-    reference: float = field(FRACTION)
-    tolerance: float = field(FRACTION)
-    batch_sizes: List[int] = field(Check(lambda value: COUNT.list_of().takes(value) and value, 'numbers of 1 or more'))
-    models: List[str] = field(TEXT.list_of())
-    average_clips: str = field(AVERAGE)
+    config: str = field(TEXT, identity=True)
+    folder: str = field(TEXT, identity=True)
+    reference: Optional[float] = field(FRACTION.or_null(), identity=True)
+    tolerance: float = field(FRACTION, identity=True)
+    average_clips: str = field(AVERAGE, identity=True)
+    model: str = field(TEXT)
     device: str = field(TEXT)
+    training_videos: int = field(Check(lambda value: value == 0 or is_count(value), 'a number of videos'))
 
     @staticmethod
-    def path(work_dir: str) -> str:
-        return os.path.join(work_dir, 'evaluation.json')
+    def path(work_dir: str, batch_size: int) -> str:
+        return os.path.join(work_dir, f'evaluation_bs{batch_size}.json')
 
-    def write(self, work_dir: str) -> None:
+    def write(self, work_dir: str, batch_size: int) -> None:
         """Raises InputError where a file of this name is none of ours."""
-        with claim(self.path(work_dir), self.check_ours, endings=[PART_ENDING]) as path:
+        with claim(self.path(work_dir, batch_size), self.check_ours, endings=[PART_ENDING]) as path:
             write_json(path, self.to_json())
 
     @classmethod
@@ -199,39 +235,35 @@ class Evaluation(Form):
         except InputError:
             raise InputError(f'{path}: exists and is no record of test/eval_acc_perf.sh; move it away')
 
-    @classmethod
-    def of(cls, work_dir: str) -> Optional[Evaluation]:
-        """None where there is none, as of an older test/eval_acc_perf.sh. Raises InputError."""
-        return cls.read(cls.path(work_dir)) if os.path.isfile(cls.path(work_dir)) else None
-
 
 def take_evaluation(args: argparse.Namespace) -> Optional[Evaluation]:
-    """The Evaluation of --work_dir; ARGS.batch_sizes, reference and tolerance become its own where no option says them.
+    """The Evaluation of --work_dir and --batch_sizes, by default all; None where there is none, as of older versions.
 
-    Where an option says something else, that is logged. Raises InputError for a batch size that it does not have.
+    ARGS.reference and tolerance become its own where no option says them. Where one says something else, that is
+    logged. Raises InputError where the batch sizes are of different evaluations.
     """
-    evaluation = Evaluation.of(args.work_dir)
-    defaults: Dict[str, Any] = {'batch_sizes': DEFAULT_BATCH_SIZES, 'reference': REFERENCE_TOP1,
-                                'tolerance': DEFAULT_TOLERANCE}
-    if evaluation is None and args.reference is None:
-        log(f'{args.work_dir}: no evaluation.json in it: judged by {REFERENCE_TOP1}, the original guide\'s top-1 on '
-            'UCF-101, since no --reference says another')
-    for name, default in defaults.items():
-        noted = getattr(evaluation, name) if evaluation else default
-        said = getattr(args, name)
-        if evaluation and name == 'batch_sizes' and set(said or ()) - set(noted):
-            other, = sorted(set(said) - set(noted))[:1]
-            raise InputError(f'{Evaluation.path(args.work_dir)}: batch size {other} is not of this evaluation, which '
-                             f'has {", ".join(map(str, noted))}; run test/eval_acc_perf.sh for it')
-        if evaluation and name != 'batch_sizes' and said not in (None, noted):
-            log(f'--{name} {said:g} in the place of {noted:g}, by which {Evaluation.path(args.work_dir)} judges')
-        setattr(args, name, noted if said is None else said)
-    return evaluation
+    args.batch_sizes = args.batch_sizes or find_batch_sizes(args.work_dir)
+    paths = [Evaluation.path(args.work_dir, size) for size in args.batch_sizes]
+    found = {path: Evaluation.read(path) for path in paths if os.path.isfile(path)}
+    path, first = next(iter(found.items()), ('', None))
+    said = {name for name in ('reference', 'tolerance') if getattr(args, name) is not None}
+    for other, evaluation in found.items():
+        differing = [name for name in evaluation.differences(found[path]) if name not in said]
+        if differing:
+            raise InputError(f'{other}: is of another evaluation than {path} ({", ".join(differing)}); give the '
+                             '--batch_sizes of one')
+    for name in ('reference', 'tolerance'):
+        noted, value = getattr(first, name, None), getattr(args, name)
+        if name in said and noted not in (None, value):
+            log(f'--{name} {value:g} in the place of {noted:g}, by which {path} judges')
+        setattr(args, name, value if name in said else noted)
+    args.tolerance = DEFAULT_TOLERANCE if args.tolerance is None else args.tolerance
+    return first
 
 
 def parse_batch_sizes(text: str) -> List[int]:
     """Type of the option --batch_sizes: "1 16" gives [1, 16]. A number that stands there twice counts once."""
-    if not BATCH_SIZES_FORM.fullmatch(text):
+    if not re.fullmatch(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*', text):
         raise argparse.ArgumentTypeError(f'"{text}" is not a list of numbers with spaces between, such as "1 16"')
     return list(dict.fromkeys(int(word) for word in text.split()))
 
@@ -239,39 +271,28 @@ def parse_batch_sizes(text: str) -> List[int]:
 # ---- agreement -------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class ComparedModel(Loose):
-    """What the report shows of a row of compare.json. That of bins has no figures but the first one."""
-
-    model: str = field(TEXT)
-    step: str = field(TEXT)
-    precision: str = field(TEXT)
-    passed: bool = field(FLAG)
-    bound: float = field(NUMBER)
-    max_abs_difference: Optional[float] = field(NUMBER.or_null())
-    max_rel_difference: Optional[float] = field(NUMBER.or_null())
-    cosine: Optional[float] = field(NUMBER.or_null())
-    top1_agreement: Optional[float] = field(NUMBER.or_null())
-    top5_agreement: Optional[float] = field(NUMBER.or_null())
+FIGURE = Check(lambda value: value is None or isinstance(value, (str, bool)) or NUMBER.takes(value), 'a figure or text')
 
 
 @dataclasses.dataclass(frozen=True)
-class ComparedModels(Loose):
+class Comparison(Form):
     """What the report shows of compare.json."""
 
     REMEDY = 'run test/pth2om.sh again'
     passed: bool = field(FLAG)
     num_videos: int = field(COUNT)
     num_test_videos: int = field(COUNT)
-    models: List[Any] = field(Check(lambda value: isinstance(value, list), 'a list of models'))
+    models: List[Dict[str, Any]] = field(FIGURE.for_each_name().list_of())
     first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
     checkpoint: Optional[str] = field(TEXT.or_null())
 
+    def weights_of(self, model: str) -> Optional[str]:
+        """The file name of the checkpoint, where it is noted for this model."""
+        compared = {os.path.basename(str(row.get('model'))) for row in self.models}
+        return os.path.basename(self.checkpoint) if self.checkpoint and os.path.basename(model) in compared else None
 
-def read_comparison(work_dir: str) -> Optional[ComparedModels]:
+
+def read_comparison(work_dir: str) -> Optional[Comparison]:
     """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
     path = os.path.join(work_dir, 'compare.json')
-    if not os.path.isfile(path) or not os.path.getsize(path):
-        return None
-    comparison = ComparedModels.read(path)
-    return dataclasses.replace(comparison, models=[ComparedModel.from_json(path, row) for row in comparison.models])
+    return Comparison.read(path) if os.path.isfile(path) and os.path.getsize(path) else None

@@ -29,7 +29,6 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
 # the README puts it.
 DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
-DEFAULT_CLASSES = 'data/ucf101/annotations/classInd.txt'
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -46,10 +45,7 @@ def one_line(error: object, limit: int = 300) -> str:
 
 
 def printable(text: object) -> str:
-    """A message with names from outside, as one line that a terminal only shows.
-
-    A name may have a newline, a control character that moves the cursor, or bytes that are not UTF-8.
-    """
+    """A message as one line that a terminal only shows: names may have newlines, or move the cursor."""
     return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
 
 
@@ -77,49 +73,59 @@ def packages_needed() -> Iterator[None]:
         yield
     except KeyboardInterrupt as e:
         end_of_signal(e)
-    except ModuleNotFoundError as e:
-        if str(e.name).startswith('r2plus1d'):
-            raise
-        venv = os.path.join(FOLDER, '.venv')
-        remedy = f'make the environment by bash {FOLDER}/setup.sh'
-        if os.path.isdir(venv) and sys.prefix != venv:
-            remedy = f'activate the environment of the scripts: source {venv}/bin/activate'
-        sys.exit(f'{os.path.basename(sys.argv[0])}: {sys.executable} has no package {e.name}; {remedy}')
+    except ImportError as e:
+        end_of_import(e)
 
 
 def script_main(main: Callable[[], None]) -> Callable[[], None]:
     """Decorator of a script's main(): an error that is no bug becomes one line on standard error.
 
-    Exit status 1 for an InputError or OSError, 130 after Ctrl-C, 143 after SIGTERM.
+    Exit status 1 for an InputError, OSError or ImportError, 130 after Ctrl-C, 143 after SIGTERM.
     """
 
     @functools.wraps(main)
     def wrapper() -> None:
-        script = os.path.basename(sys.argv[0])
         try:
             with signals_raise():
                 prepare()
                 main()
                 flush_output()
         except InputError as e:
-            sys.exit(printable(f'{script}: {e}'))
+            end(e)
         except OSError as e:
-            sys.exit(printable(f'{script}: {describe_os_error(e)}'))
+            end(describe_os_error(e))
+        except ImportError as e:
+            end_of_import(e)
         except KeyboardInterrupt as e:
             end_of_signal(e)
 
     return wrapper
 
 
+def end(text: object, status: int = 1) -> NoReturn:
+    """End this script with a line on standard error."""
+    print(printable(f'{os.path.basename(sys.argv[0])}: {text}'), file=sys.stderr)
+    sys.exit(status)
+
+
+def end_of_import(error: ImportError) -> NoReturn:
+    """End this script because of its environment, which is to blame, and no file of the user's."""
+    if str(error.name).startswith('r2plus1d'):
+        raise error
+    venv = os.path.join(FOLDER, '.venv')
+    remedy = f'make the environment by bash {FOLDER}/setup.sh'
+    if os.path.isdir(venv) and sys.prefix != venv:
+        remedy = f'activate the environment of the scripts: source {venv}/bin/activate'
+    if isinstance(error, ModuleNotFoundError):
+        end(f'{sys.executable} has no package {error.name}; {remedy}')
+    end(f'{sys.executable} cannot import what the scripts need: {one_line(error)}; {remedy}')
+
+
 def end_of_signal(interrupt: KeyboardInterrupt) -> NoReturn:
     """End this script, with a line and the exit status that says which signal it was."""
-    number = signal.SIGINT
-    if interrupt.args and interrupt.args[0] in ENDING_SIGNALS:
-        number = signal.Signals(interrupt.args[0])
+    number = signal.Signals(interrupt.args[0] if interrupt.args else signal.SIGINT)
     cause = 'Ctrl-C' if number == signal.SIGINT else number.name
-    print(f'{os.path.basename(sys.argv[0])}: stopped by {cause}; the same command goes on, or begins again',
-          file=sys.stderr)
-    sys.exit(128 + number)
+    end(f'stopped by {cause}; the same command goes on, or begins again', 128 + number)
 
 
 @contextlib.contextmanager
@@ -137,9 +143,9 @@ def signals_raise() -> Iterator[None]:
 
 
 def interrupt(owner: int, number: int, _: object) -> None:
-    """Handler of a signal in the process OWNER. A second signal ends it at once, without cleaning up.
+    """Handler of a signal in the process OWNER, and in its forks, which have nothing to clean up and end as without it.
 
-    A process that was forked from it has nothing to clean up. It inherits the handler, and ends as it would without.
+    A second signal ends the process at once.
     """
     for other in ENDING_SIGNALS:
         signal.signal(other, signal.SIG_DFL)
@@ -201,14 +207,22 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return text
 
 
+class Parser(argparse.ArgumentParser):
+
+    def error(self, message: str) -> NoReturn:
+        if '--' in sys.argv[1:-1]:  # the original guide has "-- output_path=DIR"
+            message += f'; without the space: --{sys.argv[sys.argv.index("--") + 1]}'
+        super().error(message)
+
+
 def make_parser(doc: Optional[str]) -> argparse.ArgumentParser:
-    """An argparse.ArgumentParser whose help is made of DOC, the docstring of a script (None under PYTHONOPTIMIZE=2).
+    """A Parser whose help is made of DOC, the docstring of a script (None under PYTHONOPTIMIZE=2).
 
     The first paragraph of the docstring stands above the options. Its indented lines, the examples, stand below them.
     """
     doc = doc or ''
-    return argparse.ArgumentParser(description=doc.partition('\n\n')[0], formatter_class=HelpFormatter,
-                                   epilog='\n'.join(['examples:', *example_lines(doc)]) if doc else None)
+    return Parser(description=doc.partition('\n\n')[0], formatter_class=HelpFormatter,
+                  epilog='\n'.join(['examples:', *example_lines(doc)]) if doc else None)
 
 
 def example_lines(doc: str) -> List[str]:

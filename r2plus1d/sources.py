@@ -8,9 +8,6 @@ Of the standard library only, with git. setup.sh calls, in the root,
     python -m r2plus1d.sources patch mmcv FOLDER    # unpacks it from the package in FOLDER if it is missing; patches it
     python -m r2plus1d.sources link                 # one config, with a link to it where the original guide puts it
     python -m r2plus1d.sources check                # exit status 1 if something of this is to be done
-
-Another version of this repository may have other patches, and a patch on top of its own earlier form is not the patch.
-So a source that set-up has unpacked holds a digest of its patches. Clones of the user are kept and patched.
 """
 import hashlib
 import os
@@ -18,8 +15,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
+from typing import Callable, Dict, List
 
+# In a source that set-up has unpacked, a digest of its patches: a patch on its own earlier form is not the patch. A
+# clone of the user has none; it is kept and patched.
 MARK = '.r2plus1d_patches'
 CONFIG = Path('r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 LINK = Path('mmaction2/configs/recognition/r2plus1d', CONFIG)
@@ -58,10 +57,8 @@ def apply(source: Path, patch: Path, *options: str) -> 'subprocess.CompletedProc
 def is_for(source: Path, patch: Path) -> bool:
     """Most patches are for all versions; with a line "Only for mmcv 1.7.2." in its head one leaves others out."""
     only = re.search(r'^Only for \w+ (.*)\.$', patch.read_text(encoding='utf-8').partition('\ndiff ')[0], re.M)
-    if not only:
-        return True
-    return any(f"__version__ = '{only[1]}'" in path.read_text(encoding='utf-8').splitlines()
-               for path in source.glob('mm*/version.py'))
+    texts = [path.read_text(encoding='utf-8').splitlines() for path in source.glob('mm*/version.py')]
+    return not only or any(f"__version__ = '{only[1]}'" in lines for lines in texts)
 
 
 def missing_patches(source: Path, name: str) -> List[Path]:
@@ -80,10 +77,13 @@ def apply_patches(source: Path, name: str) -> None:
         print(f'    applied {patch}')
 
 
-def undo_edit(text: str) -> str:
-    """The text of pytorch2onnx.py without the original guide's edit; the same text where there is none."""
-    text = re.sub(rf',?\s*{EDIT}\s*,?\s*\)', ')', text)  # as the last argument
-    return re.sub(rf'{EDIT}\s*,\s*', '', text)
+def undo_edit(exporter: Path) -> None:
+    """Take the original guide's edit out of pytorch2onnx.py, if it is there."""
+    text = exporter.read_text(encoding='utf-8')
+    ours = re.sub(rf'{EDIT}\s*,\s*', '', re.sub(rf',?\s*{EDIT}\s*,?\s*\)', ')', text))
+    if ours != text:
+        exporter.write_text(ours, encoding='utf-8')
+        print(f'    {exporter}: the edit of the original guide (dynamic_axes) is undone: our patch does its work')
 
 
 # ---- what setup.sh calls -----------------------------------------------------------------------------
@@ -111,18 +111,14 @@ def unpack(name: str, folder: Path) -> None:
     source.rename(name)
 
 
-def patch(name: str, folder: Path) -> None:
+def patch(name: str, folder: str) -> None:
     source = Path(name)
     if not source.exists():
-        unpack(name, folder)
+        unpack(name, Path(folder))
     if not (source / 'setup.py').is_file():
         sys.exit(f'setup.sh: ./{name} exists and is no source of {name} (it has no setup.py): move it away')
-    exporter = source / EXPORTER
-    if exporter.is_file():
-        text = exporter.read_text(encoding='utf-8')
-        if undo_edit(text) != text:
-            exporter.write_text(undo_edit(text), encoding='utf-8')
-            print(f'    {exporter}: the edit of the original guide (dynamic_axes) is undone: our patch does its work')
+    if (source / EXPORTER).is_file():
+        undo_edit(source / EXPORTER)
     apply_patches(source, name)
 
 
@@ -147,21 +143,14 @@ def link() -> None:
 
 
 def check() -> None:
-    done = LINK.is_symlink() and LINK.is_file() and CONFIG.resolve() == LINK.resolve() and not (
-        missing_patches(Path('mmcv'), 'mmcv') or missing_patches(Path('mmaction2'), 'mmaction2'))
-    sys.exit(not done)
+    done = LINK.is_symlink() and LINK.is_file() and CONFIG.resolve() == LINK.resolve()
+    sys.exit(not done or any(missing_patches(Path(name), name) for name in ('mmcv', 'mmaction2')))
 
 
 def main() -> None:
     command, *arguments = sys.argv[1:]
-    if command == 'renew':
-        renew(arguments[0])
-    elif command == 'patch':
-        patch(arguments[0], Path(arguments[1]))
-    elif command == 'link':
-        link()
-    else:
-        check()
+    steps: Dict[str, Callable[..., None]] = {'renew': renew, 'patch': patch, 'link': link, 'check': check}
+    steps[command](*arguments)
 
 
 if __name__ == '__main__':

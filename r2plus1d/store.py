@@ -4,17 +4,11 @@
 
     with claim('predata_bts1', check_folder, inputs=[list_file]) as folder:    # a second run is refused, and told who
         ...                                                                    # make predata_bts1.part
-        replace_folder(folder)
+        replace_folder(f'{folder}.part', folder)
 
 The names beside a file or folder F: F.lock (who writes it), F.part (what will be F), F.old (what was F). A name says
 nothing of whose a file is. That F.part and F.old are ours is said by F.lock, which has our words in it; a killed run
 leaves it, and so does one that leaves F.part for the next one to go on with. Whether F is ours is told by its content.
-
-A lock file beside a file or folder, by which one run knows of another. r2plus1d/store.py says what it is for.
-
-    with Lock('predata_bts1', ['predata_bts1.part']) as lock:  # raises InputError, which names the run that has it
-        lock.is_signed                      # whether a run has left predata_bts1.lock, in which it had signed
-        lock.sign()
 """
 from __future__ import annotations
 
@@ -28,114 +22,21 @@ import shutil
 import socket
 import stat
 import warnings
-from typing import IO, Callable, Iterable, Iterator, NamedTuple, Optional, Sequence
+from typing import IO, Callable, Iterable, Iterator, Optional, Sequence
 
 import filelock
 
 from r2plus1d.run import InputError, log
 
 LOCK_ENDING = '.lock'
-SIGNATURE = re.compile(r'r2plus1d, process (\d+) on (\S+)\n')
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-# Seconds to wait: a run that only cleans up holds a lock for a moment; processes that a killed run has started hold it
-# until they have ended as well.
-MOMENT = 0.5
-ENDING_PROCESSES = 20
-
-
-class Holder(NamedTuple):
-    """Who has signed a lock file."""
-
-    pid: int
-    host: str
-
-    def __str__(self) -> str:
-        return f'process {self.pid}' + ('' if self.host == socket.gethostname() else f' on {self.host}')
-
-    def has_ended(self) -> bool:
-        """Whether the process is known to have ended."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:  # it belongs to another user
-            pass
-        return False
-
-
-class Lock:
-    """The lock of PATH. The kernel takes it back when this process and those that it has started have ended.
-
-    Where the file system has no locks, that is said, nothing is written, and nothing counts as ours: another run may be
-    at work. At the end the lock file is removed, unless it is signed and one of the files BESIDE it is there, which
-    the next run would not know for ours without it.
-    """
-
-    def __init__(self, path: str, beside: Sequence[str]) -> None:
-        self.path = path
-        self.beside = beside
-        self.name = path + LOCK_ENDING
-        self.lock: Optional[filelock.BaseFileLock] = None
-        self.is_signed = False
-
-    def __enter__(self) -> Lock:
-        while True:
-            before = read_lock(self.name)
-            lock = filelock.FileLock(self.name, timeout=ENDING_PROCESSES if before and before.has_ended() else MOMENT)
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter('error')  # filelock warns where it would do without the kernel's locks
-                    lock.acquire(poll_interval=0.05)
-            except filelock.Timeout:
-                raise InputError(f'{self.path}: is being written by {read_lock(self.name) or "another run"}; wait for '
-                                 'its end, or give another name')
-            except (UserWarning, NotImplementedError, OSError) as e:
-                if isinstance(e, OSError) and e.errno not in NO_LOCKS:
-                    raise
-                log(f'{self.path}: this file system has no locks; start no second run with this name')
-                return self
-            # Old versions of filelock have emptied the file by now.
-            self.is_signed = before is not None or read_lock(self.name) is not None
-            if os.path.exists(self.name):
-                self.lock = lock
-                return self
-            lock.release()  # it is that of a file which its last holder has removed meanwhile
-
-    def sign(self) -> None:
-        """Write into the lock file who has it. From now on what stands beside PATH is ours."""
-        if self.lock:
-            with open(os.open(self.name, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), 'w') as f:
-                f.write(f'r2plus1d, process {os.getpid()} on {socket.gethostname()}\n')
-            self.is_signed = True
-
-    def __exit__(self, *_: object) -> None:
-        if self.lock:
-            if not self.is_signed or not any(map(os.path.lexists, self.beside)):
-                with contextlib.suppress(OSError):
-                    os.unlink(self.name)
-            self.lock.release()
-
-
-def read_lock(name: str) -> Optional[Holder]:
-    """Who has signed a lock file; None where there is none, or nobody has. Raises InputError where it is not ours."""
-    try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, 'rb') as f:
-            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            text = f.read(1000).decode(errors='replace') if is_file else 'a pipe or the like'
-    except FileNotFoundError:
-        return None
-    except OSError:
-        text = 'a link, a folder, or not readable'
-    match = SIGNATURE.fullmatch(text)
-    if text and not match:
-        raise InputError(f'{name}: is no lock file of these scripts; move it away')
-    return Holder(int(match[1]), match[2]) if match else None
-
 PART_ENDING = '.part'
 OLD_ENDING = '.old'
+SIGNATURE = re.compile(r'r2plus1d, (process \d+ on \S+)\n')
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+MOMENT = 3  # seconds: processes that a killed run has started hold its lock until they have ended as well
+
+
+# ---- plain files -------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -147,9 +48,6 @@ def naming(path: str) -> Iterator[None]:
         if e.filename is not None or e.errno is None:
             raise
         raise OSError(e.errno, e.strerror, os.fspath(path))
-
-
-# ---- plain files -------------------------------------------------------------------------------------
 
 
 def check_regular_file(path: str) -> int:
@@ -232,16 +130,72 @@ def claim(path: str, check: Callable[[str], None] = lambda path: None, inputs: I
     path = os.path.normpath(path) if real == os.path.abspath(path) else real
     check_place(path, inputs)
     os.makedirs(os.path.dirname(real), exist_ok=True)
+    name = path + LOCK_ENDING
     beside = [path + ending for ending in endings]
-    with Lock(path, beside) as lock:
-        for other in filter(os.path.lexists, beside):
-            if not lock.is_signed:
-                raise InputError(f'{other}: is in the way, and no {path}{LOCK_ENDING} says that a run of these scripts '
-                                 'has left it; move it away')
-        if os.path.lexists(path):
-            check(path)
-        lock.sign()
-        yield path
+    was_signed = read_lock(name) is not None  # asked before, too, since old versions of filelock empty the file
+    with locked(path) as has_lock:
+        is_signed = has_lock and (was_signed or read_lock(name) is not None)
+        try:
+            for other in filter(os.path.lexists, beside):
+                if not is_signed:
+                    raise InputError(f'{other}: is in the way, and no {name} says that a run of these scripts has left '
+                                     'it; move it away')
+            if os.path.lexists(path):
+                check(path)
+            if has_lock:
+                with open(os.open(name, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), 'w') as f:
+                    f.write(f'r2plus1d, process {os.getpid()} on {socket.gethostname()}\n')
+                is_signed = True
+            yield path
+        finally:
+            # What stands beside it would not be known for ours without the lock file.
+            if has_lock and not (is_signed and any(map(os.path.lexists, beside))):
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+
+
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[bool]:
+    """Within this context PATH is locked by this process and those that it starts: by the kernel, in a file beside it.
+
+    Gives False where the file system has no locks. That is said: another run may be at work.
+    """
+    name = path + LOCK_ENDING
+    lock = filelock.FileLock(name, timeout=MOMENT)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')  # filelock warns where it would do without the kernel's locks
+            lock.acquire(poll_interval=0.05)
+            while not os.path.exists(name):  # its last holder has removed it meanwhile
+                lock.release()
+                lock.acquire(poll_interval=0.05)
+    except filelock.Timeout:
+        raise InputError(f'{path}: is being written by {read_lock(name) or "another run"}; wait for its end, or give '
+                         'another name')
+    except (UserWarning, NotImplementedError, OSError) as e:
+        if isinstance(e, OSError) and e.errno not in NO_LOCKS:
+            raise
+        log(f'{path}: this file system has no locks; start no second run with this name')
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
+
+
+def read_lock(name: str) -> Optional[str]:
+    """Who has signed a lock file; None where there is none, or nobody has. Raises InputError where it is not ours."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, 'rb') as f:
+            text = f.read(1000).decode(errors='replace') if stat.S_ISREG(os.fstat(descriptor).st_mode) else 'no file'
+    except FileNotFoundError:
+        return None
+    except OSError:
+        text = 'a link, a folder, or not readable'
+    match = SIGNATURE.fullmatch(text)
+    if text and not match:
+        raise InputError(f'{name}: is no lock file of these scripts; move it away')
+    return match[1].replace(f' on {socket.gethostname()}', '') if match else None
 
 
 def check_place(path: str, inputs: Iterable[str]) -> None:
@@ -267,10 +221,7 @@ def is_within(path: str, folder: str) -> bool:
 
 
 def replace_folder(new: str, folder: str) -> None:
-    """Put the folder NEW in the place of FOLDER, by renames only. What was there is deleted last.
-
-    Between the two renames there is no FOLDER. At no moment is there a part of one.
-    """
+    """Put the folder NEW in the place of FOLDER, by renames only. At no moment is there a part of a FOLDER."""
     if os.path.lexists(folder):
         os.rename(folder, folder + OLD_ENDING)
     os.rename(new, folder)

@@ -7,40 +7,40 @@
 Its form is that of ais_bench (Ascend/tools, ais-bench_workload/tool/ais_bench) in its three ages. They differ in the
 figures of the times (the percentile is called percentile(99%), in 2026 P99; some are left out), so these are never
 read: what is needed is computed from the times themselves. r2plus1d_infer.py adds its own keys, see make_summary().
+
+A run is <output>/<name>/, one file for each input file, and <output>/<name>_summary.json; with several devices
+<output>/<name>/device<n>/ and <output>/<name>/device<n>_summary.json.
 """
 from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import hashlib
+import itertools
 import json
 import os
+import re
 import sys
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from r2plus1d.bins import INFO, list_inputs, read_info
 from r2plus1d.environment import describe_environment
-from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, AnyForm, Check, Form, field
-from r2plus1d.run import InputError, one_line
+from r2plus1d.forms import COUNT, NUMBER, OBJECT, SHAPE, TEXT, Check, Form, field
+from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import file_digest
 
+POSITIVE = Check(lambda value: NUMBER.takes(value) and value > 0, 'a number above 0')
+OLD_NAME = 'sumary.json'  # of ais_infer, until late 2022: in the folder of the outputs
 SUMMARY_ENDING = '_summary.json'
+TIMES = Check(lambda value: bool(value) and POSITIVE.list_of().takes(value), 'times in ms')
 NOT_A_SUMMARY = 'not a summary of ais_bench or r2plus1d_infer.py'
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value of JSON is a finite number, of a size that a floating-point number has."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
-
-
-def are_times(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0 and all(is_number(ms) and ms > 0 for ms in value)
-
-
 def is_engine(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ENGINE_KEYS)
+    return OBJECT.takes(value) and all(TEXT.takes(value.get(key)) for key in ('name', 'version', 'precision', 'cpu'))
 
 
 def is_filesinfo(value: Any) -> bool:
@@ -50,81 +50,52 @@ def is_filesinfo(value: Any) -> bool:
         for info in value.values())
 
 
-ENGINE_KEYS = ('name', 'version', 'precision', 'cpu')
-NUMBER = Check(is_number, 'a number')
-OBJECT = Check(lambda value: isinstance(value, dict), 'an object')
-
-
 def output_name(input_path: str, index: int, extension: str) -> str:
     """Name of the file with output INDEX of an input file: ais_bench takes the name up to its first dot."""
     return f'{os.path.basename(input_path).split(".")[0]}_{index}.{extension}'
 
 
-class Loose(Form):
-    """A form of which fields may be missing that take null."""
-
-    @classmethod
-    def from_json(cls: Type[AnyForm], path: str, content: Any) -> AnyForm:
-        if isinstance(content, dict):
-            content = {**{name: None for name, check in cls.checks().items() if check.takes(None)}, **content}
-        return super().from_json(path, content)
-
-
 # ---- of what the outputs are -----------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """SHA-256 digests of what a run was of, in hexadecimal digits; None where there is none, or nobody noted it.
+def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> Dict[str, Optional[str]]:
+    """SHA-256 digests of what a run of a MODEL is of: BINS, as --input names them, or the test videos of CFG.
 
-    model: the model file. config: what the config says of the test data (config_digest() of r2plus1d/data.py). list:
-    the list of videos. info: the info.json of the bins. Two runs are of the same videos where their lists are the same.
+    By their keys in a summary; None where nobody noted it. Two runs are of the same videos where their lists are the
+    same. config: what the config says of the test data, see config_digest(). info: the info.json of the bins.
     """
-
-    model_sha256: Optional[str] = None
-    config_sha256: Optional[str] = None
-    list_sha256: Optional[str] = None
-    info_sha256: Optional[str] = None
-
-
-def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> Provenance:
-    """Of a run of a MODEL on BINS, as --input names them, or on the test videos of CFG, an mmcv.Config."""
+    noted = dict.fromkeys(('config_sha256', 'list_sha256', 'info_sha256'))
     if cfg is not None:
         from r2plus1d.data import config_digest
-        return Provenance(file_digest(model), config_digest(cfg), file_digest(cfg.data.test.ann_file))
+        noted.update(config_sha256=config_digest(cfg), list_sha256=file_digest(cfg.data.test.ann_file))
     folder = os.path.dirname(list_inputs(bins)[0]) if bins else ''
     info = read_info(folder) if bins else None
-    if info is None:
-        return Provenance(file_digest(model))
-    return Provenance(file_digest(model), info.config_sha256, info.list_sha256,
-                      file_digest(os.path.join(folder, INFO)))
+    if info:
+        noted.update(config_sha256=info.config_sha256, list_sha256=info.list_sha256,
+                     info_sha256=file_digest(os.path.join(folder, INFO)))
+    return {'model_sha256': file_digest(model), **noted}
 
 
 # ---- reading ---------------------------------------------------------------------------------------
 
 
-class Device(NamedTuple):
-    """What one device has computed: its name, the ms of each of its batches."""
-
-    name: str
-    times: np.ndarray
-
-
 @dataclasses.dataclass(frozen=True)
-class Summary(Loose):
+class Summary(Form):
     """The content of a summary file. What it does not note is None; those of ais_bench have no version.
 
     num_videos: how many there were to infer. num_classes: scores in a row of the first output. sample_shape: that the
-    model takes. time: when the run began, 2026_03_04-05_06_07. outputs_sha256: by file name. speed_sha256: see
+    model takes. time: when the run began, 2026_03_04-05_06_07+0800. outputs_sha256: by file name. speed_sha256: see
     speed_digest().
     """
 
     REMEDY = 'run the inference again'
+    path: str = field(TEXT)
+    version: Optional[int] = field(COUNT.or_null())
     filesinfo: Optional[Dict[str, Dict[str, List[str]]]] = field(Check(is_filesinfo, 'files of ais_bench').or_null())
     args: Optional[List[Any]] = field(Check(lambda value: isinstance(value, list), 'a command line').or_null())
     NPU_compute_time: Optional[Dict[str, Any]] = field(OBJECT.or_null())
     throughput: Optional[float] = field(NUMBER.or_null())
-    npu_compute_time_list: Optional[List[float]] = field(Check(are_times, 'times in ms').or_null())
+    npu_compute_time_list: Optional[List[float]] = field(TIMES.or_null())
     engine: Optional[Dict[str, Any]] = field(Check(is_engine, 'what has computed').or_null())
     batchsize: Optional[int] = field(COUNT.or_null())
     batches_by_device: Optional[Dict[str, int]] = field(COUNT.for_each_name().or_null())
@@ -139,18 +110,10 @@ class Summary(Loose):
     config_sha256: Optional[str] = field(TEXT.or_null())
     list_sha256: Optional[str] = field(TEXT.or_null())
     info_sha256: Optional[str] = field(TEXT.or_null())
-    path: str = field(TEXT)
-    is_ours: bool = field(FLAG)
 
     @classmethod
     def from_json(cls, path: str, content: Any) -> Summary:
-        if isinstance(content, dict):
-            content = {**content, 'path': path, 'is_ours': 'version' in content}
-        return super().from_json(path, content)
-
-    @property
-    def provenance(self) -> Provenance:
-        return Provenance(self.model_sha256, self.config_sha256, self.list_sha256, self.info_sha256)
+        return super().from_json(path, {**content, 'path': path} if isinstance(content, dict) else content)
 
     @property
     def folder(self) -> str:
@@ -174,61 +137,124 @@ class Summary(Loose):
     @property
     def model(self) -> Optional[str]:
         """The model file, as the command line names it."""
-        return option_of([str(arg) for arg in self.args or ()], ('--model', '-m'))
+        args = [str(arg) for arg in self.args or ()]
+        for arg, value in zip(args, [*args[1:], '']):
+            name, equals, attached = arg.partition('=')
+            if name in ('--model', '-m'):
+                return attached if equals else value
+        return None
 
     @property
-    def devices(self) -> List[Device]:
-        """The times of each device. Where the summary notes a digest of its figures, they are those of the run."""
+    def times(self) -> Dict[str, np.ndarray]:
+        """The ms of each batch of each device. Where the summary notes a digest of its figures, they are the run's."""
         if not self.npu_compute_time_list or not self.args:
             raise InputError(f'{self.path}: {NOT_A_SUMMARY}: it has no times')
-        if self.is_ours and self.speed_sha256 != speed_digest(vars(self)):
+        if self.version and self.speed_sha256 != speed_digest(vars(self)):
             raise InputError(f'{self.path}: was changed since the inference: it notes another digest of its times and '
                              'figures; run the inference again')
         times = np.array(self.npu_compute_time_list, float)
         # device0 of .../device0_summary.json, and of .../device0_1_summary.json of later versions, which add a number
         counts = self.batches_by_device or {os.path.basename(self.path).split('_')[0]: len(times)}
-        sizes = list(counts.values())
-        if sum(sizes) != len(times):
+        if sum(counts.values()) != len(times):
             raise InputError(f'{self.path}: {NOT_A_SUMMARY}: its batches_by_device are not those of its '
                              f'{len(times)} times')
-        return [Device(*pair) for pair in zip(counts, np.split(times, np.cumsum(sizes)[:-1]))]
+        return dict(zip(counts, np.split(times, np.cumsum(list(counts.values()))[:-1])))
 
     @property
     def batch_size(self) -> int:
         """ais_bench does not note it, but its throughput is 1000 * batch size / mean ms."""
         mean = (self.NPU_compute_time or {}).get('mean', 0)
         found = self.batchsize
-        if found is None and self.throughput is not None and is_number(mean):
+        if found is None and self.throughput is not None and NUMBER.takes(mean):
             found = round(self.throughput * mean / 1000)
         if found is None or found < 1:
             raise InputError(f'{self.path}: {NOT_A_SUMMARY}: it has no batch size')
         return found
 
 
-def option_of(args: Sequence[str], names: Tuple[str, ...]) -> Optional[str]:
-    """The value of the option that has one of the NAMES, in a command line."""
-    for arg, value in zip(args, [*args[1:], '']):
-        name, equals, attached = arg.partition('=')
-        if name in names:
-            return attached if equals else value
-    return None
+# ---- which files are one run -----------------------------------------------------------------------
+
+TIME_NAME = re.compile(r'\d{4}(?:_\d\d){2}-\d\d(?:_\d\d){2}')  # of a run that was given no name
+
+
+def find_summaries(path: str) -> List[str]:
+    """The summary files of one run: of the newest run in a folder, of a run's folder, or the file itself.
+
+    Several devices leave several summaries. Raises InputError where there is none, or where several runs do not say
+    which of them is the newest.
+    """
+    if os.path.basename(path) == OLD_NAME:
+        path = os.path.dirname(path) or '.'
+    if os.path.isfile(path):
+        return [path]
+    if not os.path.isdir(path):
+        raise InputError(f'{path}: no such file or folder')
+    path = path.rstrip('/') or '/'
+    if os.path.isfile(path + SUMMARY_ENDING):
+        return [path + SUMMARY_ENDING]
+    runs = group_runs(summaries_in(path))
+    if not runs:
+        old = [*glob.glob(f'{glob.escape(path)}/{OLD_NAME}'), *glob.glob(f'{glob.escape(path)}/*/{OLD_NAME}')]
+        remedy = f'mv {old[0]} {os.path.dirname(old[0])}{SUMMARY_ENDING}' if old else 'did the inference finish?'
+        raise InputError(f'{path}: no *{SUMMARY_ENDING} in it; {remedy}')
+    newest = newest_of(runs)
+    if len(runs) > 1:
+        log(f'{path}: of {len(runs)} runs, the newest is taken: {os.path.basename(name_of(newest[0]))}')
+    return newest
+
+
+def summaries_in(folder: str) -> List[str]:
+    escaped = glob.escape(folder)
+    return glob.glob(f'{escaped}/*{SUMMARY_ENDING}') + glob.glob(f'{escaped}/*/device*{SUMMARY_ENDING}')
+
+
+def group_runs(paths: Sequence[str]) -> List[List[str]]:
+    """The summary files of each run, of several devices in the order of their names."""
+    paths = sorted(paths, key=lambda path: (name_of(path), path))
+    return [list(group) for _, group in itertools.groupby(paths, name_of)]
+
+
+def newest_of(runs: Sequence[List[str]]) -> List[str]:
+    """Raises InputError where there are several, and one has no time."""
+    return max(runs, key=lambda summaries: time_of(summaries[0])) if len(runs) > 1 else runs[0]
+
+
+def name_of(summary: str) -> str:
+    """The path of the folder of a summary's run, which its name is the end of."""
+    is_device = os.path.basename(summary).startswith('device')
+    return os.path.dirname(summary) if is_device else summary[:-len(SUMMARY_ENDING)]
+
+
+def time_of(summary: str) -> str:
+    """When a run began, by its name or its summary. The times of files say nothing: copying them changes these."""
+    name = os.path.basename(name_of(summary))
+    noted = name if TIME_NAME.fullmatch(name) else Summary.read(summary).time
+    if noted is None:
+        raise InputError(f'{summary}: does not say when it was written, and is not the only run there; name the folder '
+                         'of one run')
+    return noted
 
 
 # ---- writing ---------------------------------------------------------------------------------------
+
+FIGURES: Dict[str, Callable[..., Any]] = {
+    'min': np.min, 'max': np.max, 'mean': np.mean, 'median': np.median,
+    'percentile(99%)': functools.partial(np.percentile, q=99)}
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
     """What a summary says of a run. times: ms of each batch, by device. num_videos: None where nothing says it.
 
-    engine: what describe() of an engine gives. sample_shape: of the samples that the model takes.
+    engine: what describe() of an engine gives. provenance: of note_provenance(). sample_shape: of the samples that the
+    model takes.
     """
 
     times: Mapping[str, Sequence[float]]
     batch_size: int
     engine: Mapping[str, Any]
     num_videos: Optional[int]
-    provenance: Provenance
+    provenance: Mapping[str, Optional[str]]
     sample_shape: Sequence[int]
 
 
@@ -253,24 +279,15 @@ def make_summary(facts: RunFacts) -> Dict[str, Any]:
         'batches_by_device': {name: len(device) for name, device in facts.times.items()} or None,
         'environment': dataclasses.asdict(describe_environment()),
         'version': Summary.VERSION,
-        **dataclasses.asdict(facts.provenance),
+        **facts.provenance,
     }
-    summary['speed_sha256'] = speed_digest(summary)
-    return summary
+    return {**summary, 'speed_sha256': speed_digest(summary)}
 
 
 def latency_statistics(times: Sequence[float]) -> Dict[str, float]:
     """ais_bench's figures of a list of times in ms."""
-    if not len(times):
-        return {'min': 0.0, 'max': 0.0, 'mean': 0.0, 'median': 0.0, 'percentile(99%)': 0.0, 'count': 0}
-    return {
-        'min': float(np.min(times)),
-        'max': float(np.max(times)),
-        'mean': float(np.mean(times)),
-        'median': float(np.median(times)),
-        'percentile(99%)': float(np.percentile(times, 99)),
-        'count': len(times),
-    }
+    figures = {name: float(figure(times)) if len(times) else 0.0 for name, figure in FIGURES.items()}
+    return {**figures, 'count': len(times)}
 
 
 def speed_digest(summary: Mapping[str, Any]) -> str:

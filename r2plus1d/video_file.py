@@ -8,20 +8,19 @@
 
 The number of a frame is its place in the order in which frames are shown. The index says how many there are and which
 time stamp the decoder will give each; it comes from the packets, without decoding. The clip is decoded from the
-keyframe before it. Where the decoder gives other time stamps, the index was wrong, and the next one of
-VideoFile.indexes() takes its place.
+keyframe before it. Where the decoder gives other time stamps, the next one of VideoFile.indexes() is tried.
 
-Damage that the decoder reports, in the frames of the clip or in those that they depend on, is an error. What it cannot
-see: a byte changed inside of a video that still decodes without a word (there are no checksums).
+Damage that the decoder reports, in the frames of the clip or in those that they depend on, is an error. A byte changed
+inside of a video that still decodes without a word cannot be seen: there are no checksums.
 """
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import av
 import av.logging
@@ -33,20 +32,18 @@ from r2plus1d.container import (
     Packet,
     Packets,
     errors_in,
-    identify,
     index_by_places,
     index_by_stamps,
     look_at_packets,
     open_video,
     picture,
     reason,
-    remark,
 )
 from r2plus1d.run import InputError, log
 
+MOST_KNOWN = 16  # videos: the windows of a long one are read one by one
 FEWEST_FRAMES = 2  # one frame has no motion
 TAKE_IT = 'get a whole copy, or take it by --allow_damaged'
-KEPT = 16  # videos of which is kept what was found out: the windows of a long one are read one by one
 
 
 class Damaged(Exception):
@@ -92,18 +89,10 @@ def read_index(path: str, allow_damaged: bool = False) -> Index:
         return next(video.indexes())
 
 
-@dataclass
-class Known:
-    """What was found out of a file."""
-
-    packets: Packets
-    decoded: Optional[Index] = None
-
-
 class VideoFile:
     """An open video file, for one thread. FAULTS: what is damaged, where that is allowed."""
 
-    known: Dict[Tuple[str, int, int], Known] = {}
+    known: Dict[Tuple[str, int, int], Packets] = {}
 
     def __init__(self, path: str, allow_damaged: bool):
         self.path = path
@@ -111,19 +100,29 @@ class VideoFile:
         self.faults: List[str] = []
         self.stored: List[Packet] = []  # all packets, or none
         self.open()
+        status = os.stat(path)
+        self.key = path, status.st_mtime_ns, status.st_size
+        self.packets = self.known.get(self.key) or self.look()
 
     def __enter__(self) -> VideoFile:
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 traceback: Optional[TracebackType]) -> None:
+    def __exit__(self, *_: object) -> None:
         self.container.close()
 
     def open(self) -> None:
+        self.is_at_start = True
         self.container, self.stream = open_video(self.path)
         self.stream.codec_context.thread_count = 1  # several videos are decoded at a time, one in each thread
         if not self.allow_damaged:
             self.stream.codec_context.options = {'err_detect': 'explode'}
+
+    def look(self) -> Packets:
+        self.is_at_start = False
+        packets = self.known[self.key] = look_at_packets(self.path, self.container, self.stream, self.stored)
+        for old in list(self.known)[:-MOST_KNOWN]:
+            self.known.pop(old, None)
+        return packets
 
     # ---- which frames there are ----
 
@@ -134,48 +133,21 @@ class VideoFile:
         the order in which their frames are shown. There the number of packets is that of the frames, and the decoder
         has their order.
         """
-        known = self.find_out()
-        self.packets = packets = known.packets
+        packets = self.packets
         if packets.is_encrypted:
             raise InputError(f'{self.path}: is encrypted; decrypt it first')
         if packets.fault and (not self.allow_damaged or not packets.count):
             raise InputError(f'{self.path}: cut off: {packets.fault}; {TAKE_IT}')
         if packets.fault:
             self.faults.append(f'that it is cut off: {packets.fault}')
-        if packets.stamps is not None and known.decoded is None:
+        if packets.stamps is not None:
             are_numbers = np.array_equal(packets.stamps, packets.stamps[0] + np.arange(packets.count))
             is_xvid = are_numbers and self.container.format.name == 'avi' and self.stream.codec_context.has_b_frames
             if not is_xvid:
                 yield self.checked(index_by_stamps(self.stream, packets.stamps, packets.last_duration))
             if are_numbers:
                 yield self.checked(index_by_places(self.stream, packets.count))
-        if known.decoded is None:
-            known.decoded = self.index_by_decoding()
-        yield self.checked(known.decoded)
-
-    def find_out(self) -> Known:
-        """What is known of this file, which is looked at where nothing is."""
-        status = os.stat(self.path)
-        key = os.path.abspath(self.path), status.st_mtime_ns, status.st_size
-        found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = Known(look_at_packets(self.container, self.stream, self.stored))
-            strange = remark(self.path, self.container, self.stream, found.packets.count)
-            if strange:
-                log(f'{self.path}: {strange}')
-            for old in list(self.known)[:-KEPT]:
-                self.known.pop(old, None)
-        return found
-
-    def index_by_decoding(self) -> Index:
-        try:
-            stamps = [frame.pts for frame in self.shown()]
-        except Damaged as e:
-            raise InputError(f'{self.path}: the decoder reports {e}; {TAKE_IT}')
-        if not stamps or None in stamps or (np.diff(np.array(stamps)) <= 0).any():
-            return index_by_places(self.stream, len(stamps))
-        by_stamps = index_by_stamps(self.stream, np.array(stamps))
-        return Index(by_stamps.times, by_stamps.duration_s)
+        yield self.checked(index_by_decoding(*self.key, self.allow_damaged))
 
     def checked(self, index: Index) -> Index:
         count = len(index.times)
@@ -241,19 +213,15 @@ class VideoFile:
         if self.stored:
             self.stream.codec_context.flush_buffers()
             return itertools.dropwhile(lambda packet: keyframe is not None and packet.pts != keyframe, self.stored)
-        first = self.packets.first
-        with contextlib.suppress(av.FFmpegError), av.logging.Capture():
-            if keyframe is not None:
+        if keyframe is not None:
+            self.is_at_start = False
+            with contextlib.suppress(av.FFmpegError), av.logging.Capture():
                 self.container.seek(keyframe, stream=self.stream)
                 return self.demux()
-            if first is not None and first[0] is not None:
-                self.container.seek(first[0], stream=self.stream)
-                packets = self.demux()
-                packet = next(packets, None)
-                if packet is not None and identify(packet) == first:
-                    return itertools.chain([packet], packets)
-        self.container.close()
-        self.open()
+        if not self.is_at_start:
+            self.container.close()
+            self.open()
+        self.is_at_start = False
         return self.demux()
 
     def demux(self) -> Iterator[Packet]:
@@ -287,3 +255,17 @@ class VideoFile:
         if not self.allow_damaged:
             raise Damaged(f'"{fault}"')
         self.faults.append(f'"{fault}"')
+
+
+@functools.lru_cache(maxsize=MOST_KNOWN)
+def index_by_decoding(path: str, mtime_ns: int, size: int, allow_damaged: bool) -> Index:
+    """The index of the video PATH, of this time and SIZE, by decoding all of it. Raises InputError."""
+    with VideoFile(path, allow_damaged) as video:
+        try:
+            stamps = [frame.pts for frame in video.shown()]
+        except Damaged as e:
+            raise InputError(f'{path}: the decoder reports {e}; {TAKE_IT}')
+        if not stamps or None in stamps or (np.diff(np.array(stamps)) <= 0).any():
+            return index_by_places(video.stream, len(stamps))
+        by_stamps = index_by_stamps(video.stream, np.array(stamps))
+        return Index(by_stamps.times, by_stamps.duration_s)

@@ -11,7 +11,8 @@
 # CANN_PYTHON=/path/python3 names the Python where it is not found. The model is called <output>.om, whatever CANN
 # calls it, and only its owner may write it.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+use_environment
 umask 027 # ais_bench refuses a model that others may write
 case ${1:-} in
 --help | -h) parse_options "" --help ;;

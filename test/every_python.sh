@@ -7,23 +7,20 @@
 #
 #     bash test/every_python.sh
 #     bash test/every_python.sh --pythons "python3.9 python3.13"
-#
-# --pythons    the Pythons; without it, those on the path and those of pyenv
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
-pythons=
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+pythons= # without it, those on the path and those of pyenv
 parse_options "pythons" "$@"
 
-if [ -z "$pythons" ]; then
-    for minor in 8 9 10 11 12 13 14; do
-        for python in "python3.$minor" "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python; do
-            if "$python" -c 'import venv' 2>/dev/null; then
-                pythons+=" $python"
-                break
-            fi
-        done
+for minor in 8 9 10 11 12 13 14; do
+    for python in "python3.$minor" "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python; do
+        if "$python" -c 'import venv' 2>/dev/null; then
+            found+=" $python"
+            break
+        fi
     done
-fi
+done
+pythons=${pythons:-${found:-}}
 [ -n "$pythons" ] || usage "no Python from 3.8 to 3.14 on this machine"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -33,19 +30,15 @@ for python in $pythons; do
     rm -rf "$scratch/copy"
     mkdir -p "$scratch/copy/test"
     cp -R "$root"/{setup.sh,requirements.txt,constraints.txt,patches,r2plus1d} "$root"/r2plus1d_r34_*.py "$scratch/copy"
-    cp "$root"/test/{steps,shell}.sh "$scratch/copy/test"
+    cp "$root/test/shell.sh" "$scratch/copy/test"
     "$python" -m venv "$scratch/copy/env"
     cp -R "$root/test/stand_ins/importable_torch/." "$(ls -d "$scratch"/copy/env/lib/python*/site-packages)"
     if VIRTUAL_ENV=$scratch/copy/env PATH=$scratch/copy/env/bin:$PATH bash "$scratch/copy/setup.sh" >"$scratch/log" 2>&1; then
         say "$("$python" --version): set-up and imports work, $((SECONDS - start)) s"
     else
         tail -n 20 "$scratch/log" >&2
-        say "$("$python" --version): failed, see above"
-        failed=yes
+        failed+=" $python"
     fi
 done
-if [ -n "$failed" ]; then
-    echo 'fail!' >&2
-    exit 1
-fi
+[ -z "$failed" ] || fail "set-up failed with$failed, see above"
 echo success

@@ -8,22 +8,15 @@
 #     bash test/fresh_debian.sh
 #     bash test/fresh_debian.sh --suite trixie --commands "bash test/run_tests.sh -k errors"
 #
-# --suite       the Debian release
-# --mirror      where debootstrap takes it from; without it, debootstrap's own default
-# --folder      where it is made, and kept for the next run; without it, in a temporary folder, which is deleted
-# --commands    what is run there, in a copy of this repository
-# --share       folders that are seen there too, for reading, such as a folder of packages or one of pip's settings
-# --container   as in a container: for root, in /opt/r2plus1d, with nothing installed (cluster/try_dockerfile.sh)
-#
 # pip's variables (PIP_INDEX_URL and all others that begin with PIP_) and those of a proxy are handed in.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
-suite=bookworm
-mirror=
-folder=
-commands="bash demo/run.sh && bash test/run_tests.sh"
-share=
-container=
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+suite=bookworm # the Debian release
+mirror= # where debootstrap takes it from; without it, debootstrap's own default
+folder= # where it is made, and kept for the next run; without it, in a temporary folder, which is deleted
+commands="bash demo/run.sh && bash test/run_tests.sh" # what is run there, in a copy of this repository
+share= # folders that are seen there too, for reading, such as a folder of packages or one of pip's settings
+container= # as in a container: for root, in /opt/r2plus1d, with nothing installed (cluster/try_dockerfile.sh)
 parse_options "suite mirror folder commands share container+" "$@"
 [ "$(id -u)" -eq 0 ] || usage "only root can make and enter another Debian: run it with sudo"
 for program in debootstrap unshare chroot; do
@@ -32,46 +25,17 @@ done
 for shared in $share; do
     [[ $shared == /* && -d $shared ]] || usage "--share $shared: no such folder; give its whole path"
 done
-# What is mounted below is seen by this process and its children alone, and goes with them.
-if [ -z "${R2PLUS1D_OWN_MOUNTS:-}" ]; then
-    R2PLUS1D_OWN_MOUNTS=yes exec unshare --mount --propagation private bash "$0" "$@"
-fi
-
 owner=1000:1000 home=/home/user copy=/home/user/r2plus1d packages=python3,python3-venv,git,ca-certificates
 if [ -n "$container" ]; then
     owner=0:0 home=/root copy=/opt/r2plus1d packages=
 fi
-debian=$(mktemp -d)
 if [ -n "$folder" ]; then
-    rmdir "$debian"
     own_folder "$folder" .r2plus1d_fresh_debian
     debian=$(realpath -- "$folder")
+else
+    debian=$(mktemp -d)
+    trap 'rm -rf --one-file-system "$debian"' EXIT
 fi
-mounted=()
-variables=("HOME=$home" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-    DEBIAN_FRONTEND=noninteractive)
-
-mount_in() { # OPTION… FOLDER OF THE DEBIAN
-    mkdir -p "${*: -1}"
-    mount "$@"
-    mounted=("${*: -1}" ${mounted[@]+"${mounted[@]}"})
-}
-
-# The Debian is deleted only after everything mounted in it is away.
-leave() {
-    local status=$? path
-    for path in ${mounted[@]+"${mounted[@]}"}; do
-        umount -l "$path"
-    done
-    [ -n "$folder" ] || rm -rf --one-file-system "$debian"
-    if [ "$status" -eq 0 ]; then
-        echo success
-    else
-        echo 'fail!' >&2
-    fi
-}
-trap leave EXIT
-
 if [ ! -x "$debian/usr/bin/apt-get" ]; then
     say "make a fresh Debian $suite in $debian"
     debootstrap --variant=minbase ${packages:+"--include=$packages"} "$suite" "$debian" ${mirror:+"$mirror"} \
@@ -79,13 +43,11 @@ if [ ! -x "$debian/usr/bin/apt-get" ]; then
 fi
 # The network as this machine has it, and the repository as git has it, with changes that are not committed.
 cp -L /etc/resolv.conf /etc/hosts "$debian/etc/"
+variables=("HOME=$home" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
+    DEBIAN_FRONTEND=noninteractive)
 for name in $(compgen -e | grep -iE '^PIP_|^(http|https|no|all)_proxy$|^SSL_CERT_FILE$'); do
-    if [[ $name == *CERT* ]]; then
-        cp -L "${!name}" "$debian/$name.crt"
-        variables+=("$name=/$name.crt")
-    else
-        variables+=("$name=${!name}")
-    fi
+    variables+=("$name=${!name}")
+    [[ $name != *CERT* ]] || install -D "${!name}" "$debian${!name}"
 done
 rm -rf --one-file-system "${debian:?}$home" "${debian:?}$copy"
 mkdir -p "$debian$home" "$debian$copy"
@@ -93,15 +55,26 @@ mkdir -p "$debian$home" "$debian$copy"
     [ ! -f "$file" ] || cp -p --parents "$file" "$debian$copy"
 done)
 chown -R "$owner" "$debian$home" "$debian$copy"
-mount_in -t proc proc "$debian/proc"
-mount_in -o ro -t sysfs sysfs "$debian/sys"
-mount_in -t tmpfs -o mode=1777 tmpfs "$debian/dev/shm"
-for path in $share; do
-    mount_in --bind "$path" "$debian$path"
-    mount -o remount,bind,ro "$debian$path"
-done
+
+# enter VARIABLE…: runs the commands there. What is mounted is seen by it alone, and goes with it.
+enter() {
+    set -e
+    mount -t proc proc "$debian/proc"
+    mount -o ro -t sysfs sysfs "$debian/sys"
+    mkdir -p "$debian/dev/shm"
+    mount -t tmpfs -o mode=1777 tmpfs "$debian/dev/shm"
+    for path in $share; do
+        mkdir -p "$debian$path"
+        mount --bind "$path" "$debian$path"
+        mount -o remount,bind,ro "$debian$path"
+    done
+    # shellcheck disable=SC2016 # for the shell there
+    exec env -i "$@" "$(command -v chroot)" "--userspec=$owner" "$debian" bash -c \
+        'cd "$1" && if command -v git >/dev/null; then git init -q && git add -A; fi && bash -c "$2"' fresh_debian \
+        "$copy" "$commands"
+}
+export debian share owner copy commands
+export -f enter
 say "in it: $commands"
-# shellcheck disable=SC2016 # for the shell there
-env -i "${variables[@]}" "$(command -v chroot)" "--userspec=$owner" "$debian" bash -c \
-    'cd "$1" && if command -v git >/dev/null; then git init -q && git add -A; fi && bash -c "$2"' fresh_debian "$copy" \
-    "$commands"
+unshare --mount --propagation private bash -c 'enter "$@"' enter "${variables[@]}" || fail "see above"
+echo success

@@ -10,7 +10,8 @@
 # The last line is "Run testcase success!" with exit status 0, or "Run testcase failed!" with another one. Without an
 # NPU the ONNX model is tested on the CPU. The accuracy on the whole data set is for test/eval_acc_perf.sh.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+use_environment
 
 config=$root/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
 checkpoint=best_top1_acc_epoch_35.pth

@@ -10,7 +10,8 @@
 # An .om is kept if ONNX file, shape, chip, version of CANN and precision are those that <name>.om.json notes.
 # CANN_PYTHON=/path/python3 names the Python that CANN was installed for, where it is not found.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
+use_environment
 umask 027 # ais_bench refuses a model that others may write
 
 config=$root/r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py
@@ -30,26 +31,26 @@ aoe= # AOE instead of ATC: it measures operators on the device, which takes hour
 parse_options "config checkpoint model batch_sizes shape work_dir soc_version input_format precision_mode_v2 amct+ \
 calibration_bins calibration_samples compare_videos aoe+" "$@"
 end_together
-prepared=$("${convert[@]}" prepare "${options[@]}") || give_up $? # checks all that the conversion will need
-read -r shape soc_version <<<"$prepared" # 3,3,8,256,256 Ascend310P3, or no chip where there is no ATC
+soc_version=$("${convert[@]}" prepare "${options[@]}") || give_up $? # checks all; there is no chip without ATC
 take_work_dir
-make_scratch
+shape=${shape:-$(python "$root/test/sample_shape.py" "${model:-$config}" --convert "$batch_sizes")} || give_up $?
+read -r -a sample <<<"$shape"
+shape=$(IFS=, && echo "${sample[*]}") # 3,3,8,256,256
 "${convert[@]}" set_aside "$work_dir" || give_up $? # its .om files, until it is known whether the model is theirs
+scratch=$(mktemp -d "$work_dir/.conversion-XXXXXX")
+trap 'rm -rf "$work_dir"/.conversion-*' EXIT
 
-onnx=$work_dir/r2plus1d.onnx sim=${model:-$work_dir/r2plus1d_sim.onnx}
+onnx=$work_dir/r2plus1d.onnx sim=${model:-$work_dir/r2plus1d_sim.onnx} models=("$onnx" "$sim")
 rm -f "$work_dir/compare.json"
 if [ -z "$model" ]; then
     rm -f "$onnx" "$sim"
-    # shellcheck disable=SC2086 # numbers
     step "export to $onnx" env PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" python \
         "$root/mmaction2/tools/deployment/pytorch2onnx.py" "$config" "$checkpoint" --verify \
-        --output-file="$scratch/r2plus1d.onnx" --shape 1 ${shape//,/ }
+        --output-file="$scratch/r2plus1d.onnx" --shape 1 "${sample[@]}"
     step "simplify to $sim" onnxsim "$scratch/r2plus1d.onnx" "$scratch/r2plus1d_sim.onnx" --test-input-shape="1,$shape"
-    chmod 640 "$scratch"/*.onnx
     mv "$scratch"/*.onnx "$work_dir"
 fi
 "${convert[@]}" take_back "$work_dir" "$sim" || give_up $?
-models=("$onnx" "$sim")
 
 # compile ONNX NAME: NAME_bs<N>.om for each batch size
 compile() {
@@ -62,7 +63,6 @@ compile() {
         models+=("$work_dir/$2_bs$bs.om")
     done
 }
-[ -n "$soc_version" ] || say "no atc on this machine: $sim is the model to run here; convert it where CANN is installed"
 [ -z "$soc_version" ] || compile "$sim" r2plus1d
 if [ -n "$amct" ]; then
     step "calibrate int8 on $calibration_samples samples" "${convert[@]}" amct_onnx calibration --model="$sim" \

@@ -1,13 +1,72 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-# Shared by all shell scripts, setup.sh among them; not run by itself. Reading it changes nothing but functions.
+# Shared by all shell scripts, setup.sh among them; not run by itself. Reading it sets $root and functions, no more.
 # shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '[%s] %s\n' "$(basename "$0")" "$*"; }
 
 usage() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 2
+}
+
+fail() {
+    printf '%s: %s\nfail!\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# give_up STATUS: ends the script as a command has ended that has said why; 2 is of wrong arguments.
+give_up() {
+    [ "$1" -eq 2 ] || echo 'fail!' >&2
+    exit "$1"
+}
+
+# ---- the environment ---------------------------------------------------------------------------------
+
+# The environment that setup.sh made, unless another one is active. $convert is test/convert.py, which needs no package.
+use_environment() {
+    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -f "$root/.venv/bin/activate" ]; then
+        # shellcheck disable=SC1091
+        . "$root/.venv/bin/activate"
+    fi
+    export PYTHONWARNINGS=ignore # of mmcv and torch, about their next versions
+    # glibc gives the memory of each layer's output back, and the system clears it for the next: a quarter of an export
+    export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
+    convert=(env -u PYTHONHOME "${CANN_PYTHON:-python3}" "$root/test/convert.py")
+}
+
+# Makes the environment, and uses it unless another one is active.
+set_up() {
+    bash "$root/setup.sh"
+    use_environment
+}
+
+# Puts CANN on the path, if it is installed and not there yet, and sets $missing: which of the Python packages that run an
+# .om are missing, and why.
+use_cann() {
+    local set_env=
+    command -v atc >/dev/null || set_env=$("${convert[@]}" set_env)
+    if [ -n "$set_env" ]; then
+        set +eu # it reads variables that are not set
+        # shellcheck disable=SC1090
+        . "$set_env"
+        set -eu
+    fi
+    missing=$(cd "$root" && python -c 'import r2plus1d.npu; print(" and ".join(r2plus1d.npu.missing_packages()))')
+}
+
+# Leaves out of $models the .om files, where this machine cannot run them, and says why.
+leave_out_oms() {
+    local all=("${models[@]}") model
+    use_cann
+    [ -n "$missing" ] || return 0
+    models=()
+    for model in "${all[@]}"; do
+        [[ $model == *.om ]] || models+=("$model")
+    done
+    [ ${#models[@]} -eq ${#all[@]} ] || say "the .om files are not compared with PyTorch: that needs $missing"
 }
 
 # ---- options -----------------------------------------------------------------------------------------
@@ -69,10 +128,50 @@ parse_options() {
     done
 }
 
-# ---- the end of a script, and of what it has started -------------------------------------------------
+need_file() { [ -f "$2" ] || usage "$1 $2: no such file"; }
 
-child=     # the process that `run` waits for
-last_line= # what a script prints last when a signal has ended it
+# Makes of each of these options a file name for every command, not an option.
+file_names() {
+    local name
+    for name in config checkpoint model work_dir calibration_bins; do
+        [[ ${!name-} != -* ]] || printf -v "$name" %s "./${!name}"
+    done
+}
+
+check_batch_sizes() {
+    # shellcheck disable=SC2154 # set by the scripts
+    [[ " $batch_sizes" =~ ^(\ +[1-9][0-9]*)+\ *$ ]] || usage "--batch_sizes \"$batch_sizes\": numbers with spaces"
+}
+
+# ---- folders -----------------------------------------------------------------------------------------
+
+# Makes $work_dir, and takes it for this run alone. All processes of a run hold the lock, so those that a killed run has
+# left are waited for.
+take_work_dir() {
+    file_names
+    # shellcheck disable=SC2154 # set by the scripts
+    [ ! -e "$work_dir" ] || [ -d "$work_dir" ] || fail "--work_dir $work_dir: is a file, not a folder"
+    mkdir -p -- "$work_dir" 2>/dev/null || fail "--work_dir $work_dir: the folder cannot be made; give another one"
+    [ -w "$work_dir" ] || fail "--work_dir $work_dir: files cannot be written there; give another folder"
+    exec 9<"$work_dir"
+    ! command -v flock >/dev/null || flock -w 5 9 || fail "--work_dir $work_dir: another run works there; wait for its end"
+}
+
+# own_folder FOLDER MARKER: makes the folder, with the file MARKER in it, by which the script knows the folder again. A
+# folder that holds files and no marker is somebody else's: it is refused.
+own_folder() {
+    if [ -e "$1" ] && [ ! -d "$1" ]; then
+        usage "$1: is a file; give a folder"
+    fi
+    if [ ! -e "$1/$2" ] && [ -n "$(ls -A -- "$1" 2>/dev/null)" ]; then
+        usage "$1: has files in it, and this script has not made them (there is no $2): give a new folder"
+    fi
+    { mkdir -p -- "$1" && : >"$1/$2"; } 2>/dev/null || usage "$1: files cannot be written there; give another folder"
+}
+
+# ---- commands, and their end -------------------------------------------------------------------------
+
+child= # the process that `run` waits for
 
 # From here on a signal that ends the script ends what `run` has started, too.
 end_together() {
@@ -109,7 +208,64 @@ stop() {
         done
         kill -KILL -- "-$child" 2>/dev/null || true
     fi
-    printf '%s: stopped by a signal; the same command goes on, or begins again\n' "$(basename "$0")" >&2
-    [ -z "$last_line" ] || printf '%s\n' "$last_line" >&2
+    printf '%s: stopped by a signal; the same command goes on, or begins again\nfail!\n' "$(basename "$0")" >&2
     exit $((128 + $1))
+}
+
+# step WHAT COMMAND…: says what is done; ends the script if it fails. It is for scripts that end_together.
+step() {
+    say "$1"
+    run "${@:2}" || fail "failed: $1"
+}
+
+# step_to FILE WHAT COMMAND…: a step whose standard output is FILE, which appears whole or not at all
+step_to() {
+    say "$2"
+    if ! run "${@:3}" >"$1.part"; then
+        rm -f "$1.part"
+        fail "failed: $2"
+    fi
+    if [ -s "$1.part" ]; then mv "$1.part" "$1"; else rm "$1.part"; fi
+}
+
+# live LOG COMMAND…: a command whose output goes to LOG. On a terminal the last line of LOG is shown until it ends, after
+# the seconds that the command has taken. If it fails, the end of LOG is shown.
+live() {
+    local log=$1 status=0 watcher=
+    : >"$log"
+    if [ -t 1 ]; then
+        show_last_line "$log" &
+        watcher=$!
+    fi
+    run "${@:2}" >"$log" 2>&1 || status=$?
+    if [ -n "$watcher" ]; then
+        kill "$watcher" && wait "$watcher" 2>/dev/null || true
+        printf '\r\e[K'
+    fi
+    [ "$status" -eq 0 ] || tail -n 30 "$log" >&2
+    return "$status"
+}
+
+show_last_line() {
+    local start=$SECONDS width line
+    width=$(stty size 2>/dev/null </dev/tty | cut -d ' ' -f 2) || true
+    while kill -0 $$ 2>/dev/null; do
+        line=$(tail -c 1000 "$1" | tr '\r' '\n' | sed $'s/\e\\[[0-9;]*[A-Za-z]//g; /^ *$/d' | tail -n 1)
+        line="    $((SECONDS - start)) s  $line"
+        printf '\r\e[K%s' "${line:0:${width:-80}-1}"
+        sleep 1
+    done
+}
+
+# onnxsim FROM TO OPTION…: shows onnxsim's table of operators, in which a model with a dynamic batch has formulas for
+# numbers, only if it fails. There are machines for which it has no wheel.
+onnxsim() {
+    local output
+    if ! python -c 'import onnxsim' 2>/dev/null; then
+        say "onnxsim is not installed (no wheel for this Python and machine): $2 is a copy of $1"
+        cp "$1" "$2"
+    elif ! output=$(python -m onnxsim "${@:3}" "$1" "$2" 2>&1); then
+        printf '%s\n' "$output" >&2
+        return 1
+    fi
 }

@@ -14,7 +14,7 @@
 #
 # A run that was interrupted is continued by the same command. New weights are evaluated from the beginning.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../../test/steps.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../../test/shell.sh"
 folder=$root/work_dirs/full_size_train
 stage=frame
 videos=252

@@ -16,7 +16,7 @@
 # motion alone: on all 12 at once the model takes several times as long to find that direction matters. The last stage is
 # short and sees whole frames. A model that has seen crops alone loses accuracy on whole frames; see results_full.md.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../../test/steps.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../../test/shell.sh"
 . "$root/demo/data.sh"
 folder=$root/work_dirs/full_size_train
 parse_options ":folder" "$@"

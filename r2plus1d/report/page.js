@@ -139,10 +139,21 @@
   const leftNames = all('.left span', matrix);
   const topNames = all('.top span', matrix);
 
-  function point(event) {
+  function cellAt(event) {
     const box = drawing.getBoundingClientRect();
-    const column = Math.floor((event.clientX - box.left) / box.width * columns);
-    const row = Math.floor((event.clientY - box.top) / box.height * rows);
+    return [Math.floor((event.clientY - box.top) / box.height * rows),
+      Math.floor((event.clientX - box.left) / box.width * columns)];
+  }
+
+  const describeCell = (row, column) => fill(tip.dataset.form, {
+    true: data.names[row],
+    predicted: data.names[column] ?? tip.dataset.other,
+    count: data.confusions[row][column],
+    total: data.confusions[row].reduce((sum, count) => sum + count, 0),
+  });
+
+  function point(event) {
+    const [row, column] = cellAt(event);
     all('.here', matrix).forEach((name) => name.classList.remove('here'));
     if (!(row in leftNames) || !(column in topNames)) {
       tip.hidden = true;
@@ -150,12 +161,7 @@
     }
     leftNames[row].classList.add('here');
     topNames[column].classList.add('here');
-    tip.textContent = fill(tip.dataset.form, {
-      true: data.names[row],
-      predicted: data.names[column] ?? tip.dataset.other,
-      count: data.confusions[row][column],
-      total: data.confusions[row].reduce((sum, count) => sum + count, 0),
-    });
+    tip.textContent = describeCell(row, column);
     tip.hidden = false;
     tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 4))}px`;
     tip.style.top = `${event.clientY + (event.clientY > innerHeight - 60 ? -40 : 18)}px`;
@@ -169,13 +175,43 @@
   });
   document.addEventListener('scroll', () => { tip.hidden = true; }, true);
 
+  // A click on a cell lists its videos. Those without a name are in the last column.
+  const cellVideos = document.getElementById('cell-videos');
+
+  function listVideos(event) {
+    const [row, column] = cellAt(event);
+    const isOf = (predicted) => (column < data.names.length ? predicted === column : predicted >= data.names.length);
+    const found = data.videos.filter(([, label, predicted]) => label === row && isOf(predicted));
+    cellVideos.hidden = !found.length;
+    cellVideos.querySelector('h3').textContent = describeCell(row, column);
+    cellVideos.querySelector('ul').replaceChildren(...found.map(([video, , , probability]) => {
+      const item = document.createElement('li');
+      item.textContent = `${video} (${(100 * probability).toFixed(1)}%)`;
+      return item;
+    }));
+  }
+
+  drawing.addEventListener('click', listVideos);
+
+  // ---- what depends on the width -------------------------------------------------------------------
+
+  function tellOfMore() {
+    for (const box of all('.scroll')) {
+      const isCut = box.scrollWidth > box.clientWidth + 1;
+      box.classList.toggle('cut', isCut);
+      box.nextElementSibling.hidden = !isCut;
+    }
+  }
+
   let width = 0;
   new ResizeObserver(() => {
     if (room.clientWidth !== width) {
       width = room.clientWidth;
       fit();
+      tellOfMore();
     }
   }).observe(room);
+  all('details').forEach((part) => part.addEventListener('toggle', tellOfMore));
 
   // ---- clips ---------------------------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ import base64
 import json
 import math
 import os
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 import jinja2
 from markupsafe import Markup
 
 from r2plus1d.lists import class_name
-from r2plus1d.metrics import GUIDE_ACCURACY, GUIDE_CHIPS, GUIDE_RATES
+from r2plus1d.metrics import GUIDE_ACCURACY, GUIDE_CHIPS, GUIDE_RATES, GUIDE_VIDEOS, REFERENCE_TOP1
 from r2plus1d.run import InputError
 from r2plus1d.store import PART_ENDING, claim, write_whole
 
@@ -35,6 +35,13 @@ def interval(bounds: Sequence[float]) -> str:
     return f'{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%'
 
 
+def axis(bounds: Sequence[float], reference: Optional[float]) -> Tuple[float, float]:
+    """(start, end) of a bar in which an interval, and the reference beside it, fill a good part: whole percents."""
+    shown = [*bounds, *([] if reference is None else [reference])]
+    room = max(0.01, max(shown) - min(shown))
+    return max(0, math.floor(100 * (min(shown) - room)) / 100), min(1, math.ceil(100 * (max(shown) + room)) / 100)
+
+
 def three_digits(value: float) -> str:
     """A number of three significant digits: 0.710, 63.1, 4590."""
     if value == 0:
@@ -46,8 +53,9 @@ def three_digits(value: float) -> str:
 
 def data_of_page(values: Mapping[str, Any]) -> Markup:
     """What the page hands on as JSON and CSV, as text that can stand inside a <script>."""
-    kept = ('written', 'facts', 'verdict', 'speeds', 'names', 'classes', 'agreement', 'other', 'videos')
+    kept = ('written', 'facts', 'verdict', 'names', 'classes', 'agreement', 'other', 'videos')
     data = {key: values[key] for key in kept}
+    data['speeds'] = [{key: value for key, value in speed.items() if key != 'marks'} for speed in values['speeds']]
     data['accuracy'] = values['accuracies']
     data['confusions'] = values['matrix'].tolist()
     data['video_columns'] = ['video', 'class', 'predicted', 'probability']
@@ -70,8 +78,10 @@ def render(values: Mapping[str, Any], language: str) -> bytes:
     names = values['names']
     environment.globals.update({
         't': lambda english, chinese: chinese if language == 'zh' else english,
+        'axis': axis,
         'class_name': lambda index: class_name(names, index),
-        'guide': {'chips': GUIDE_CHIPS, 'rates': GUIDE_RATES, 'accuracy': GUIDE_ACCURACY},
+        'guide': {'chips': GUIDE_CHIPS, 'rates': GUIDE_RATES, 'accuracy': GUIDE_ACCURACY,
+                  'reference': REFERENCE_TOP1, 'videos': GUIDE_VIDEOS},
     })
     parts = {}
     for kind in ('css', 'js'):

@@ -33,6 +33,7 @@ REAL = pathlib.Path(os.environ.get('UCF101_REAL', ROOT.parent / 'shared' / 'data
 VIDEO_SAMPLES = pathlib.Path(os.environ.get('VIDEO_SAMPLES', REAL.parent / 'videos'))
 SMALL = """_base_ = ['{base}']
 model = dict(backbone=dict(depth=18, base_channels=8, conv1_stride_s=4), cls_head=dict(in_channels=64))
+classes = None
 """
 SHARED_FOLDERS = ('dataset', 'small')  # of the fixtures of all tests
 # name: (test split 1 or training, frames); two are shorter than the 64 frames that a clip spans

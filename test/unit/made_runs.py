@@ -15,9 +15,10 @@ from r2plus1d.store import file_digest
 NAMES = ['ApplyEyeMakeup', '化眼妆', '<script>alert(1)</script>', 'A & "B" $x$ $y', 'IceDancing', '乐队行进']
 ENGINE_ARGS = ['r2plus1d_infer.py', '--model', './some <b> model.onnx', '--precision', 'bf16', '--outfmt', 'TXT']
 ENGINE = {'name': 'OpenVINO', 'version': '2031.4.0', 'precision': 'bf16', 'cpu': 'Some CPU <of> the run, 9.1 GHz',
-          'threads': 7}
+          'threads': 7, 'streams': 2}
 ENVIRONMENT = {'system': 'Linux 9', 'cores': 14, 'memory': 2**35, 'peak_memory': 2**31, 'python': '3.99.1',
-               'packages': {'torch': '9.8.7', 'numpy': '6.5.4'}, 'commit': '0123456789+'}
+               'packages': {'torch': '9.8.7', 'numpy': '6.5.4'}, 'commit': '0123456789+',
+               'cpu_features': ['AVX-512', 'AMX']}
 
 
 def summary(path, bs, times, files=None, **more):
@@ -28,7 +29,7 @@ def summary(path, bs, times, files=None, **more):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({
         'filesinfo': files or {}, 'args': ENGINE_ARGS, 'throughput': 1000 * bs / mean, 'npu_compute_time_list': times,
-        'NPU_compute_time': figures, 'pid': 1, 'engine': ENGINE, 'batchsize': bs,
+        'NPU_compute_time': figures, 'pid': 1, 'time': '2026_03_04-05_06_07+0800', 'engine': ENGINE, 'batchsize': bs,
         'environment': ENVIRONMENT, 'model_sha256': 'ab' * 32, **more}))
 
 
@@ -54,15 +55,14 @@ class Run:
                                           f"    ann_file='{folder}/list.txt', data_prefix='{folder}/frames'))\n")
         better = (self.average > self.average[np.arange(len(labels)), labels][:, None]).sum(1)
         classes = [(better[self.labels == c] == 0).mean() for c in set(labels)]
-        counted = {*labels, *self.predicted.tolist()}  # as mmaction2 counts the classes
         self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
-                             mean_class_accuracy=float(np.sum(classes) / len(counted)), num_videos=len(labels),
+                             mean_class_accuracy=float(np.mean(classes)), num_videos=len(labels),
                              average_clips=average_clips)
-        Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, list(self.batch_sizes), [], average_clips,
-                   '0').write(str(folder))
         rng = np.random.default_rng(0)
         for bs in self.batch_sizes:
             (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))
+            Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, average_clips, 'm.onnx', '0',
+                       0).write(str(folder), bs)
             out = folder / f'predata_bts1_bs{bs}_out' / '2026_03_04-05_06_07'
             out.mkdir(parents=True)
             files = {}

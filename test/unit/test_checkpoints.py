@@ -114,6 +114,22 @@ def test_code_behind_an_address_does_not_run(reader, tmp_path, monkeypatch):
     assert not (tmp_path / 'ran').exists()
 
 
+OTHER_FILES = {
+    'empty': (b'', 'is empty'),
+    'LFS': (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n', 'git lfs pull'),
+    'HTML': (b'\n<!DOCTYPE html>\n<html><head>', 'HTML page'),
+    'XML': (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', 'HTML page'),
+}
+
+
+@pytest.mark.parametrize('kind', OTHER_FILES)
+def test_other_files_are_named(reader, kind, tmp_path):
+    content, words = OTHER_FILES[kind]
+    (tmp_path / 'model.pth').write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        reader(tmp_path / 'model.pth')
+
+
 # Each door: a command, with {} in the place of the checkpoint
 DOORS = {
     'export': [TOOLS / 'deployment/pytorch2onnx.py', 'config.py', '{}', '--output-file=x.onnx'],
@@ -157,6 +173,38 @@ def test_a_checkpoint_of_other_classes_is_refused(folder, small, door):
     save({'state_dict': {name: value[:7] if name.startswith('cls_head') else value for name, value in state.items()}},
          folder / 'model.pth')
     refused(folder, door, 'size mismatch')
+
+
+@pytest.mark.parametrize('door', ['export', 'compare', 'train from'])
+def test_each_command_names_an_html_page(folder, door):
+    (folder / 'model.pth').write_bytes(OTHER_FILES['HTML'][0])
+    refused(folder, door, 'HTML page', 'download the file itself')
+
+
+def of_mmaction2_1(state, mean):
+    values = {'mean': mean, 'std': [58.395, 57.12, 57.375]}
+    return {**state, **{f'data_preprocessor.{name}': torch.tensor(numbers).view(3, 1, 1, 1)
+                        for name, numbers in values.items()}}
+
+
+def test_keys_that_are_no_weights(small, tmp_path, capsys):
+    """Those of mmcv's EMAHook and of mmaction2 1.x: the weights beside them are loaded, all of them."""
+    import mmcv
+    from mmaction.models import build_model
+    from mmcv.runner import load_checkpoint
+    state = torch.load(small.checkpoint, weights_only=True)['state_dict']
+    ema = {'ema_' + name.replace('.', '_'): value + 1 for name, value in state.items()}
+    model = build_model(mmcv.Config.fromfile(str(small.config)).model)
+    for content in ({**state, **ema}, of_mmaction2_1(state, [123.675, 116.28, 103.53])):
+        save({'state_dict': content}, tmp_path / 'model.pth')
+        load_checkpoint(model, str(tmp_path / 'model.pth'), strict=True)
+        assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+        assert f'{len(content) - len(state)} values of the checkpoint' in capsys.readouterr().err
+    for content, words in (({**state, 'ema_of_another': torch.zeros(1)}, 'ema_of_another'),
+                           (of_mmaction2_1(state, [127.5] * 3), r'mean \[127.5, 127.5, 127.5\].*Normalize')):
+        save({'state_dict': content}, tmp_path / 'model.pth')
+        with pytest.raises((RuntimeError, ValueError), match=words):
+            load_checkpoint(model, str(tmp_path / 'model.pth'), strict=True)
 
 
 def test_the_small_checkpoint_is_tested(folder, small):

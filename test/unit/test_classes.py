@@ -5,13 +5,18 @@
 A row of CLASSES is the content of a list of three classes, and words of the message; None where the list is good. The
 lists of BESIDE lie in the folder of UCF-101's own lists, which know the classes.
 """
+import json
 import random
 
 import pytest
-from conftest import REAL, annotations, call
+from conftest import CONFIG, REAL, annotations, call
+from onnx import helper, save
 
-from r2plus1d.lists import check_names_of_videos, read_classes
+from r2plus1d.class_names import class_names
+from r2plus1d.lists import check_list, check_names_of_videos, read_classes
 from r2plus1d.run import InputError
+
+from mmcv import Config
 
 A, B, C = 'ApplyEyeMakeup', 'Basketball', 'YoYo'
 GOOD = f'1 {A}\n2 {B}\n3 {C}\n'
@@ -47,7 +52,7 @@ CLASSES = {
 # The same, beside UCF-101's own lists.
 BESIDE = {
     'good': (GOOD, None),
-    'cut off between two lines': (f'1 {A}\n2 {B}\n', 'has no line "3 YoYo", which trainlist01.txt expects'),
+    'cut off between two lines': (f'1 {A}\n2 {B}\n', 'line 3 is missing, and in trainlist01.txt class 3 is YoYo'),
     'cut off in a name': (GOOD[:-3], 'line 3 is "3 Yo", and in trainlist01.txt class 3 is YoYo'),
     'two names swapped': (f'1 {B}\n2 {A}\n3 {C}\n', f'line 1 is "1 {B}", and in trainlist01.txt class 1 is {A}'),
     'a letter altered': (GOOD.replace('Yo', 'yo', 1), 'line 3 is "3 yoYo"'),
@@ -116,8 +121,8 @@ VIDEOS = {
     'some videos only': ({C: 2}, None),
     'another way of writing': ({'apply_eye_makeup': 0, B: 1}, None),
     'another data set': ({'abseiling': 0, 'yoga': 1}, None),
-    'a class at another place': ({A: 0, B: 2}, 'line 2 is "2 Basketball", and the videos of Basketball have label 2'),
-    'one name altered': ({A: 0, 'Basket': 1, C: 2}, 'line 2 is "2 Basketball", and the videos of label 1 lie in'),
+    'a class at another place': ({A: 0, B: 2}, 'class 2 is Basketball, and the videos of Basketball have label 2'),
+    'one name altered': ({A: 0, 'Basket': 1, C: 2}, 'class 2 is Basketball, and the videos of label 1 .from 0. lie in'),
     'too few names': ({A: 0, B: 1, C: 2, 'Another': 3}, '3 classes, and the videos of Another have label 3'),
 }
 
@@ -135,6 +140,38 @@ def test_classes_and_the_folders_of_videos(tmp_path, kind):
             check_names_of_videos(path, read_classes(path), videos)
 
 
+TEST = [f'{name}.mp4 {label}' for name, label in (
+    ('ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01', 0), ('Basketball/v_Basketball_g01_c01', 1),
+    ('Basketball/v_Basketball_g01_c02', 1), ('YoYo/v_YoYo_g01_c01', 2), ('YoYo/v_YoYo_g02_c01', 2))]
+# lines of a list of video files beside the official lists, which name .avi files; what is said; what is refused
+OF_VIDEOS = {
+    'other endings': (TEST, [], None),
+    'more videos': ([*TEST, 'Basketball/v_mine.mp4 1', 'Mine/v.webm 9'], ['2 videos that are not in'], None),
+    'fewer and more': ([*TEST[1:], 'Mine/v.mp4 9'], ['has 4 of the 5 videos', '1 videos that are not in'], None),
+    'a wrong label': ([*TEST[:4], 'YoYo/v_YoYo_g02_c01.mp4 1'], [], 'line 5: label 1, and'),
+    'a wrong label of another video': ([*TEST, 'YoYo/v_mine.mp4 1'], [], 'line 6: label 1, and'),
+    'a training video': ([*TEST, 'YoYo/v_YoYo_g08_c01.mkv 2'], [], 'is in the official trainlist01.txt'),
+}
+
+
+@pytest.mark.parametrize('kind', OF_VIDEOS)
+def test_videos_beside_the_official_lists(tmp_path, capsys, kind):
+    lines, said, refused = OF_VIDEOS[kind]
+    (tmp_path / 'annotations').mkdir()
+    for name, text in annotations().items():
+        (tmp_path / 'annotations' / name).write_text(text)
+    path = tmp_path / 'ucf101_val_split_1_videos.txt'
+    path.write_text('\n'.join(lines))
+    data = {'type': 'VideoDataset', 'ann_file': str(path)}
+    if refused:
+        with pytest.raises(InputError, match=refused):
+            check_list({}, data)
+    else:
+        check_list({}, data)
+        found = capsys.readouterr().err.splitlines()
+        assert len(found) == len(said) and all(words in line for words, line in zip(said, found)), found
+
+
 def test_preprocess_refuses_a_damaged_class_list(dataset, small, tmp_path):
     """It compares the list of videos with the official class list, so that has to be a good one."""
     (tmp_path / 'data/ucf101/annotations').mkdir(parents=True)
@@ -145,3 +182,50 @@ def test_preprocess_refuses_a_damaged_class_list(dataset, small, tmp_path):
     (tmp_path / 'data/ucf101' / name).write_bytes((dataset / 'data/ucf101' / name).read_bytes())
     done = call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', cwd=tmp_path, check=False)
     assert done.returncode == 1 and 'annotations/classInd.txt: ' in done.stderr.splitlines()[-1]
+
+
+# what a model notes, the list of --classes, the config's classes and their number; the names, or words of the message
+NAMES = {
+    'those of the model': ([A, '打 篮球'], None, ([C], 400), [A, '打 篮球']),
+    'the same list': ([A, B, C], GOOD, ([], 3), [A, B, C]),
+    'another order': ([A, C, B], GOOD, ([], 3), 'classes.txt: class 2 is Basketball, and in {model} it is YoYo'),
+    'one too many': ([A, B], GOOD, ([], 3), 'classes.txt: class 3 is YoYo, and in {model} it is missing'),
+    'one too few': ([A, B, C, 'D'], GOOD, ([], 3), 'classes.txt: class 4 is missing, and in {model} it is D'),
+    'a model without names': (None, GOOD, ([C], 400), [A, B, C]),
+    'those of the config': (None, None, ([A, B], 400), [A, B]),
+    'those of a base of the config': (None, None, ([A, B, C], 2), []),
+    'no list': ('{"a": 1}', None, ([], 2), '{model}: its class_names are no list of names'),
+    'no JSON': ('[', None, ([], 2), '{model}: its class_names are no list of names'),
+    'a control character': (['a\x1b[2J'], None, ([], 2), '{model}: line 1'),
+    'a name twice': (['a', 'a'], None, ([], 2), '{model}: line 2: "a" is the name of line 1, too'),
+}
+
+
+@pytest.mark.parametrize('ending', ['onnx', 'om'])
+@pytest.mark.parametrize('kind', NAMES)
+def test_the_names_of_a_model(tmp_path, monkeypatch, kind, ending):
+    noted, listed, (own, num_classes), expected = NAMES[kind]
+    monkeypatch.chdir(tmp_path)
+    model = f'model.{ending}'
+    text = noted if isinstance(noted, str) else json.dumps(noted)
+    if ending == 'om':
+        (tmp_path / f'{model}.json').write_text(f'{{"class_names": {text}}}' if noted else '{}')
+    else:
+        made = helper.make_model(helper.make_graph([], 'empty', [], []))
+        helper.set_model_props(made, {'class_names': text} if noted else {})
+        save(made, model)
+    (tmp_path / 'classes.txt').write_text(GOOD)
+    (tmp_path / 'config.py').write_text(f'classes = {own}\nmodel = dict(cls_head=dict(num_classes={num_classes}))')
+    cfg = Config.fromfile('config.py')
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match='^' + expected.format(model=model)):
+            class_names(model, cfg, listed and 'classes.txt')
+    else:
+        source = 'classes.txt' if listed else model if noted else cfg.filename
+        assert class_names(model, cfg, listed and 'classes.txt') == (source, expected)
+
+
+def test_the_config_has_the_official_names():
+    cfg = Config.fromfile(str(CONFIG))
+    official = REAL / 'annotations/classInd.txt'
+    assert len(cfg.classes) == 101 and (not official.exists() or cfg.classes == read_classes(str(official)))

@@ -31,7 +31,7 @@ ATC = ['--framework=5', '--output', 'm', '--input_shape=0:1,1,1,1,4,4', '--soc_v
 # Stands for `python` in the steps before ATC: the "export" copies $STUB_ONNX after $STUB_SECONDS.
 PYTHON_STUB = """case "$*" in
 *pytorch2onnx.py*)
-    sleep "${STUB_SECONDS:-0}"
+    sleep "${STUB_SECONDS:-0}" >/dev/null 2>&1 9<&- # what is left of it after a kill holds nothing
     for word; do
         case $word in --output-file=*) cp "$STUB_ONNX" "${word#*=}" ;; esac
     done
@@ -198,7 +198,7 @@ def test_no_atc(bare):
     failed(bare.convert(), 'no atc on this machine')
     with bare.start_export() as export:
         stdout, stderr = export.communicate()
-    assert export.returncode == 0 and 'no atc on this machine' in stdout and stdout.endswith('success\n'), stderr
+    assert export.returncode == 0 and 'no atc on this machine' in stderr and stdout.endswith('success\n'), stderr
     assert bare.files() == ['r2plus1d.onnx', 'r2plus1d_sim.onnx']
 
 
@@ -206,8 +206,8 @@ def test_the_comparison_fails_for_another_reason_than_the_models(bare):
     """It says that reason, and not that the models are too far."""
     with bare.start_export('--compare_videos', '5') as export:
         stdout, stderr = export.communicate()
-    assert stderr == ('r2plus1d_compare.py: list.txt: line 3 is not one\n'
-                      'pth2om.sh: failed: compare with PyTorch on 5 test videos\nfail!\n')
+    assert stderr.endswith('\nr2plus1d_compare.py: list.txt: line 3 is not one\n'
+                           'pth2om.sh: failed: compare with PyTorch on 5 test videos\nfail!\n')
     assert export.returncode == 1 and bare.files() == ['r2plus1d.onnx', 'r2plus1d_sim.onnx']
 
 
@@ -265,10 +265,8 @@ def test_two_runs_in_one_folder(server):
     (['--no', '1'], ['--no: unknown', '--batch_sizes']),
     (['work'], ['work: unknown']),
     (['--model'], ['--model needs a value']),
-    (['--model', 'no.onnx'], ['--model no.onnx: no such file']),
     (['--amct=yes'], ['--amct takes no value']),
-    (['--amct'], ['--calibration_bins']),
-    (['--precision_mode_v2', 'origin'], ['--precision_mode_v2 "origin"', 'mixed_float16']),
+    (['--precision_mode_v2', 'origin'], ['--precision_mode_v2 "origin"', 'mixed_float16']),  # as test_convert.py
 ])
 def test_wrong_arguments(server, options, words):
     server.work.rmdir()
@@ -302,10 +300,8 @@ def test_help(server):
     ({}, ['--soc_version', 'Ascend999'], {}, ['E10001: ', 'exact name']),
     ({}, [], {'STAND_IN_ATC_NEEDS_ND': '1'}, ['E10001: ', '--input_format ND']),
     ({'name': 'input'}, [], {}, ['E10016: ']),
-    ({'opset': 19}, [], {}, ['E19010: ']),
     ({'op_type': 'QuantizeLinear'}, [], {}, ['E19010: ']),
     ({}, [], {'STAND_IN_CANN_OPS': 'Ascend910B4'}, ['EZ3003: ', 'operator package']),
-    ({'external': True}, [], {}, ['E10001: ', 'an argument']),
 ])
 def test_errors_are_explained(server, model, options, variables, words):
     save_model(server.model, **model)
@@ -340,25 +336,25 @@ def test_what_atc_refuses(bare):
 # ---- AMCT and AOE ------------------------------------------------------------------------------------
 
 def test_amct(server):
-    """int8 models beside the others, which a run without --amct leaves alone, unless the model is another one."""
-    make_bins(server.folder / 'bins', list='data/ucf101/ucf101_train_split_1_rawframes.txt')
-    options = ['--amct', '--calibration_bins', 'bins', '--calibration_samples', '2', '--batch_sizes', '1 4']
+    """An int8 model beside the other, which a run without --amct leaves alone, unless the model is another one."""
+    make_bins(server.folder / 'bins')
+    options = ['--amct', '--calibration_bins', 'bins', '--calibration_samples', '2']
     assert 'calibrate int8 on 2 samples' in succeeded(server.convert(*options)).stdout
     deploy = server.work / 'r2plus1d_amct_deploy_model.onnx'
-    assert server.om('r2plus1d_int8_bs4')['onnx'] == str(deploy) and server.om()['onnx'] == str(server.model)
+    assert server.om('r2plus1d_int8_bs1')['onnx'] == str(deploy) and server.om()['onnx'] == str(server.model)
     assert not (server.folder / 'amct_log').exists()
     files = server.files()
-    assert succeeded(server.convert(*options)).stdout.count('kept: ') == 5
+    (server.programs / 'amct_onnx').unlink()
+    (server.home / '.local/bin').mkdir(parents=True)
+    (server.home / '.local/bin/amct_onnx').symlink_to(STAND_INS / 'amct_onnx')  # where pip puts it
+    assert succeeded(server.convert(*options)).stdout.count('kept: ') == 3
     succeeded(server.convert())
     assert server.files() == files
     save_model(server.model, value=2)
     failed(server.convert(*options, STAND_IN_AMCT_FAIL='1'), 'failed: calibrate int8')
-    assert server.files() == [f'r2plus1d_bs{bs}.om{end}' for bs in (1, 4) for end in ('', '.json')]
-    (server.programs / 'amct_onnx').unlink()
+    assert server.files() == ['r2plus1d_bs1.om', 'r2plus1d_bs1.om.json']
+    (server.home / '.local/bin/amct_onnx').unlink()
     failed(server.convert(*options), 'no amct_onnx')
-    (server.home / '.local/bin').mkdir(parents=True)
-    (server.home / '.local/bin/amct_onnx').symlink_to(STAND_INS / 'amct_onnx')
-    succeeded(server.convert(*options))
 
 
 def test_aoe(server):

@@ -42,7 +42,7 @@ def test_accuracy_of_the_demo(demo):
         log = (demo / f'logs/{name}.log').read_text()
         assert 'no atc on this machine' in log and log.endswith('success\n')
     assert f'top-1 {results[0]["top1_acc"]:.4f} reaches 0.9500' in text and 'random weights' in text
-    assert all(re.search(rf'    {views}: [\d.]+ videos/s\n', text) for views in ('three crops', 'whole frame'))
+    assert all(re.search(rf'    {views}: [\d.]+ videos/s\n', text) for views in ('three crops', 'full frame'))
     agreement = json.loads((demo / 'compare.json').read_text())
     assert agreement['passed'] and [row['step'] for row in agreement['models']] == ['export', 'simplification']
     assert 50_000 < (demo / 'report/index.html').stat().st_size < 3_000_000
@@ -50,7 +50,7 @@ def test_accuracy_of_the_demo(demo):
     assert not list(demo.glob('predata_*/*.bin'))
 
 
-def test_the_whole_frame_beside_three_crops(demo):
+def test_full_frame_beside_three_crops(demo):
     """Both rows, and the gate's words, against mmaction2's metrics on what the two runs left."""
     report = json.loads((demo / 'fullframe.json').read_text())
     text = (demo / 'stdout.txt').read_text()
@@ -67,7 +67,7 @@ def test_the_whole_frame_beside_three_crops(demo):
 
 def test_a_failed_step_ends_the_demo(tmp_path):
     """What follows it is not run, and the end of its output is shown."""
-    for name in ('demo/run.sh', 'test/steps.sh', 'test/shell.sh'):
+    for name in ('demo/run.sh', 'test/shell.sh'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / 'setup.sh').touch()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import onnx
@@ -116,23 +117,15 @@ def test_errors_of_the_engine_are_one_line(om, bins, tmp_path, options, env, wor
 
 
 def test_a_device_that_has_died_before_it_is_asked():
-    """Sending to it fails then: the message is that of a device that dies while it works."""
-    class Closed:
-        def send(self, _):
-            raise BrokenPipeError(32, 'Broken pipe')
-
-        def recv(self):
-            raise EOFError
-
+    """The message is that of a device that dies while it works."""
     from r2plus1d.npu import AisBench
     from r2plus1d.run import InputError
     engine = object.__new__(AisBench)
-    batch = np.zeros(1, np.float32)
-    engine.connection, engine.offsets, engine.model, engine.device = Closed(), {batch.ctypes.data: 0}, 'm.om', 0
-    engine.process = subprocess.Popen(['true'])
-    engine.process.join, engine.process.exitcode = engine.process.wait, -9
-    with pytest.raises(InputError, match='m.om: .* has ended'):
-        engine(batch)
+    engine.model, engine.cpu, engine.process = 'm.om', 'NPU 0', ProcessPoolExecutor(1)
+    assert engine.ask(abs, -1) == 1
+    for _ in range(2):
+        with pytest.raises(InputError, match='m.om: .* NPU 0 has ended'):
+            engine.ask(os._exit, 1)
 
 
 def test_a_device_that_dies_is_noticed(om, bins, tmp_path):
@@ -177,8 +170,9 @@ def test_comparison_with_an_om(dataset, small, om, tmp_path):
     (tmp_path / 'other.om').chmod(0o640)
     command = [sys.executable, ROOT / 'r2plus1d_compare.py', '--config', small.config, '--checkpoint', small.checkpoint,
                '--videos', 2, '--models']
-    good = run(*command, om[1], om[2], small.sim, env=environment(), cwd=dataset)
-    assert [row['step'] for row in json.loads(good.stdout)['models']] == ['export', 'conversion', 'conversion']
+    good = run(*command, om[1], om[2], small.sim, '--device', '0,1', env=environment(), cwd=dataset)
+    rows = [(row['step'], row['engine']['cpu']) for row in json.loads(good.stdout)['models']]
+    assert rows[1:] == 2 * [('conversion', 'NPU 0'), ('conversion', 'NPU 1')] and rows[0][0] == 'export'
     bad = run(*command, tmp_path / 'other.om', small.sim, env=environment(), cwd=dataset, check=False)
     report = json.loads(bad.stdout)
     assert bad.returncode == 1 and [row['passed'] for row in report['models']] == [True, False]
@@ -303,7 +297,7 @@ def test_without_aclruntime_the_onnx_file_is_run(work, user, small):
 
 @pytest.mark.parametrize('npu', [True, False])
 def test_the_offline_testcase(small, dataset, tmp_path, npu):
-    """On an NPU server of stand-ins, and on a machine without any: it ends in success, with figures."""
+    """On two NPUs of stand-ins, and on a machine without any: it ends in success, with figures."""
     env = environment()
     if npu:
         make_cann(tmp_path / 'root')
@@ -312,10 +306,11 @@ def test_the_offline_testcase(small, dataset, tmp_path, npu):
     else:
         env = dict(STAND_IN_NO_ACLRUNTIME='1')
     done = run('bash', ROOT / 'test/offline_inference_testcase.sh', '--config', small.config, '--checkpoint',
-               small.checkpoint, '--work_dir', tmp_path / 'work', '--videos', 2, '--loop', 3, cwd=dataset, env=env)
+               small.checkpoint, '--work_dir', tmp_path / 'work', '--videos', 2, '--loop', 3, '--device', '0,1',
+               cwd=dataset, env=env)
     assert done.stdout.splitlines()[-1] == 'Run testcase success!'
     rows = json.loads((tmp_path / 'work/compare.json').read_text())['models']
-    assert [row['step'] for row in rows] == ['export', 'simplification', 'conversion'][:3 if npu else 2]
+    assert [row['step'] for row in rows] == ['export', 'simplification', 'conversion', 'conversion'][:4 if npu else 2]
     assert 'throughput 1000*batchsize' in done.stdout + done.stderr
 
 

@@ -14,14 +14,18 @@ import pytest
 import torch
 from conftest import CONFIG, ROOT, call, export, start
 
+from r2plus1d.class_names import read_class_names
+
 SECONDS = 30
 
 SCRIPT = ROOT / 'r2plus1d_optimize.py'
 CLASSES = 4
+NAMES = ['red', 'a "green" one', '蓝', 'grey']
 CONFIG_TEXT = """_base_ = ['{base}']
 model = dict(
     backbone=dict(depth=18, base_channels=8, conv1_stride_s=4, norm_cfg=dict(type='BN3d')),
     cls_head=dict(num_classes={classes}, in_channels=64))
+classes = {names}
 data = dict(
     train=dict(ann_file='{train}', data_prefix='{folder}'),
     test=dict(ann_file='{test}', data_prefix='{folder}'))
@@ -86,8 +90,8 @@ def made(tmp_path_factory):
     for split, lines in lists.items():
         (folder / f'{split}.txt').write_text('\n'.join(lines) + '\n')
     config = folder / 'config.py'
-    config.write_text(CONFIG_TEXT.format(base=CONFIG, classes=CLASSES, folder=folder, train=folder / 'train.txt',
-                                         test=folder / 'test.txt'))
+    config.write_text(CONFIG_TEXT.format(base=CONFIG, classes=CLASSES, names=NAMES, folder=folder,
+                                         train=folder / 'train.txt', test=folder / 'test.txt'))
     model = fit(config, folder / 'model.pth')
     export(folder, config, folder / 'model.pth')
     return types.SimpleNamespace(folder=folder, config=config, sim=folder / 'r2plus1d_sim.onnx', torch=model)
@@ -163,6 +167,11 @@ def test_uint8_input_gives_the_logits_of_float32(made, uint8):
     assert np.abs(result - expected).max() < CLOSE
     assert np.abs(result - run_onnxruntime(made.sim, batch)).max() < CLOSE
     assert np.abs(run_openvino(uint8, samples(made, 'uint8')) - expected).max() < CLOSE
+
+
+def test_all_variants_have_the_names_of_the_classes(made, uint8, int8):
+    for path in (made.folder / 'r2plus1d.onnx', made.sim, uint8, int8.path):
+        assert read_class_names(str(path)) == NAMES, path
 
 
 def test_uint8_model_is_plain(made, uint8):
@@ -281,7 +290,7 @@ def test_calibration_on_test_videos_is_refused(made, optimize, tmp_path, lines):
     (['--uint8_input', '--output', 'link.onnx'], 'r2plus1d.onnx: is there, and is no model that', 1),
     (['--uint8_input', '--cfg-options', 'model.cls_head.num_classes=5'], 'r2plus1d_sim.onnx: has 4 classes', 1),
     (['--uint8_input', '--output', 'no/m.onnx'], 'no/m.onnx: expected a file name', 2),
-    (['--int8', '--max_drop', 'nan'], '--max_drop nan: is 0 to 1', 2),
+    (['--int8', '--max_drop', 'nan'], 'nan is not a fraction', 2),
     (['--uint8_input', '--model', 'test.txt'], 'test.txt: not an ONNX model', 1),
     (['--uint8_input', '--config', 'test.txt'], 'test.txt: not a config', 1),
     (['--uint8_input', '--cfg-options', 'data.test.pipeline.4.to_bgr=True'], 'expected one Normalize', 1),

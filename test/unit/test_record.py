@@ -53,10 +53,10 @@ def test_a_recording(tmp_path, capsys):
 
 @needs_terminals
 def test_the_live_line_of_a_step(tmp_path):
-    """What live() of test/steps.sh shows while a command runs."""
+    """What live() of test/shell.sh shows while a command runs."""
     script = tmp_path / 'script.sh'
     script.write_text(f'''set -euo pipefail
-. "{ROOT}/test/steps.sh"
+. "{ROOT}/test/shell.sh"
 live x.log bash -c 'sleep 0.3; echo "half of it"; sleep 1.5'
 ''')
     text = ''.join(text for _, text in record.record(['bash', str(script)], tmp_path))

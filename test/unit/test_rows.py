@@ -175,7 +175,7 @@ def test_what_is_predicted_again(tmp_path, monkeypatch, capsys):
 def test_a_class_list_in_another_order_than_the_folders():
     videos = [Video('clips/YoYo/a.avi', 0), Video('clips/other/b.avi', 1)]
     check_folders('list.txt', ['YoYo', 'Basketball'], videos)
-    with pytest.raises(InputError, match='list.txt: line 2 is "2 YoYo", and the videos of YoYo have label 0'):
+    with pytest.raises(InputError, match='list.txt: class 2 is YoYo, and the videos of YoYo have label 0'):
         check_folders('list.txt', ['Basketball', 'YoYo'], videos)
 
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 from conftest import ROOT, run
@@ -56,11 +55,16 @@ def test_help_and_slips(copy, script):
     for option in ('-h', '--help'):
         done = shell(copy, script, option)
         assert done.returncode == 0 and f'bash {script}' in done.stdout and not done.stderr
-    if script != 'test/atc.sh':  # whose options are ATC's
+    if script not in ('test/atc.sh', 'test/run_tests.sh'):  # whose options are those of ATC and pytest
         done = shell(copy, script, '--no_such_thing', '1')
         assert done.returncode == 2 and '--no_such_thing: unknown' in done.stderr and '--help' in done.stderr
         assert done.stderr.count('\n') == 1
     assert list_files(copy) == before
+
+
+def names_of(session):
+    """Of its processes' programs; some end while they are looked at."""
+    return run('cat', '/dev/null', *(f'/proc/{pid}/comm' for pid in processes(session)), check=False).stdout
 
 
 @pytest.mark.parametrize('number, status, victim', [('TERM', 143, 'sleep'), ('INT', 130, 'sleep'), ('HUP', 129, 'deaf'),
@@ -69,24 +73,15 @@ def test_a_script_ends_with_what_it_has_started(tmp_path, number, status, victim
     """Also with a process of its command that is deaf to SIGTERM; and where the script is killed, by the kernel."""
     (tmp_path / 'deaf').write_text("trap '' TERM HUP INT\n(sleep 97.5) &\nwait\nwait\n")
     command = 'sleep 97.5' if victim == 'sleep' else f'bash {tmp_path}/deaf'
-    script = f'. "{ROOT}/test/shell.sh"; last_line=end; end_together; run {command}; echo went on'
+    script = f'. "{ROOT}/test/shell.sh"; end_together; run {command}; echo went on'
     with subprocess.Popen(['bash', '-c', script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as process:
-        wait_for(lambda: 'sleep\n' in [Path(f'/proc/{pid}/comm').read_text() for pid in processes(process.pid)])
+        wait_for(lambda: 'sleep' in names_of(process.pid))
         os.kill(process.pid, getattr(signal, f'SIG{number}'))
         stdout, stderr = process.communicate(timeout=30)
         assert process.returncode % 256 in (status, 256 - 9) and not stdout
-        assert number == 'KILL' or stderr.endswith('end\n')
+        assert number == 'KILL' or stderr.endswith('fail!\n')
         wait_for(lambda: not processes(process.pid), 10)
-
-
-def test_run_tests_takes_its_own_options_and_files(copy):
-    assert shell(copy, 'test/run_tests.sh', '--maxfail', '1').returncode == 2
-    done = shell(copy, 'test/run_tests.sh', 'test/unit/test_demos.py')
-    assert done.returncode == 2 and 'test/unit/test_demos.py: no such file' in done.stderr
-    for arguments in (['-k', 'readme', '-x'], ['test/unit/test_demo.py::test_full_size_graph'],
-                      ['--', '--maxfail', '1']):
-        assert shell(copy, 'test/run_tests.sh', *arguments).returncode == 7  # as far as set-up
 
 
 # ---- folders that the demo and its training are given ----------------------------------------------

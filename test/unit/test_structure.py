@@ -32,7 +32,7 @@ READERS = {
 FORMS = {
     'summary': ('predata_bts1_bs1_out/2026_03_04-05_06_07_summary.json', ['postprocess', 'parse', 'report', 'pair']),
     'result': ('result_bs1.json', ['parse', 'report', 'other']),
-    'evaluation': ('evaluation.json', ['parse', 'report', 'other']),
+    'evaluation': ('evaluation_bs1.json', ['parse', 'report', 'other']),
     'comparison': ('compare.json', ['report', 'other']),
     'info': ('predata_bts1/info.json', ['postprocess', 'parse', 'report']),
 }
