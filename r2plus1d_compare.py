@@ -35,17 +35,25 @@ from r2plus1d.run import (
 )
 
 with packages_needed():
-    from r2plus1d import agreement
     from r2plus1d.bins import count_views
-    from r2plus1d.comparison import COLUMNS, Comparison, EngineChoice, cells_of, describe_models
+    from r2plus1d.class_names import class_names
+    from r2plus1d.comparison import Comparison, describe_models
     from r2plus1d.data import Samples, read_config
     from r2plus1d.engines import device_list
     from r2plus1d.lists import class_name
-    from r2plus1d.metrics import choose_videos, top1_accuracy
-    from r2plus1d.onnx_files import class_names
+    from r2plus1d.metrics import CONFIDENCE, Gate, add_gate_options, choose_videos, judge_pair, predicted_classes
     from r2plus1d.outputs import Run, check_same_list
     from r2plus1d.precision import FLOAT_PRECISIONS, PRECISIONS
     from r2plus1d.results import read_performance
+
+COLUMNS = {  # title: (key of the JSON, form)
+    'model': ('model', ''), 'step': ('step', ''), 'precision': ('precision', ''),
+    'max diff': ('max_abs_difference', '.2e'), 'relative': ('max_rel_difference', '.2e'), 'bound': ('bound', '.0e'),
+    'cosine': ('cosine', '.5f'), 'top-1': ('top1_agreement', '.3f'), 'top-5': ('top5_agreement', '.3f'),
+}
+
+
+# ---- models beside PyTorch -----------------------------------------------------------------------------
 
 
 def compare_models(args: argparse.Namespace) -> Dict[str, Any]:
@@ -57,33 +65,40 @@ def compare_models(args: argparse.Namespace) -> Dict[str, Any]:
     samples = Samples(cfg)
     if not len(samples):
         raise InputError(f'{args.config}: its test list has no video')
-    models = describe_models(args.models, args.precision, args.om_precision)
+    models = describe_models(cfg, args.models, args.precision, args.om_precision)
     comparison = Comparison(cfg, args.checkpoint, samples, choose_videos(len(samples), args.videos, args.seed))
     rows = [comparison.compare_bins(args.bins)] if args.bins else []
-    rows += [comparison.compare(model, EngineChoice(args.backend, device)) for model in models
+    rows += [comparison.compare(model, args.backend, device) for model in models
              for device in (args.device if model.path.endswith('.om') else args.device[:1])]
-    first = next((row for row in rows if not row.passed), None)
+    first = next((row for row in rows if not row['passed']), None)
     return {
         'checkpoint': args.checkpoint,
         'config': args.config,
-        'reference': comparison.reference.describe().to_json(),
-        'top1_acc': top1_accuracy(comparison.expected, comparison.labels),
+        'reference': comparison.reference.describe(),
+        'top1_acc': comparison.top1_accuracy(comparison.expected),
         'num_videos': len(comparison.indices),
         'num_test_videos': len(samples),
         'seed': args.seed,
-        'models': [row.as_json() for row in rows],
-        'first_difference': first and {'step': first.step, 'model': first.model, 'looks_like': first.looks_like},
+        'models': rows,
+        'first_difference': first and {'step': first['step'], 'model': first['model']},
         'passed': first is None,
     }
 
 
 def print_table(report: Dict[str, Any]) -> None:
     """The most important figures, as text on standard error."""
-    lines = [[*COLUMNS, ''], *(cells_of(row) for row in report['models'])]
+    lines = [[*COLUMNS, '']]
+    for row in report['models']:
+        cells = [(row.get(key, ''), form if key in row else '') for key, form in COLUMNS.values()]
+        lines.append([*('not finite' if value is None else format(value, form) for value, form in cells),
+                      'good' if row['passed'] else 'TOO FAR'])
     widths = [max(map(len, column)) for column in zip(*lines)]
     print(f'\n{report["num_videos"]} of {report["num_test_videos"]} test videos, against PyTorch', file=sys.stderr)
     for line in lines:
         print('  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip(), file=sys.stderr)
+
+
+# ---- two runs ------------------------------------------------------------------------------------------
 
 
 def compare_runs(args: argparse.Namespace) -> Dict[str, Any]:
@@ -93,23 +108,24 @@ def compare_runs(args: argparse.Namespace) -> Dict[str, Any]:
     runs = [Run.open(path) for path in args.runs]
     check_same_list(*runs)
     runs[0].is_of(samples.list_file)
-    scores, labels = zip(*[run.scores(run.views(), len(samples)) for run in runs])
-    if labels[0] != labels[1]:
+    scores, (labels, others) = zip(*[run.scores(run.views(), len(samples)) for run in runs])
+    if labels != others:
         raise InputError(f'{runs[0].path} and {runs[1].path}: are of different lists of videos; infer the same list '
                          'twice')
-    if labels[0] != samples.labels:
+    if labels != samples.labels:
         raise InputError(f'{samples.list_file}: its labels are not those of {runs[0].path}; give the --config of that '
                          'run')
-    names, classes = samples.names, class_names(runs[0].model, cfg, args.classes).names
-    predicted = [agreement.predicted_classes(rows) for rows in scores]
-    judgement = agreement.judge_pair(labels[0], *predicted, agreement.Gate(args.max_drop, args.allow_unproven))
+    first, second = (predicted_classes(rows) for rows in scores)
+    classes = class_names(runs[0].model, cfg, args.classes).names
     return {
         'first': args.runs[0],
         'second': args.runs[1],
         'views': [rows.shape[1] for rows in scores],
         'samples_per_second': [read_performance(run).rate for run in runs],
-        **vars(judgement),
-        'differences': agreement.list_differences(names, labels[0], predicted, lambda c: class_name(classes, c)),
+        **vars(judge_pair(labels, first, second, Gate(args.max_drop, args.allow_unproven))),
+        'differences': [{'video': samples.names[i], 'label': class_name(classes, labels[i]),
+                         'first': class_name(classes, first[i]), 'second': class_name(classes, second[i])}
+                        for i in range(len(labels)) if first[i] != second[i]],
     }
 
 
@@ -123,16 +139,21 @@ def print_judgement(report: Dict[str, Any]) -> None:
     for row in report['differences']:
         path = min(row['video'], os.path.relpath(row['video']), key=len)
         lines.append(f'    {path}, {row["label"]}: {row["first"]}, then {row["second"]}')
-    lines.append(f'right in the first way only: {report["only_first_right"]}, in the second only: '
-                 f'{report["only_second_right"]}; McNemar\'s exact p-value is {report["p_value"]:.3g}')
     change = 'rises' if report['top1_drop'] < 0 else 'falls'
-    lines.append(f'top-1 {change} by {abs(report["top1_drop"]):.4f}; at {agreement.CONFIDENCE:.0%} confidence at most '
-                 f'{report["loss_bound"]:.4f} of all such videos are lost')
+    lines += [
+        f'right in the first way only: {report["only_first_right"]}, in the second only: '
+        f'{report["only_second_right"]}; McNemar\'s exact p-value is {report["p_value"]:.3g}',
+        f'top-1 {change} by {abs(report["top1_drop"]):.4f}; at {CONFIDENCE:.0%} confidence at most '
+        f'{report["loss_bound"]:.4f} of all such videos are lost',
+    ]
     if not report['rejected']:
         doubt = report['proves_nothing']
         lines.append(f'accepted, and proves nothing: {doubt}' if doubt else
                      f'accepted: a drop of {report["max_drop"]:g} is allowed')
     print('\n'.join(lines), file=sys.stderr)
+
+
+# ---- the script ----------------------------------------------------------------------------------------
 
 
 def parse_args() -> argparse.Namespace:
@@ -147,7 +168,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--bins', help='A folder of bins, which is compared with what the test pipeline makes.')
     parser.add_argument('--classes', help='The class list, which names the different answers of two runs. '
                         '(default: what the model says, else the config)')
-    agreement.add_gate_options(parser)
+    add_gate_options(parser)
     parser.add_argument('--videos', type=positive_int, default=20, help='How many test videos to compare models on.')
     parser.add_argument('--seed', type=int, default=0, help='The seed of the choice of videos.')
     parser.add_argument('--precision', choices=FLOAT_PRECISIONS, default='f32', help='That of ONNX files that are not '
@@ -162,7 +183,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
                         'mmaction2\'s tools.')
     args = parser.parse_args()
-    agreement.check_gate_options(parser, args)
     require_files(parser, args, 'config', *(['classes'] if args.classes else []))
     if args.runs:
         if args.models or args.checkpoint:
@@ -190,10 +210,9 @@ def main() -> None:
             raise InputError(f'{args.runs[1]}: is not accepted in the place of {args.runs[0]}: {report["rejected"]}')
         return
     print_table(report)
-    if report['first_difference']:
-        first = report['first_difference']
-        reason = f'; {first["looks_like"]}' if first['looks_like'] else ''
-        raise InputError(f'{first["model"]}: differs too much from the step before: {first["step"]}{reason}')
+    first = report['first_difference']
+    if first:
+        raise InputError(f'{first["model"]}: differs too much from the step before: {first["step"]}')
 
 
 if __name__ == '__main__':

@@ -40,19 +40,12 @@ with packages_needed():
     from tqdm import tqdm
 
     from r2plus1d.batches import Files, PureInference, Source, TestVideos, Work
-    from r2plus1d.engine_base import Engine, check_memory, is_out_of_memory
     from r2plus1d.engines import add_engine_options, make_engines, start_engines
     from r2plus1d.inference import scores_of
     from r2plus1d.metrics import are_probabilities
+    from r2plus1d.models import Engine, check_memory, is_out_of_memory
     from r2plus1d.output_files import OutputWriter
     from r2plus1d.summary import RunFacts, make_summary, note_provenance
-
-
-def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:
-    batch_size = args.batchsize or engine.batch_size
-    if args.input:
-        return Files(args.input, batch_size, engine, args.allow_damaged)
-    return TestVideos(cfg, batch_size, engine) if args.config else PureInference(args.pure_data_type, batch_size)
 
 
 def infer(args: argparse.Namespace) -> None:
@@ -68,6 +61,30 @@ def infer(args: argparse.Namespace) -> None:
             raise InputError(f'{batch_size}: the memory is not enough; give a smaller batch size')
 
 
+def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
+    all_engines, cfg = load(args)
+    first = all_engines[0]
+    engines = name_devices(args.device, all_engines)
+    source = make_source(args, cfg, first)
+    outputs.expect(name for names in source.groups for name in names if name)
+    provenance = note_provenance(args.model, args.input, cfg)
+    check_memory(source.batch_size, first.sample_shape, first.dtype)
+    source.check_classes(first)
+    with ThreadPoolExecutor(len(engines)) as pool:  # this thread stays free for Ctrl-C, whatever a model does
+        list(pool.map(lambda engine: warm_up(engine, source, args.warmup_count), engines.values()))
+    began = time.perf_counter()
+    with tqdm(total=len(source.groups), unit='batch', desc='Inference') as bar:
+        times = Work(source, args.loop, outputs, bar).divide(engines)
+    seconds = time.perf_counter() - began
+    if note_provenance(args.model, args.input, cfg) != provenance:
+        raise InputError(f'{args.model} or {args.input or args.config}: was changed while the inference ran; run it '
+                         'again')
+    summary = make_summary(RunFacts(times, source.batch_size, first.describe(), source.num_videos, provenance,
+                                    first.sample_shape))
+    outputs.finish(summary)
+    report_speed(summary, args.loop * source.num_samples / seconds)
+
+
 def load(args: argparse.Namespace) -> Tuple[List[Engine], Any]:
     """The engines, and the mmcv.Config of --config or None. Reading it imports mmaction2, while the engines load."""
     if not args.config:
@@ -79,6 +96,13 @@ def load(args: argparse.Namespace) -> Tuple[List[Engine], Any]:
     return started.result(), cfg
 
 
+def make_source(args: argparse.Namespace, cfg: Any, engine: Engine) -> Source:
+    batch_size = args.batchsize or engine.batch_size
+    if args.input:
+        return Files(args.input, batch_size, engine, args.allow_damaged)
+    return TestVideos(cfg, batch_size, engine) if args.config else PureInference(args.pure_data_type, batch_size)
+
+
 def name_devices(numbers: List[int], engines: List[Engine]) -> Dict[str, Engine]:
     """The engines by the name of their device. A device that is there twice has two names."""
     once = len(set(numbers)) == len(numbers)
@@ -86,36 +110,17 @@ def name_devices(numbers: List[int], engines: List[Engine]) -> Dict[str, Engine]
             for i, (number, engine) in enumerate(zip(numbers, engines))}
 
 
-def warm_up(engine: Engine, batch_size: int, count: int) -> None:
-    engine.prepare(batch_size)
-    batch = np.zeros([batch_size, *engine.sample_shape], engine.dtype)
+def warm_up(engine: Engine, source: Source, count: int) -> None:
+    engine.prepare(source.batch_size)
+    batch = np.zeros([source.batch_size, *engine.sample_shape], engine.dtype)
     for number in range(count):
         outputs = engine(batch)
-        if number == 0 and are_probabilities(scores_of(engine, outputs, batch_size)):
-            log(f'{engine.model}: gives probabilities, by a softmax of its own')
-
-
-def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
-    all_engines, cfg = load(args)
-    first = all_engines[0]
-    engines = name_devices(args.device, all_engines)
-    source = make_source(args, cfg, first)
-    outputs.expect(name for names in source.groups for name in names if name)
-    provenance = note_provenance(args.model, args.input, cfg)
-    check_memory(source.batch_size, first.sample_shape, first.dtype)
-    with ThreadPoolExecutor(len(engines)) as pool:  # this thread stays free for Ctrl-C, whatever a model does
-        list(pool.map(lambda engine: warm_up(engine, source.batch_size, args.warmup_count), engines.values()))
-    began = time.perf_counter()
-    with tqdm(total=len(source.groups), unit='batch', desc='Inference') as bar:
-        times = Work(source, args.loop, outputs, bar).divide(engines)
-    seconds = time.perf_counter() - began
-    if note_provenance(args.model, args.input, cfg) != provenance:
-        raise InputError(f'{args.model} or {args.input or args.config}: was changed while the inference ran; run it '
-                         'again')
-    summary = make_summary(RunFacts(times, source.batch_size, first.describe().to_json(), source.num_videos,
-                                    provenance, first.sample_shape))
-    outputs.finish(summary)
-    report_speed(summary, args.loop * source.num_samples / seconds)
+        if number == 0:
+            scores = scores_of(engine, outputs, source.batch_size)
+            engine.num_classes = scores.shape[-1]  # an .om says it now
+            source.check_classes(engine)
+            if are_probabilities(scores):
+                log(f'{engine.model}: gives probabilities, by a softmax of its own')
 
 
 def report_speed(summary: Dict[str, Any], rate: float) -> None:
@@ -162,11 +167,9 @@ def parse_args() -> argparse.Namespace:
                         'traceback.')
     add_engine_options(parser)
     args = parser.parse_args()
-    require_files(parser, args, 'model')
-    if args.config:
-        if args.input:
-            parser.error(f'--config {args.config}: goes without --input')
-        require_files(parser, args, 'config')
+    require_files(parser, args, 'model', *(['config'] if args.config else []))
+    if args.config and args.input:
+        parser.error(f'--config {args.config}: goes without --input')
     if args.output_dirname and not args.output:
         parser.error('--output_dirname needs --output')
     if args.output_dirname and os.path.isabs(args.output_dirname):

@@ -10,7 +10,7 @@ and the model takes the bins of r2plus1d_preprocess.py --dtype uint8. Plain oper
 --int8: post-training quantization by NNCF (python -m pip install nncf), calibrated on the training videos of the
 config; one file with QuantizeLinear and DequantizeLinear, which OpenVINO and ONNX Runtime run. It is then evaluated
 beside the model that it was made from, on the test videos, and kept only if top-1 fell by --max_drop at most and the
-videos prove something (see r2plus1d/agreement.py).
+videos prove something (see r2plus1d/metrics.py).
 What was done is noted in the model's metadata_props and printed as JSON on standard output.
 """
 from __future__ import annotations
@@ -38,20 +38,19 @@ with packages_needed():
     import numpy as np
     from tqdm import tqdm
 
-    from r2plus1d.agreement import (
-        Gate,
-        add_gate_options,
-        check_enough,
-        check_gate_options,
-        judge_pair,
-        predicted_classes,
-    )
     from r2plus1d.bins import check_same_shape
     from r2plus1d.data import Samples, read_config
     from r2plus1d.engines import make_engine
-    from r2plus1d.inference import check_classes, score_videos
-    from r2plus1d.metrics import choose_videos, compare_scores
-    from r2plus1d.onnx_files import check_all_weights, classes_of, read_onnx_input
+    from r2plus1d.inference import score_videos
+    from r2plus1d.metrics import (
+        Gate,
+        add_gate_options,
+        choose_videos,
+        compare_scores,
+        judge_pair,
+        predicted_classes,
+    )
+    from r2plus1d.models import check_all_weights, check_classes, classes_of, read_onnx_input
     from r2plus1d.optimize import add_uint8_input, calibration_samples, check_replaceable, quantize, save
     from r2plus1d.store import PART_ENDING, claim, remove_tree
 
@@ -68,15 +67,15 @@ def evaluate(models: List[str], samples: Samples, indices: List[int], args: argp
         raise InputError(f'{models[0]}: outputs that are not finite, or fewer classes than the test list has')
     first, second = (predicted_classes(rows) for rows in scores)
     judgement = judge_pair(labels, first, second, Gate(args.max_drop, args.allow_unproven))
-    agreement = compare_scores(*scores)
+    figures = compare_scores(*scores)
     return {
         **{key.replace('first', 'float').replace('second', 'int8'): value for key, value in vars(judgement).items()},
-        'top1_agreement': agreement['top1_agreement'],
+        'top1_agreement': figures['top1_agreement'],
         'logits_rms': float(np.sqrt(np.mean(scores[0]**2))),
-        'logits_rms_difference': agreement['rms_difference'],
+        'logits_rms_difference': figures['rms_difference'],
         'num_test_videos': len(samples),
         'average_clips': 'score',
-        'engine': engines[0].describe().to_json(),
+        'engine': engines[0].describe(),
     }
 
 
@@ -129,7 +128,7 @@ def make_int8(args: argparse.Namespace, cfg: Any, model: Any, paths: List[str]) 
     train = calibration_samples(cfg, test)
     check_same_shape(args.config, test[0][1].shape, args.model, shape)
     chosen = choose_videos(len(test), args.eval_videos, args.seed)
-    check_enough(len(chosen), Gate(args.max_drop, args.allow_unproven))
+    Gate(args.max_drop, args.allow_unproven).check_enough(len(chosen))
     indices = choose_videos(len(train), args.calibration_videos, args.seed)
     log(f'calibration on {len(indices)} of {len(train)} training videos')
     with contextlib.redirect_stdout(sys.stderr):  # NNCF's logs and bars
@@ -164,7 +163,6 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--output {args.output}: expected a file name with .onnx at its end, in a folder that exists')
     if os.path.realpath(args.output) == os.path.realpath(args.model):
         parser.error(f'--output {args.output}: is --model itself; choose another name')
-    check_gate_options(parser, args)
     if args.seed < 0:
         parser.error(f'--seed {args.seed}: is 0 or more')
     if args.int8 and not importlib.util.find_spec('nncf'):

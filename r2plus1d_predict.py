@@ -38,12 +38,12 @@ from r2plus1d.run import (
 
 with packages_needed():
     from r2plus1d.bins import check_same_shape
+    from r2plus1d.class_names import class_names
     from r2plus1d.data import read_config, shape_of_config
-    from r2plus1d.engine_base import Engine
     from r2plus1d.engines import add_engine_options, input_of_model, start_engines
     from r2plus1d.inference import Outcome, infer_here
     from r2plus1d.journal import Journal, Settings, noted_precision, open_journal, settle_precision
-    from r2plus1d.onnx_files import class_names
+    from r2plus1d.models import Engine
     from r2plus1d.precision import AUTO
     from r2plus1d.predictions import RowMaker, Subtitles, Tally, check_folders, predict_videos, read_rows, show
     from r2plus1d.rows import FORMATS, Row

@@ -30,11 +30,12 @@ from r2plus1d.run import (
 )
 
 with packages_needed():
-    from r2plus1d.bins import SAMPLE_DTYPES, Info, check_same_shape
+    from r2plus1d.bins import Info, check_same_shape
     from r2plus1d.data import Samples, config_digest, read_config
     from r2plus1d.engines import input_of_model
     from r2plus1d.environment import cpu_count
-    from r2plus1d.preprocessing import Bins, check_folder, stamps
+    from r2plus1d.models import SAMPLE_DTYPES
+    from r2plus1d.preprocessing import Bins, check_folder, stamp
     from r2plus1d.store import OLD_ENDING, claim, file_digest, is_within, remove_tree
 
 LONGEST_FILE_NAME = 255  # characters, on Linux' file systems
@@ -81,7 +82,7 @@ def plan_bins(args: argparse.Namespace) -> Tuple[Bins, List[str]]:
         bts=args.bts,
         num_videos=len(samples),
         allow_damaged=args.allow_damaged,
-        sources=stamps(samples.videos),
+        sources=list(map(stamp, samples.videos.infos)),
         bins={},
     )
     inputs = [args.config, list_file, *args.models, *samples.names]

@@ -133,6 +133,14 @@ classes = [
     'TrampolineJumping', 'Typing', 'UnevenBars', 'VolleyballSpiking',
     'WalkingWithDog', 'WallPushups', 'WritingOnBoard', 'YoYo'
 ]
+# The same from video files, for the variants with video in their names.
+video_pipeline = [dict(type='PyAVInit')] + [
+    dict(type='PyAVDecode') if step['type'] == 'RawFrameDecode' else step
+    for step in test_pipeline
+]
+fullframe_video_pipeline = [
+    step for step in video_pipeline if step['type'] != 'ThreeCrop'
+]
 data = dict(
     videos_per_gpu=8,
     workers_per_gpu=2,

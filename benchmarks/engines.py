@@ -147,7 +147,8 @@ def run_benchmark_app(hint, row, model, batch_size, seconds):
     one has started; a measurement starts only one.
     """
     shape = ','.join(str(length) for length in [batch_size, *row.shape])
-    start_app = 'from openvino.tools.benchmark.main import main; main()'
+    start_app = ('from r2plus1d.models import no_telemetry; no_telemetry(); '
+                 'from openvino.tools.benchmark.main import main; main()')
     before = time.perf_counter()
     done = run(sys.executable, '-c', start_app, '-m', model, '-d', 'CPU', '-hint', hint,
                '-t', int(seconds) + 1, '-shape', f'[{shape}]',

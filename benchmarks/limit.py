@@ -17,7 +17,8 @@ import onnx
 from common import ROOT, run
 from onnx import TensorProto, helper, numpy_helper
 
-from r2plus1d.onnx_engines import OpenVINO
+from r2plus1d.engines import OpenVINO
+from r2plus1d.models import no_telemetry
 from r2plus1d.precision import PRECISIONS, announced
 
 CROPS = 3
@@ -129,6 +130,7 @@ class Chain:
 
 def measure(precision, shape, kernel, seconds):
     """(GFLOP/s in the fastest of several runs, number format in which it ran) of a chain, by the project's engine."""
+    no_telemetry()
     import openvino
     model = Chain(shape, kernel, precision == 'int8').model
     core = openvino.Core()
@@ -156,6 +158,7 @@ def runtime_precision(compiled):
 
 
 def measure_all(seconds):
+    no_telemetry()
     import openvino
     operations = {f'MatMul of {n} x {n}': ([n, n], ()) for n in PRODUCTS}
     for channels, frames, side in STAGES:

@@ -71,7 +71,7 @@ step preprocess "full frame: preprocess to .bin files" \
 step infer "full frame: infer" \
     python "$root/r2plus1d_infer.py" --model fullframe/r2plus1d_uint8.onnx --input predata_fullframe --output fullframe_out \
     --outfmt TXT
-# The data set is too small to prove a smaller drop than 0.012; see r2plus1d/agreement.py.
+# The data set is too small to prove a smaller drop than 0.012; see r2plus1d/metrics.py.
 step compare "full frame: compare with three crops" to fullframe.json \
     python "$root/r2plus1d_compare.py" --config "$small" --runs predata_bts1_bs1_out fullframe_out --max_drop 0.02 \
     --classes data/ucf101/annotations/classInd.txt

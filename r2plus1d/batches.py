@@ -19,9 +19,9 @@ import numpy as np
 
 from r2plus1d.bins import (
     INFO,
+    MAKE_AGAIN,
     NO_INFO,
     BinName,
-    Info,
     check_digest,
     check_one_origin,
     check_same_shape,
@@ -31,9 +31,9 @@ from r2plus1d.bins import (
     read_info,
     read_input,
 )
-from r2plus1d.engine_base import Engine
 from r2plus1d.environment import cpu_count
-from r2plus1d.inference import check_classes, check_labels, look_ahead, scores_of
+from r2plus1d.inference import look_ahead, scores_of
+from r2plus1d.models import Engine, check_classes
 from r2plus1d.run import InputError, log
 
 Group = Tuple[Optional[str], ...]
@@ -52,18 +52,29 @@ class Source:
     """Where batches come from.
 
     groups: the names of each batch. num_samples: of videos, without padding. num_videos: how many there are to infer,
-    None where nothing says so. cfg: an mmcv.Config that names the videos.
+    None where nothing says so. labels: of the videos, as far as they are known, and where they are from. cfg: an
+    mmcv.Config that names the videos.
     """
 
     batch_size: int
     groups: List[Group]
     num_samples: int
     num_videos: Optional[int] = None
+    labels: Sequence[int] = ()
+    origin = ''
     cfg: Any = None
 
     def load(self, index: int, batch: np.ndarray) -> None:
         """Fill the array BATCH with the batch of this INDEX."""
         raise NotImplementedError
+
+    def check_classes(self, engine: Engine) -> None:
+        """Raise InputError where a model that says its classes does not have those of the config and of the labels."""
+        if self.cfg:
+            check_classes(self.cfg, engine.model, engine.num_classes)
+        if engine.num_classes and self.labels and max(self.labels) >= engine.num_classes:
+            raise InputError(f'{self.origin}: has a video with label {max(self.labels)}, and {engine.model} has '
+                             f'{engine.num_classes} classes; give the model of this data')
 
 
 class Files(Source):
@@ -82,7 +93,9 @@ class Files(Source):
         if self.info.has_old_digests():
             log(f'{folder}: not checked: whether the bins were changed since they were made; their {INFO} is of an '
                 'older version')
-        check_dtype(folder, self.info, engine.dtype)
+        if self.info.dtype not in (None, str(engine.dtype)):  # the sizes of the files may fit by chance
+            raise InputError(f'{folder}: holds {self.info.dtype} bins, and the model takes {engine.dtype}; run '
+                             f'r2plus1d_preprocess.py with --dtype {engine.dtype}, or use the other model')
         check_same_shape(folder, self.info.shape or engine.sample_shape, engine.model, engine.sample_shape)
         samples_per_file = self.count_samples(files[0], engine)
         self.batch_size = batch_size or samples_per_file
@@ -92,20 +105,19 @@ class Files(Source):
         self.groups = group(files, self.batch_size // samples_per_file)
         labels = [labels_of(name) for name in files]
         self.num_samples = sum(len(those) or samples_per_file for those in labels)
-        check_labels(folder, [label for those in labels for label in those], engine)
+        self.origin, self.labels = folder, [label for those in labels for label in those]
 
     def count_samples(self, path: str, engine: Engine) -> int:
         """The number of samples in the file PATH, by its size. Raises InputError where info.json says otherwise."""
         sample_size = int(np.prod(engine.sample_shape)) * engine.dtype.itemsize
         file_size = int(input_size(path, engine.dtype))
-        if file_size == 0 or file_size % sample_size:
+        count, rest = divmod(file_size, sample_size)
+        if rest or not count:
             shape = 'x'.join(map(str, engine.sample_shape))
             raise InputError(f'{path}: {file_size} bytes are not a whole number of samples of {sample_size} bytes '
                              f'({shape} {engine.dtype}); was it made for another model?')
-        count = file_size // sample_size
         if (self.info.bts or count) != count:
-            raise InputError(f'{path}: holds {count} samples, and {INFO} beside it says {self.info.bts}; '
-                             'make the bins again with r2plus1d_preprocess.py --overwrite')
+            raise InputError(f'{path}: holds {count} samples, and {INFO} beside it says {self.info.bts}; {MAKE_AGAIN}')
         return count
 
     def load(self, index: int, batch: np.ndarray) -> None:
@@ -113,17 +125,11 @@ class Files(Source):
         for part, name in zip(parts, self.groups[index]):
             if name:
                 read_input(name, part)
-                self.check(name, part)
+                # Values with their digest are what r2plus1d_preprocess.py wrote, and need no other check.
+                if self.allow_damaged or not check_digest(name, part, self.info):
+                    check_values(name, part, self.allow_damaged)
             else:
                 part[:] = parts[0]
-
-    def check(self, name: str, values: np.ndarray) -> None:
-        """Raise InputError unless the VALUES of a file are those that were written, or else may be those of a video."""
-        is_noted = False
-        if not self.allow_damaged:
-            is_noted = check_digest(name, values, self.info)
-        if not is_noted:  # else they are what r2plus1d_preprocess.py wrote
-            check_values(name, values, self.allow_damaged)
 
 
 class TestVideos(Source):
@@ -138,11 +144,9 @@ class TestVideos(Source):
         if not self.num_samples:
             raise InputError(f'{self.samples.list_file}: lists no video')
         check_same_shape(cfg.filename, self.samples[0][1].shape, engine.model, engine.sample_shape)
-        check_classes(cfg, engine.model, engine.num_classes)
-        check_labels(self.samples.list_file or cfg.filename, self.samples.labels, engine)
+        self.origin, self.labels = self.samples.list_file or cfg.filename, self.samples.labels
         self.batch_size = batch_size or 1
-        self.groups = group([str(BinName(i, (label,))) for i, label in enumerate(self.samples.labels)], self.batch_size)
-        # Decoding leaves Python's global lock most of the time, so threads use all cores.
+        self.groups = group([str(BinName(i, (label,))) for i, label in enumerate(self.labels)], self.batch_size)
         self.pool = ThreadPoolExecutor(cpu_count())
 
     def load(self, index: int, batch: np.ndarray) -> None:
@@ -246,11 +250,3 @@ def labels_of(name: str) -> List[int]:
         return list(BinName.parse(name).labels)
     except InputError:
         return []
-
-
-def check_dtype(folder: str, info: Info, dtype: np.dtype) -> None:
-    """Refuse bins that info.json says are of another dtype: their sizes alone may fit by chance."""
-    found = info.dtype or str(dtype)
-    if found != str(dtype):
-        raise InputError(f'{folder}: holds {found} bins, and the model takes {dtype}; '
-                         f'run r2plus1d_preprocess.py with --dtype {dtype}, or use the other model')

@@ -1,14 +1,12 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What preprocessing hands to inference: bins, their names and values. Writer and reader stand side by side.
+"""What preprocessing hands to inference: bins, their names and values, and the info.json beside them.
 
     r2plus1d_preprocess.py -> bins, info.json -> r2plus1d_infer.py or ais_bench
 
 A file bin<first>-<last>_<label>_<label>....bin holds a fixed number of samples in C-order, each of crops x 3 x frames x
 height x width. Where there are fewer videos than samples, copies of the last sample fill the file up, and the name does
-not count them.
-
-info.json: what r2plus1d_preprocess.py notes beside its bins. ais_bench passes it over.
+not count them. info.json says what they are, with a digest of each; ais_bench passes it over.
 
     info = read_info('predata_bts1')
     check_digest('predata_bts1/bin0-0_7.bin', values, info)
@@ -16,23 +14,30 @@ info.json: what r2plus1d_preprocess.py notes beside its bins. ais_bench passes i
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 from dataclasses import dataclass
-from typing import IO, Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import xxhash
 
-from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, one_of
+from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, matching, one_of
+from r2plus1d.models import SAMPLE_DTYPES
 from r2plus1d.run import InputError, one_line
-from r2plus1d.store import check_regular_file, file_digest, naming
+from r2plus1d.store import check_regular_file, file_digest
 
 BIN_NAME = re.compile(r'bin(\d+)-(\d+)((?:_\d+)+)\.(?:bin|npy)', re.I)
 INFO = 'info.json'
-SAMPLE_DTYPES = ('float32', 'uint8')
-PAGE = 4096  # bytes; writing past the page cache needs memory that begins at a page
+THREE_CROPS = 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
+LARGEST_VALUE = 1e6  # of a sample: pixels go to 255, normalized ones to about 3
+BLOCK = 32768  # values: half a frame of one channel
+MAKE_AGAIN = 'make the bins again with r2plus1d_preprocess.py --overwrite'
+UNKNOWN_DIGEST = 'unknown'
+SHA256 = matching('[0-9a-f]{64}', 'a SHA-256')
+DIGEST = matching('[0-9a-f]{32}|unknown', 'a digest (XXH3, 128 bits)')
+STAMP = Check(lambda value: isinstance(value, list) and len(value) == 2 and all(type(one) is int for one in value),
+              'size and time')
 
 
 # ---- the name of a bin -------------------------------------------------------------------------------
@@ -59,59 +64,6 @@ class BinName:
             raise InputError(f'{path}: {len(name.labels)} labels for videos {first} to {last}; '
                              'make the files with r2plus1d_preprocess.py')
         return name
-
-
-# ---- writing -----------------------------------------------------------------------------------------
-
-
-def empty_at_page(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """np.empty(SHAPE, DTYPE) that begins at a page of memory, as write_past_cache() wants it."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    buffer = np.empty(size + PAGE, np.uint8)
-    start = -buffer.ctypes.data % PAGE
-    return buffer[start:start + size].view(dtype).reshape(shape)
-
-
-def write_past_cache(f: IO[bytes], array: np.ndarray) -> None:
-    """Write an array to an unbuffered file, past the page cache (O_DIRECT) where file system and sizes allow that.
-
-    The 71 GB of a test split would push everything else out of the cache and not stay there themselves, and
-    taking the pages for them costs more time than all the rest of preprocessing.
-    """
-    direct = getattr(os, 'O_DIRECT', 0)
-    flags = fcntl.fcntl(f, fcntl.F_GETFL) & ~direct
-    data = array.data.cast('B')
-    while data:
-        try:
-            fcntl.fcntl(f, fcntl.F_SETFL, flags | direct)
-            written = f.write(data)
-            data = data[written:]
-        except OSError as e:
-            if not direct or e.errno != errno.EINVAL:
-                raise
-            direct = 0  # this file system or this size does not allow it
-
-
-def write_bin(folder: str, first: int, samples: Iterable[Tuple[int, np.ndarray]], bts: int) -> Tuple[str, str]:
-    """Write one bin of BTS samples; return its name and its digest.
-
-    SAMPLES yields (label, array) of at most BTS videos, of which FIRST is the number of the first one. An OSError names
-    the file.
-    """
-    part = os.path.join(folder, f'{first}.part')
-    labels: List[int] = []
-    digest = xxhash.xxh3_128()
-    with naming(part), open(part, 'wb', buffering=0) as f:
-        for label, sample in samples:
-            labels.append(label)
-            digest.update(sample.data)
-            write_past_cache(f, sample)
-        for _ in range(bts - len(labels)):
-            digest.update(sample.data)
-            write_past_cache(f, sample)
-    name = str(BinName(first, tuple(labels)))
-    os.rename(part, os.path.join(folder, name))
-    return name, digest.hexdigest()
 
 
 # ---- reading -----------------------------------------------------------------------------------------
@@ -197,9 +149,6 @@ def open_npy(path: str, dtype: np.dtype) -> Any:
     return data
 
 
-LARGEST_VALUE = 1e6  # of a sample: pixels go to 255, normalized ones to about 3
-BLOCK = 32768  # values: half a frame of one channel
-
 
 def check_values(path: str, values: np.ndarray, allow_zeros: bool = False) -> None:
     """Raise InputError, which names the first bad one, where the VALUES of a bin can not be those of a video.
@@ -232,7 +181,6 @@ def has_hole(path: str, position: int) -> bool:
 
 # ---- the shape of a sample ---------------------------------------------------------------------------
 
-THREE_CROPS = 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py'
 KINDS = f'{THREE_CROPS} is of three crops, configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py of the whole frame'
 
 
@@ -241,7 +189,7 @@ def describe_shape(shape: Sequence[int]) -> str:
     if len(shape) != 5:
         return 'x'.join(map(str, shape))
     views, _, frames, height, width = shape
-    return f'{views} view{"" if views == 1 else "s"} of {frames} frames of {width} x {height}'
+    return f'{count_views(views)} of {frames} frames of {width} x {height}'
 
 
 def check_same_shape(giver: str, given: Sequence[int], taker: str, taken: Sequence[int]) -> None:
@@ -254,13 +202,8 @@ def check_same_shape(giver: str, given: Sequence[int], taker: str, taken: Sequen
 def count_views(number: int) -> str:
     return f'{number} view' if number == 1 else f'{number} views'
 
-MAKE_AGAIN = 'make the bins again with r2plus1d_preprocess.py --overwrite'
-SHA256 = Check(lambda value: isinstance(value, str) and re.fullmatch('[0-9a-f]{64}', value) is not None, 'a SHA-256')
-UNKNOWN_DIGEST = 'unknown'
-DIGEST = Check(lambda value: isinstance(value, str) and re.fullmatch('[0-9a-f]{32}|unknown', value) is not None,
-               'a digest (XXH3, 128 bits)')
-STAMP = Check(lambda value: isinstance(value, list) and len(value) == 2 and all(type(one) is int for one in value),
-              'size and time')
+
+# ---- info.json ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -268,11 +211,11 @@ class Info(Form):
     """What r2plus1d_preprocess.py notes beside its bins. A field is None where an older version did not note it.
 
     config, list: absolute paths. config_sha256, list_sha256: of what they say. dtype, shape: of a sample. sources: of
-    each video in the list, its size in bytes and the time of its last change in ns. bins: the digest of each file, by
-    its name; there are none while a run is unfinished.
+    each video in the list, the stamp() of preprocessing.py. bins: the digest of each file, by its name; there are none
+    while a run is unfinished.
     """
 
-    VERSION = 2  # the first one had other digests of bins, and no sources
+    VERSION = 3
     REMEDY = MAKE_AGAIN
 
     config: Optional[str] = field(TEXT)
@@ -289,10 +232,12 @@ class Info(Form):
 
     @classmethod
     def lift(cls, content: Dict[str, Any]) -> Dict[str, Any]:
-        content = {'allow_damaged': False, **content}
-        if isinstance(content.get('bins'), dict):
-            content['bins'] = dict.fromkeys(content['bins'], UNKNOWN_DIGEST)
-        return content
+        """The first version had other digests of bins, and the second one other stamps of sources."""
+        lifted = {'allow_damaged': False, **content}
+        lifted.pop('sources', None)
+        if 'version' not in content and isinstance(content.get('bins'), dict):
+            lifted['bins'] = dict.fromkeys(content['bins'], UNKNOWN_DIGEST)
+        return lifted
 
     def has_old_digests(self) -> bool:
         return UNKNOWN_DIGEST in (self.bins or {}).values()
@@ -303,14 +248,13 @@ class Info(Form):
             names = sorted(map(BinName.parse, self.bins or ()))
         except InputError as e:
             raise InputError(f'{path}: {e}')
-        expected = 0
+        count = 0
         for name in names:
-            if name.first != expected or len(name.labels) > (self.bts or 0):
+            if name.first != count or len(name.labels) > (self.bts or 0):
                 raise InputError(f'{path}: its bins do not hold the videos from 0 on once each; {MAKE_AGAIN}')
-            expected += len(name.labels)
-        if names and expected != self.num_videos:
-            raise InputError(f'{path}: num_videos is {self.num_videos}, and its bins hold {expected} videos; '
-                             f'{MAKE_AGAIN}')
+            count += len(name.labels)
+        if names and count != self.num_videos:
+            raise InputError(f'{path}: num_videos is {self.num_videos}, and its bins hold {count} videos; {MAKE_AGAIN}')
 
 
 def read_info(folder: str) -> Optional[Info]:

@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from typing import Any, Counter, Deque, Dict, Iterable, Iterator, List, Tuple
 
 from r2plus1d.data import read_config
-from r2plus1d.engines import backend_of, make_engine
+from r2plus1d.engines import OnnxRuntime, choose_backend, make_engine
 from r2plus1d.inference import Outcome, decode, infer_batch
-from r2plus1d.onnx_engines import OnnxRuntime
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.videos import Decoder, Task
 
@@ -149,7 +148,7 @@ def room_of_nodes(kind: str) -> Dict[str, Tuple[int, Dict[str, Any]]]:
 
 def device_kind(args: argparse.Namespace) -> str:
     """Which resource of Ray a worker needs: NPU, GPU, or CPU where the model runs on none of them."""
-    backend = backend_of(args)
+    backend = choose_backend(args.model, args.backend)
     if backend == 'onnxruntime':
         import onnxruntime
         available = onnxruntime.get_available_providers()

@@ -20,11 +20,12 @@ from typing import Any, List, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from r2plus1d.bins import THREE_CROPS, describe_shape, empty_at_page
+from r2plus1d.bins import THREE_CROPS, describe_shape
 from r2plus1d.frames import Info, Pipeline, Step, name_of
 from r2plus1d.lists import check_list
 from r2plus1d.run import InputError, explain_missing, one_line
 
+PAGE = 4096  # bytes; writing past the page cache needs memory that begins at a page
 VIEWS_OF_CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}  # mmaction2's steps
 FAST_END = ['Normalize', 'FormatShape', 'Collect', 'ToTensor']
 KEEP_SHAPE = {*FAST_END, 'Flip'}
@@ -151,6 +152,14 @@ class Clips:
         clip = self.pipeline.run(self.videos.infos[index]).results
         frames = [np.asarray(image) for image in clip['imgs'][:clip['clip_len']]]
         return clip['frame_inds'].ravel().tolist()[:len(frames)], frames
+
+
+def empty_at_page(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """np.empty(SHAPE, DTYPE) that begins at a page of memory, as writing past the page cache wants it."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    buffer = np.empty(size + PAGE, np.uint8)
+    start = -buffer.ctypes.data % PAGE
+    return buffer[start:start + size].view(dtype).reshape(shape)
 
 
 class Samples:

@@ -3,13 +3,10 @@
 """On what a run ran: the machine, the versions of the packages, the commit of this repository.
 
     summary['environment'] = dataclasses.asdict(describe_environment())
-
-r2plus1d_infer.py notes it in the summary of a run, and r2plus1d_report.py shows it. The standard library is enough for
-all of it, so that this module starts nothing and imports quickly.
 """
-
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
@@ -19,6 +16,7 @@ import subprocess
 from typing import Dict, List, Optional
 
 from r2plus1d.forms import COUNT, TEXT, Form, field
+from r2plus1d.run import FOLDER
 
 # What decides about scores and speed, by the names that pip knows.
 PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-headless', 'opencv-python', 'onnx',
@@ -27,7 +25,6 @@ PACKAGES = ('torch', 'mmcv-full', 'mmcv', 'mmaction2', 'numpy', 'opencv-python-h
 CPU_FEATURES = {'avx2': 'AVX2', 'avx512f': 'AVX-512', 'avx512_vnni': 'VNNI', 'avx_vnni': 'VNNI', 'avx512_bf16': 'BF16',
                 'amx_bf16': 'AMX BF16', 'amx_int8': 'AMX int8', 'asimd': 'NEON', 'sve': 'SVE', 'asimddp': 'dot product',
                 'bf16': 'BF16', 'i8mm': 'int8 matrices'}
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,54 +45,40 @@ class Environment(Form):
 
 
 def describe_environment() -> Environment:
+    packages = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            packages[name] = importlib.metadata.version(name)
     return Environment(
         system=f'{platform.system()} {platform.release()} {platform.machine()}',
-        cores=len(os.sched_getaffinity(0)),
+        cores=cpu_count(),
         memory=os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'),
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in KiB
         python=platform.python_version(),
-        packages=package_versions(),
+        packages=packages,
         commit=repository_commit(),
         cpu_features=cpu_features(),
     )
 
 
-def package_versions() -> Dict[str, str]:
-    """{name: version} of those of the PACKAGES that are installed."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
 def repository_commit() -> Optional[str]:
     """The first digits of the commit, and "+" after changes; None where this is no clone or there is no git."""
-    command = ['git', '-C', ROOT, 'describe', '--always', '--dirty=+', '--abbrev=10', '--exclude=*']
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True,
-                              timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
+    if not os.path.exists(os.path.join(FOLDER, '.git')):  # it may lie inside a clone of something else
         return None
-    # A copy without .git may lie inside a clone of something else, whose commit says nothing about these files.
-    is_clone = os.path.exists(os.path.join(ROOT, '.git'))
-    return done.stdout.strip() if is_clone and done.returncode == 0 else None
-
-
-# ---- the machine ---------------------------------------------------------------------------------------
+    command = ['git', '-C', FOLDER, 'describe', '--always', '--dirty=+', '--abbrev=10', '--exclude=*']
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True,
+                              timeout=10, check=True).stdout.strip()
+    return None
 
 
 def cpu_facts() -> Dict[str, str]:
     """The facts of the first core, as Linux names them in /proc/cpuinfo; {} where there is no such file."""
     facts: Dict[str, str] = {}
-    if os.path.exists('/proc/cpuinfo'):
-        with open('/proc/cpuinfo', errors='replace') as f:
-            for line in f:
-                name, colon, value = line.partition(':')
-                if colon:
-                    facts.setdefault(name.strip(), value.strip())
+    with contextlib.suppress(OSError), open('/proc/cpuinfo', errors='replace') as f:
+        for line in f:
+            name, _, value = line.partition(':')
+            facts.setdefault(name.strip(), value.strip())
     return facts
 
 

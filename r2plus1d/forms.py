@@ -22,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import types
 from typing import IO, Any, Callable, ClassVar, Dict, Iterable, List, Tuple, Type, TypeVar
 
@@ -85,6 +86,9 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
+
+# ---- forms -------------------------------------------------------------------------------------------
+
 AnyForm = TypeVar('AnyForm', bound='Form')
 
 
@@ -120,6 +124,10 @@ SHAPE = Check(lambda value: isinstance(value, list) and bool(value) and all(map(
 
 def one_of(*values: str) -> Check:
     return Check(lambda value: isinstance(value, str) and value in values, ' or '.join(values))
+
+
+def matching(pattern: str, words: str) -> Check:
+    return Check(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, words)
 
 
 def field(check: Check, identity: bool = False) -> Any:

@@ -1,23 +1,17 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""A test pipeline of mmaction2's, with our decoding in it.
+"""A test pipeline of mmaction2's, with our decoding in it, which refuses damage.
 
     pipeline = Pipeline(cfg, cfg.data.test.pipeline, are_files=True)
     results = pipeline.run({'filename': 'clip.avi', 'label': -1, 'start_index': 0, 'modality': 'RGB'}).results
 
-mmaction2's steps choose the frames, and resize, crop and flip them. Decoding between them is done by frames.py and
-video_file.py, which refuse damage. mmaction2 and PyTorch are imported when a pipeline is made: the import takes more
-than a second, in which another thread can load the model (start_engines() of r2plus1d/engines.py).
-
-The frames of a clip from a folder of image files, as RGB. Damaged ones are refused.
-
-    images = read_frames(results)                  # results: as mmaction2's SampleFrames leaves them
-    image = read_frame('img_00001.jpg')
+mmaction2's steps choose the frames, and resize, crop and flip them. Frames of video files come from video_file.py,
+those of a folder of image files from here. mmaction2 and PyTorch are imported when a pipeline is made: the import takes
+more than a second, in which another thread can load the model (start_engines() of r2plus1d/engines.py).
 
 Decoders fill in what is missing: OpenCV makes the lower half of half a JPEG grey. A sample made of that looks like any
 other and gives a wrong score without a word. simplejpeg takes a warning of libjpeg for an error. What it cannot see: a
-byte changed inside of an image that still decodes without a warning (JPEG has no checksums). Frames of video files are
-in r2plus1d/video_file.py.
+byte changed inside of an image that still decodes without a warning (JPEG has no checksums).
 """
 from __future__ import annotations
 
@@ -35,6 +29,14 @@ from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import check_regular_file
 from r2plus1d.video_file import FEWEST_FRAMES, read_clip
 
+Info = Dict[str, Any]  # mmaction2's dict, which goes from step to step
+Step = Dict[str, Any]  # of a config
+Span = Tuple[float, float]  # seconds of a video: from, to (not included)
+
+# Arguments with which mmaction2's steps give the same frames as without. With others, frames come from an archive or
+# a database; those steps stay mmaction2's, which checks less.
+SAME_FRAMES = {'type', 'num_threads', 'multi_thread'}
+VIDEO_DECODERS = {'OpenCVDecode', 'PyAVDecode', 'DecordDecode', 'VideoFileDecode'}  # the last one is own_data.py's
 JPEG_START = b'\xff\xd8\xff'
 PNG_START = b'\x89PNG'
 PNG_END = b'IEND\xae\x42\x60\x82'  # the last chunk and its checksum
@@ -47,40 +49,37 @@ HOLE = bytes(64)
 REMEDY = 'extract the frames of its video again'
 
 
-def read_frames(results: Dict[str, Any], allow_damaged: bool = False) -> Dict[int, np.ndarray]:
+def name_of(info: Info) -> str:
+    return str(info.get('frame_dir') or info['filename'])
+
+
+# ---- images ------------------------------------------------------------------------------------------
+
+
+def read_frames(results: Info, allow_damaged: bool = False) -> Dict[int, np.ndarray]:
     """The frames of a video's folder with the numbers frame_inds, by number: the pixels of mmaction2's RawFrameDecode.
 
-    Raises InputError, which names the file, for one that is missing, no plain file, not whole, or of another size than
-    the first frame of the clip, and where the folder has another number of frames than the list says. ALLOW_DAMAGED:
-    says which frames the decoder mended, and takes them.
+    RESULTS: as mmaction2's SampleFrames leaves them. Raises InputError, which names the file, for one that is missing,
+    no plain file, not whole, or of another size than the first frame of the clip, and where the folder has another
+    number of frames than the list says: a digit lost there gives other frames. ALLOW_DAMAGED: says which frames the
+    decoder mended, and takes them.
     """
-    check_number_of_frames(results)
+    def path_of(number: int) -> str:
+        return f'{results["frame_dir"]}/{results["filename_tmpl"].format(number)}'
+
+    offset = results.get('offset', 0)
+    end = results['start_index'] + results['total_frames']
+    for number, expected in ((end - 1, True), (end, False)):
+        if not offset and os.path.exists(path_of(number)) != expected:
+            raise InputError(f'{path_of(number)}: is {"missing" if expected else "there"}, and the list says '
+                             f'{results["total_frames"]} frames; make the list again with build_file_list.py, or '
+                             'extract the frames again')
     images: Dict[int, np.ndarray] = {}
     for number in dict.fromkeys(results['frame_inds'].ravel().tolist()):
-        path = frame_path(results, number + results.get('offset', 0))
+        path = path_of(number + offset)
         images[number] = read_frame(path, allow_damaged)
         check_size(path, images[number], next(iter(images.values())))
     return images
-
-
-def frame_path(results: Dict[str, Any], number: int) -> str:
-    return f'{results["frame_dir"]}/{results["filename_tmpl"].format(number)}'
-
-
-def check_number_of_frames(results: Dict[str, Any]) -> None:
-    """Raise InputError where the list says another number of frames than the folder of a video has.
-
-    A digit that was lost or changed there gives other frames. Only the last frame and the one after it are looked for.
-    """
-    if results.get('offset', 0):
-        return  # a part of a video
-    total = results['total_frames']
-    last = results['start_index'] + total - 1
-    for number, expected in ((last, True), (last + 1, False)):
-        path = frame_path(results, number)
-        if os.path.exists(path) != expected:
-            raise InputError(f'{path}: is {"missing" if expected else "there"}, and the list says {total} frames; '
-                             'make the list again with build_file_list.py, or extract the frames again')
 
 
 def read_frame(path: str, allow_damaged: bool = False) -> np.ndarray:
@@ -89,11 +88,8 @@ def read_frame(path: str, allow_damaged: bool = False) -> np.ndarray:
     ALLOW_DAMAGED: an image that the decoder warns of is taken as the decoder mends it.
     """
     check_regular_file(path)
-    try:
-        with open(path, 'rb', buffering=0) as f:
-            content = f.read()
-    except OSError as e:
-        raise InputError(f'{path}: cannot be read: {e.strerror}')
+    with open(path, 'rb', buffering=0) as f:
+        content = f.read()
     if not content.startswith(JPEG_START):
         if content.startswith(PNG_START) and not content.rstrip(b'\0').endswith(PNG_END):
             raise InputError(f'{path}: cut off, or its end is damaged; {REMEDY}')
@@ -113,11 +109,9 @@ def decode_jpeg(path: str, content: bytes) -> np.ndarray:
     if STANDARD_TABLE in content and HOLE in content[content.rfind(SCAN):].rstrip(b'\0'):
         raise ValueError('zeros in the middle')
     *_, colors, _ = simplejpeg.decode_jpeg_header(content)
-    if colors in ('CMYK', 'YCCK'):
-        simplejpeg.decode_jpeg(content, 'CMYK')
-        return decode_by_opencv(path, content)
-    image: np.ndarray = simplejpeg.decode_jpeg(content, 'RGB')
-    if content.find(b'Exif', 0, 4096) >= 0:  # OpenCV turns an image as a camera's header says
+    is_cmyk = colors in ('CMYK', 'YCCK')
+    image: np.ndarray = simplejpeg.decode_jpeg(content, 'CMYK' if is_cmyk else 'RGB')
+    if is_cmyk or content.find(b'Exif', 0, 4096) >= 0:  # OpenCV turns an image as a camera's header says
         return decode_by_opencv(path, content)
     return image
 
@@ -137,19 +131,8 @@ def check_size(path: str, frame: np.ndarray, first: np.ndarray) -> None:
         found, expected = (f'{shape[1]}x{shape[0]}' for shape in (frame.shape, first.shape))
         raise InputError(f'{path}: {found}, and the frames before are {expected}; {REMEDY}')
 
-Info = Dict[str, Any]  # mmaction2's dict, which goes from step to step
-Step = Dict[str, Any]  # of a config
-Span = Tuple[float, float]  # seconds of a video: from, to (not included)
 
-
-def name_of(info: Info) -> str:
-    return str(info.get('frame_dir') or info['filename'])
-
-
-# Arguments with which mmaction2's steps give the same frames as without. With others, frames come from an archive or
-# a database; those steps stay mmaction2's, which checks less.
-SAME_FRAMES = {'type', 'num_threads', 'multi_thread'}
-VIDEO_DECODERS = {'OpenCVDecode', 'PyAVDecode', 'DecordDecode', 'VideoFileDecode'}  # the last one is own_data.py's
+# ---- the pipeline -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -200,10 +183,9 @@ class Pipeline:
             nonlocal results, frames
             first, end = index.between(*span) if span else (0, len(index.times))
             frames = end - first
-            if frames < FEWEST_FRAMES:
-                seconds = 'from {:g} s to {:g} s'.format(*span) if span else 'at all'
-                raise InputError(f'{name_of(info)}: shows {frames} frame{"" if frames == 1 else "s"} {seconds}, '
-                                 f'expected {FEWEST_FRAMES} or more')
+            if span and frames < FEWEST_FRAMES:
+                raise InputError(f'{name_of(info)}: shows {frames} frame{"" if frames == 1 else "s"} from '
+                                 f'{span[0]:g} s to {span[1]:g} s, expected {FEWEST_FRAMES} or more')
             results = self.sample(dict(info, start_index=first, total_frames=frames))
             return [int(number) for number in results['frame_inds'].ravel()]
 

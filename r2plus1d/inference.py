@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Iterator, List
 import numpy as np
 
 from r2plus1d.bins import describe_shape
-from r2plus1d.engine_base import Engine
 from r2plus1d.environment import cpu_count
 from r2plus1d.metrics import are_probabilities
+from r2plus1d.models import Engine
 from r2plus1d.run import InputError
 
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ def look_ahead(pool: Executor, function: Callable[[Item], Result], items: Iterab
         yield calls.popleft().result()
 
 
+def decode_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """look_ahead() by threads on all cores: decoding leaves Python's global lock most of the time."""
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        yield from look_ahead(pool, function, items, cpu_count())
+
+
 # ---- predictions ---------------------------------------------------------------------------------------
 
 
@@ -106,13 +112,11 @@ def decode(decoder: Decoder, task: Task) -> Decoded:
 def decoded_batches(decoder: Decoder, tasks: Iterable[Task], batch_size: int) -> Iterator[List[Decoded]]:
     """Lists with BATCH_SIZE samples each, and the faults between them; the last one may have fewer."""
     batch: List[Decoded] = []
-    # Decoding leaves Python's global lock most of the time, so threads use all cores.
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        for decoded in look_ahead(pool, lambda task: decode(decoder, task), tasks, cpu_count()):
-            batch.append(decoded)
-            if sum(one.sample is not None for one in batch) == batch_size:
-                yield batch
-                batch = []
+    for decoded in decode_ahead(lambda task: decode(decoder, task), tasks):
+        batch.append(decoded)
+        if sum(one.sample is not None for one in batch) == batch_size:
+            yield batch
+            batch = []
     if batch:
         yield batch
 
@@ -172,27 +176,8 @@ def score_videos(engines: Sequence[Engine], samples: Any, indices: Iterable[int]
     """
     labels: List[int] = []
     scores: List[List[np.ndarray]] = [[] for _ in engines]
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        for label, sample in look_ahead(pool, samples.__getitem__, indices, cpu_count()):
-            labels.append(label)
-            for engine, rows in zip(engines, scores):
-                rows.append(infer_sample(engine, sample))
+    for label, sample in decode_ahead(samples.__getitem__, indices):
+        labels.append(label)
+        for engine, rows in zip(engines, scores):
+            rows.append(infer_sample(engine, sample))
     return labels, np.array(scores)
-
-
-# ---- does the model fit? -------------------------------------------------------------------------------
-
-
-def check_classes(cfg: Any, model: str, num_classes: Optional[int]) -> None:
-    """Raise InputError where a model with NUM_CLASSES does not have those of the head of the config."""
-    expected = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
-    if expected and num_classes and expected != num_classes:
-        raise InputError(f'{model}: has {num_classes} classes, and the head in {cfg.filename} has {expected}; '
-                         'give the config that the model was exported with')
-
-
-def check_labels(source: str, labels: Sequence[int], engine: Engine) -> None:
-    """Raise InputError where a label is none of the model's classes."""
-    if engine.num_classes and labels and max(labels) >= engine.num_classes:
-        raise InputError(f'{source}: has a video with label {max(labels)}, and {engine.model} has '
-                         f'{engine.num_classes} classes; give the model of this data')

@@ -24,11 +24,10 @@ import json
 import os
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from r2plus1d.engines import backend_of, make_engine
+from r2plus1d.engines import choose_backend, make_engine
 from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, one_of, write_json
-from r2plus1d.onnx_engines import computed_in
-from r2plus1d.onnx_files import is_quantized, load_onnx
-from r2plus1d.precision import AUTO, CPU_PRECISIONS
+from r2plus1d.models import is_quantized, load_onnx
+from r2plus1d.precision import AUTO, CPU_PRECISIONS, computed_in
 from r2plus1d.rows import WRITERS, Row, file_stamp, json_line
 from r2plus1d.run import InputError, log
 from r2plus1d.store import PART_ENDING, claim, file_digest, naming, remove_tree, whole_file, write_all
@@ -81,7 +80,7 @@ def settle_precision(args: argparse.Namespace) -> str:
     """What the model is computed in by all machines of a cluster. Where --precision is auto, it becomes f32, the only
     one that all of them have, or on this machine the fastest one.
     """
-    if backend_of(args) == 'ais_bench':
+    if choose_backend(args.model, args.backend) == 'ais_bench':
         return 'as converted'
     if args.precision == AUTO:
         is_local = args.ray == 'local'

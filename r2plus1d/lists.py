@@ -1,21 +1,16 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The list of classes, UCF-101's classInd.txt or one of its form, checked before it is used.
+"""The list of classes and the list of videos, checked before they are used.
 
-    1 ApplyEyeMakeup
-    2 ApplyLipstick
+A list of classes is UCF-101's classInd.txt or one of its form, "1 ApplyEyeMakeup": the number is that of the line, and
+class 1 is label 0. Where UCF-101's lists of videos lie in the same folder, they know the classes as well.
 
-The number is that of the line, and class 1 is label 0. Where UCF-101's lists of videos lie in the same folder, they
-know the classes as well: trainlist01.txt has the folder and the number of each video's class. A class list that was
-cut off or altered contradicts them.
-
-The list of videos, mmaction2's text form, checked line by line before any work begins.
+A list of videos is of mmaction2's text form, which splits each line at white space and believes what it finds:
 
     RawframeDataset: <folder of frames> <number of frames> <label>        VideoDataset: <video file> <label>
 
-mmaction2 splits each line at white space and believes what it finds. A wrong list costs hours and gives an accuracy
-that means nothing, so all its faults are reported at once, with their line numbers. Where UCF-101's official lists lie
-in the folder annotations/ beside the list, as the README puts them, the list is compared with them.
+A wrong list costs hours and gives an accuracy that means nothing, so all its faults are reported at once. Where
+UCF-101's official lists lie in the folder annotations/ beside the list, the list is compared with them.
 """
 from __future__ import annotations
 
@@ -26,36 +21,52 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 from r2plus1d.run import InputError, explain_missing, log
 from r2plus1d.store import check_regular_file
 
-LISTS_OF_VIDEOS = ('trainlist01.txt', 'trainlist02.txt', 'trainlist03.txt')
+FIELDS = {
+    'RawframeDataset': '<folder> <number of frames> <label>',
+    'VideoDataset': '<video> <label>',
+}
+FEWEST_FRAMES = 2  # a video of one frame has no motion: its list is damaged
+MOST_FAULTS = 10  # that are told of one list
+NUMBER = re.compile(r'[0-9]{1,9}')  # not str.isdigit(), which takes digits of all scripts
+
+
+def read_text(path: str, encoding: str = 'utf-8') -> str:
+    """The text in a file. Raises InputError unless it is a plain file, not empty, in UTF-8."""
+    check_regular_file(path)
+    with open(path, 'rb') as f:
+        content = f.read()
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as e:
+        raise InputError(f'{path}: byte {e.start} is not UTF-8; save it as UTF-8')
+
+
+# ---- classes -----------------------------------------------------------------------------------------
 
 
 def read_classes(path: str) -> List[str]:
     """The names of the classes by label: the name on line 1 is that of label 0. Raises InputError."""
     names = read_names(path)
-    for other in LISTS_OF_VIDEOS:
-        known = read_list_of_videos(os.path.join(os.path.dirname(path), other))
-        for number in sorted(known):
-            if number > len(names):
-                raise InputError(f'{path}: has no line "{number} {known[number]}", which {other} expects; '
-                                 'is the list cut off?')
-            if names[number - 1] != known[number]:
-                raise InputError(f'{path}: line {number} is "{number} {names[number - 1]}", '
-                                 f'and in {other} class {number} is {known[number]}')
-        if known and len(names) > max(known):
-            log(f'{path}: has {len(names)} classes, and {other} knows {max(known)}')
-            break
+    others = (os.path.join(os.path.dirname(path), f'trainlist0{split}.txt') for split in '123')
+    other = next(filter(os.path.isfile, others), None)
+    if other is None:
+        return names
+    with open(other, encoding='utf-8', errors='replace') as f:  # lines such as "YoYo/v_YoYo_g08_c01.avi 101"
+        matches = [re.fullmatch(r'([^/\s]+)/\S+ ([1-9][0-9]{0,5})', line.strip()) for line in f]
+    known = {int(match[2]): match[1] for match in matches if match}
+    for number in sorted(known):
+        found = quote(f'{number} {names[number - 1]}') if number <= len(names) else 'missing'
+        if found != quote(f'{number} {known[number]}'):
+            raise InputError(f'{path}: line {number} is {found}, and in {os.path.basename(other)} class {number} is '
+                             f'{known[number]}')
+    if known and len(names) > max(known):
+        log(f'{path}: has {len(names)} classes, and {os.path.basename(other)} knows {max(known)}')
     return names
 
 
 def read_names(path: str) -> List[str]:
     """The names in a class list, which is checked by itself. Raises InputError."""
-    check_regular_file(path)
-    with open(path, 'rb') as f:
-        content = f.read()
-    try:
-        return parse_names(path, content.decode('utf-8-sig').split('\n'))
-    except UnicodeDecodeError as e:
-        raise InputError(f'{path}: byte {e.start} is not UTF-8; save it as UTF-8')
+    return parse_names(path, read_text(path, 'utf-8-sig').split('\n'))
 
 
 def parse_names(path: str, lines: Iterable[str]) -> List[str]:
@@ -82,18 +93,6 @@ def quote(text: str) -> str:
     """A text from a damaged file for a message: no more than 60 letters, all of them visible."""
     visible = ''.join(letter if letter.isprintable() else '?' for letter in text.strip()[:60])
     return f'"{visible}"'
-
-
-def read_list_of_videos(path: str) -> Dict[int, str]:
-    """{number of a class: its name} by a list of UCF-101 with lines such as "YoYo/v_YoYo_g08_c01.avi 101".
-
-    Empty where there is no such file. Lines of another form are left to whoever reads the videos.
-    """
-    if not os.path.isfile(path):
-        return {}
-    with open(path, encoding='utf-8', errors='replace') as f:
-        matches = [re.fullmatch(r'([^/\s]+)/\S+ ([1-9][0-9]{0,5})', line.strip()) for line in f]
-    return {int(match[2]): match[1] for match in matches if match}
 
 
 def check_names_of_videos(path: str, names: Sequence[str], videos: Iterable[Tuple[str, int]]) -> None:
@@ -137,13 +136,8 @@ def class_name(names: Sequence[str], index: int) -> str:
         return names[index]
     return f'class {index + 1}, not in the list'
 
-FIELDS = {
-    'RawframeDataset': '<folder> <number of frames> <label>',
-    'VideoDataset': '<video> <label>',
-}
-FEWEST_FRAMES = 2  # a video of one frame has no motion: its list is damaged
-MOST_FAULTS = 10  # that are told of one list
-NUMBER = re.compile(r'[0-9]{1,9}')  # not str.isdigit(), which takes digits of all scripts
+
+# ---- videos ------------------------------------------------------------------------------------------
 
 
 def check_list(cfg: Any, data: Any) -> None:
@@ -159,12 +153,11 @@ def check_list(cfg: Any, data: Any) -> None:
         raise InputError(f'{path}: no such file{remedy} (it is the list of videos of {cfg.filename})')
     if not path or not known_form or path.endswith('.json') or not os.path.isfile(path):
         return
-    lines = read_lines(path)
     num_classes = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
     official = OfficialLists(path)
     faults = []
     seen: Dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         fault = check_line(line, data['type'], num_classes, cfg.get('allow_outside', False))
         if fault is None:
             name = line.split()[0]
@@ -175,25 +168,17 @@ def check_list(cfg: Any, data: Any) -> None:
     if faults:
         more = f'; and {len(faults) - MOST_FAULTS} more' if len(faults) > MOST_FAULTS else ''
         raise InputError(f'{path}: {"; ".join(faults[:MOST_FAULTS])}{more}')
-    official.warn_of_missing(seen)
+    official.compare(seen)
 
 
 def read_lines(path: str) -> List[str]:
     """The lines of a list. Raises InputError where it is not plain UTF-8 text."""
-    with open(path, 'rb') as f:
-        content = f.read()
-    if content.startswith((b'\xef\xbb\xbf', b'\xff\xfe', b'\xfe\xff')):
-        raise InputError(f'{path}: begins with a byte-order mark; save it as UTF-8 without one')
-    try:
-        text = content.decode('utf-8')
-    except UnicodeDecodeError as e:
-        raise InputError(f'{path}: byte {e.start} is not UTF-8; save it as UTF-8')
-    if '\0' in text:
-        raise InputError(f'{path}: holds zero bytes; make it again with build_file_list.py')
+    text = read_text(path)
+    for mark, words in (('\ufeff', 'a byte-order mark'), ('\0', 'zero bytes')):
+        if mark in text:
+            raise InputError(f'{path}: has {words}; save it as plain UTF-8, or make it again with build_file_list.py')
     lines = text.split('\n')
-    if lines[-1] == '':
-        lines.pop()
-    return lines
+    return lines if lines[-1] else lines[:-1]
 
 
 def check_line(line: str, kind: str, num_classes: Optional[int], allow_outside: bool) -> Optional[str]:
@@ -220,33 +205,28 @@ def check_line(line: str, kind: str, num_classes: Optional[int], allow_outside: 
 
 
 class OfficialLists:
-    """UCF-101's own lists, in the folder annotations/ beside a list; nothing is compared where they are not there."""
+    """UCF-101's own lists, in the folder annotations/ beside the list PATH. Without them nothing is compared.
+
+    A video is known by class and name without an ending, of which a data set may have another one than UCF-101's .avi.
+    """
 
     def __init__(self, path: str):
         self.path = path
         self.folder = os.path.join(os.path.dirname(path), 'annotations')
-        self.labels: Dict[str, int] = {}  # by class
         classes = os.path.join(self.folder, 'classInd.txt')
-        if os.path.lexists(classes):
-            self.labels = {name: label for label, name in enumerate(read_classes(classes))}
-        self.videos: Optional[Set[str]] = None
+        names = read_classes(classes) if os.path.lexists(classes) else []
+        self.labels = {name: label for label, name in enumerate(names)}
         match = re.search(r'_(train|val|test)_split_([123])_', os.path.basename(path))
-        if match:
-            self.name = f'{"train" if match[1] == "train" else "test"}list0{match[2]}.txt'
-            videos = {os.path.splitext(line.split()[0])[0] for line in self.read(self.name) if line.strip()}
-            self.videos = videos or None
+        kinds = ['train', 'test'] if match and match[1] == 'train' else ['test', 'train']
+        self.name, self.other = (f'{kind}list0{match[2]}.txt' if match else '' for kind in kinds)
+        self.videos, self.others = self.read(self.name), self.read(self.other)
 
-    def read(self, name: str) -> List[str]:
+    def read(self, name: str) -> Set[str]:
         path = os.path.join(self.folder, name)
         if not os.path.isfile(path):
-            return []
+            return set()
         with open(path, encoding='utf-8', errors='replace') as f:
-            return f.read().splitlines()
-
-    @staticmethod
-    def video_of(name: str) -> str:
-        """ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01 of a path in a list, with or without .avi."""
-        return name[:-len('.avi')] if name.endswith('.avi') else name
+            return {without_ending(line.split()[0]) for line in f if line.strip()}
 
     def fault(self, line: str) -> Optional[str]:
         """What of a good line contradicts the official lists, as text; None if nothing does."""
@@ -254,18 +234,24 @@ class OfficialLists:
         expected = self.labels.get(name.split('/')[0])
         if expected is not None and int(label) != expected:
             return f'label {label}, and {self.folder}/classInd.txt gives {name.split("/")[0]} the label {expected}'
-        if self.videos and self.video_of(name) not in self.videos:
-            return f'{name} is not in the official {self.name}'
+        if without_ending(name) in self.others:
+            return f'{name} is in the official {self.other}'
         return None
 
-    def warn_of_missing(self, names: Iterable[str]) -> None:
-        """Say how many videos of the official list are not among the NAMES."""
-        if self.videos:
-            listed = {self.video_of(name) for name in names}
-            missing = len(self.videos - listed)
-            if missing:
-                log(f'{self.path}: has {len(listed)} of the {len(self.videos)} videos of {self.folder}/{self.name}; '
-                    'an accuracy is that of these videos')
+    def compare(self, names: Iterable[str]) -> None:
+        """Say how far the videos NAMES are not those of the official list, which is a user's right."""
+        found = set(map(without_ending, names))
+        if self.videos - found:
+            log(f'{self.path}: has {len(self.videos & found)} of the {len(self.videos)} videos of '
+                f'{self.folder}/{self.name}; an accuracy is that of these videos')
+        if self.videos and found - self.videos:
+            log(f'{self.path}: has {len(found - self.videos)} videos that are not in {self.folder}/{self.name}, as '
+                f'{min(found - self.videos)}')
+
+
+def without_ending(name: str) -> str:
+    """ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01 of the name of a video, or of the folder of its frames."""
+    return re.sub(r'\.[A-Za-z0-9]{2,4}$', '', name)
 
 
 # ---- two lists ---------------------------------------------------------------------------------------
@@ -285,7 +271,8 @@ def count_training_videos(cfg: Any) -> int:
 
 def listed_videos(data: Any, by_path: bool) -> Set[str]:
     path = data.get('ann_file') or ''
-    names = {line.split()[0] for line in read_lines(path) if line.strip()} if os.path.isfile(path) else set()
+    is_there = os.path.isfile(path) and os.path.getsize(path)
+    names = {line.split()[0] for line in read_lines(path) if line.strip()} if is_there else set()
     if by_path:
         return {os.path.realpath(os.path.join(data.get('data_prefix') or '', name)) for name in names}
     return {os.path.splitext(name)[0] if data.get('type') == 'VideoDataset' else name for name in names}

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The engine for an .om model on an Ascend NPU: ais_bench's InferSession, in a process of its own.
+"""An .om model on an Ascend NPU: the installed ais_bench and what it refuses; its InferSession as an engine.
 
     engine = AisBench('r2plus1d_bs1.om', precision='f32', device=0)
     outputs = engine(batch)
@@ -12,27 +12,25 @@ through memory that both processes share.
 """
 from __future__ import annotations
 
-import contextlib
 import functools
 import getpass
+import importlib.metadata
 import mmap
-import multiprocessing
+import multiprocessing.util
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
-import weakref
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.engine_base import Engine, EngineDescription
-from r2plus1d.run import InputError, one_line
+from r2plus1d.forms import read_json
+from r2plus1d.models import Engine
+from r2plus1d.run import InputError, end_with_parent, one_line
 
 # aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
 ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}
@@ -85,7 +83,18 @@ def divide_input() -> List[str]:
         flag('divide_input') or '', [])
 
 
-# ---- what ais_bench refuses -------------------------------------------------------------------------
+def shape_of_om(path: str) -> Optional[List[int]]:
+    """The shape of the samples that an .om takes, by the note that test/pth2om.sh leaves beside it; None without it."""
+    if not os.path.isfile(path + '.json'):
+        return None
+    try:
+        _, _, text = read_json(path + '.json')['input_shape'].rpartition(':')
+        return [int(number) for number in text.split(',')][1:]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
+
+
+# ---- what ais_bench refuses ----------------------------------------------------------------------------
 #
 # Since February 2024 ais_bench looks at the model, the input folder, its files and the output folder before it opens
 # them (ais_bench/infer/common/path_security_check.py). It judges the absolute path.
@@ -101,16 +110,15 @@ def check_paths(model: str, folder: Optional[str] = None, output: Optional[str] 
     """
     paths = [model]
     if folder:
-        entries = os.listdir(folder)
-        paths += [folder, *(os.path.join(folder, name) for name in entries)]
+        paths += [folder, *(os.path.join(folder, name) for name in os.listdir(folder))]
     problems = [path_problem(path, 0o022, 'go-w') for path in paths]
     if output and os.path.exists(output):
         problems.append(path_problem(output, 0o027, '750'))
     if len(paths) > MOST_FILES:
         problems.append(f'{folder}: {len(paths)} files, and ais_bench takes {MOST_FILES}; give them a larger --bts')
-    found = [problem for problem in problems if problem]
+    found = next(filter(None, problems), None)
     if found and divide_input():  # an older ais_bench does not look
-        raise InputError(found[0])
+        raise InputError(found)
 
 
 def path_problem(path: str, forbidden: int, remedy: str) -> Optional[str]:
@@ -136,31 +144,14 @@ def path_problem(path: str, forbidden: int, remedy: str) -> Optional[str]:
     return None
 
 
-# ---- the engine -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Session:
-    """What the process of a device says when it has opened the model. code: an aclDataType."""
-
-    version: str
-    shape: List[int]  # of a batch
-    code: int
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the process of a device is given: the number of the memory file, the model, the number of the device."""
-
-    memory: int
-    model: str
-    device: int
+# ---- the engine ----------------------------------------------------------------------------------------
 
 
 class AisBench(Engine):
     """An .om on one NPU. The batch size is that of the model."""
 
     name = 'ais_bench InferSession'
+    precision = 'as converted'
 
     def __init__(self, model: str, precision: str, device: int) -> None:
         missing = missing_packages()
@@ -168,24 +159,17 @@ class AisBench(Engine):
             raise InputError(f'{model} needs {" and ".join(missing)}; install the wheels of ais_bench and aclruntime '
                              'into this environment, or run the ONNX model')
         check_paths(model)
-        self.model = model
-        self.precision = 'as converted'
-        self.device = device
+        super().__init__(model)
+        self.cpu = f'NPU {device}'
         self.memory = os.memfd_create('r2plus1d_batch')
-        fork = multiprocessing.get_context('fork')  # the memory and the open file descriptor are inherited
-        self.connection, other = fork.Pipe()
-        self.process: BaseProcess = fork.Process(target=serve, daemon=True,
-                                                 args=(other, self.connection, Job(self.memory, model, device)))
-        self.process.start()
-        other.close()
-        weakref.finalize(self, end_process, self.connection, self.process)
-        session = self.receive()
-        if session.code not in ACL_DTYPES:
-            raise InputError(f'{model}: its input has the data type {session.code} of acl_base.h, '
+        # By a fork the process has the memory's file descriptor.
+        self.process = ProcessPoolExecutor(1, multiprocessing.get_context('fork'))
+        self.version, shape, code = self.ask(open_session, model, device, self.memory)
+        if code not in ACL_DTYPES:
+            raise InputError(f'{model}: its input has the data type {code} of acl_base.h, '
                              f'expected one of {sorted(ACL_DTYPES)}')
-        self.version = session.version
-        self.dtype = np.dtype(ACL_DTYPES[session.code])
-        self.batch_size, *self.sample_shape = session.shape
+        self.dtype = np.dtype(ACL_DTYPES[code])
+        self.batch_size, *self.sample_shape = shape
         self.offsets: Dict[int, int] = {}
 
     def prepare(self, batch_size: int) -> None:
@@ -204,37 +188,25 @@ class AisBench(Engine):
         return arrays
 
     def __call__(self, batch: np.ndarray) -> List[np.ndarray]:
-        """Outputs of a batch, a list of float32 arrays. An array that allocate() has not given is copied."""
+        """An array that allocate() has not given is copied."""
         if batch.ctypes.data not in self.offsets:
             own, = self.allocate(1, len(batch))
             np.copyto(own, batch, casting='no')
             batch = own
-        with contextlib.suppress(ConnectionError):  # the process has ended: receive() says so
-            self.connection.send(self.offsets[batch.ctypes.data])
-        outputs: List[np.ndarray] = self.receive()
+        outputs: List[np.ndarray] = self.ask(infer, self.offsets[batch.ctypes.data])
         return outputs
 
-    def receive(self) -> Any:
-        """What the process sends. Raises InputError where it sends an exception or has ended."""
+    def ask(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """What a FUNCTION gives in the process of the device. Raises InputError where it fails or the process ends."""
         try:
-            answer = self.connection.recv()
-        except (EOFError, ConnectionError):
-            self.process.join(10)
-            raise InputError(f'{self.model}: the process that runs it on NPU {self.device} has ended '
-                             f'(status {self.process.exitcode}); its messages are above')
-        if isinstance(answer, str):
-            raise InputError(f'{self.model}: NPU {self.device}: {answer}')
-        return answer
-
-    def describe(self) -> EngineDescription:
-        return EngineDescription(self.name, self.version, self.precision, f'NPU {self.device}')
-
-
-def end_process(connection: Connection, process: BaseProcess) -> None:
-    """Let the process of a device end by itself, so that it gives the device's memory back."""
-    with contextlib.suppress(OSError):  # it has ended already
-        connection.send(None)
-    process.join(10)
+            return self.process.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            raise InputError(f'{self.model}: the process that runs it on {self.cpu} has ended; its messages are above')
+        except InputError:
+            raise
+        except Exception as e:  # InferSession raises RuntimeError, often without a word
+            raise InputError(f'{self.model}: {self.cpu}: ais_bench fails: {type(e).__name__}: '
+                             f'{one_line(e) or "see its messages above"}')
 
 
 def shared_array(memory: int, offset: int, shape: Sequence[int], dtype: Any) -> np.ndarray:
@@ -243,49 +215,45 @@ def shared_array(memory: int, offset: int, shape: Sequence[int], dtype: Any) -> 
     return np.frombuffer(mmap.mmap(memory, size, offset=offset), dtype).reshape(shape)
 
 
-def serve(connection: Connection, asking: Connection, job: Job) -> None:
-    """What the process does: open the session, say what it takes, then answer each request with the outputs.
+# ---- in the process of a device ------------------------------------------------------------------------
 
-    An answer that is a text is the message of an error. A request is the offset of a batch in the memory, or None for
-    the end. ASKING is the other end of CONNECTION, which the fork has opened here too: this process closes it, so that
-    it reads the end of the pipe, and ends, when the process that asks is killed.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; this one ends after it
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which multiprocessing ends it; the script's handler is inherited
-    asking.close()
+
+class Session(NamedTuple):
+    """What is open in this process, which opens one only. batch: the array that lies at an offset of the memory."""
+
+    session: Any
+    batch: Callable[[int], np.ndarray]
+
+
+SESSIONS: List[Session] = []
+
+
+def open_session(model: str, device: int, memory: int) -> Tuple[str, List[int], int]:
+    """(version of ais_bench, shape of a batch, an aclDataType). MEMORY: the file descriptor of the batches."""
+    end_with_parent()
     os.dup2(2, 1)  # aclruntime prints its messages to standard output, which is for the results of the script
-    session = None
-    try:
-        session, description = open_session(job)
-        connection.send(description)
-        batches: Dict[int, np.ndarray] = {}  # by offset: to map the memory anew would cost a tenth of a batch's time
-        while True:
-            offset = connection.recv()
-            if offset is None:
-                break
-            if offset not in batches:
-                batches[offset] = shared_array(job.memory, offset, description.shape, ACL_DTYPES[description.code])
-            connection.send([np.array(output, np.float32) for output in session.infer([batches[offset]])])
-    except (EOFError, ConnectionError):
-        pass  # the process that asks has ended
-    except Exception as e:  # InferSession raises RuntimeError, often without a word
-        connection.send(f'ais_bench fails: {type(e).__name__}: {one_line(e) or "see its messages above"}')
-    finally:
-        if session is not None and hasattr(session, 'free_resource'):  # ais_bench of 2023 does not have it
-            session.free_resource()
-
-
-def open_session(job: Job) -> Tuple[Any, Session]:
-    """The InferSession, and what it takes."""
-    import importlib.metadata
-
     from ais_bench.infer.interface import InferSession
-    session = InferSession(job.device, job.model)
+    session = InferSession(device, model)
+    if hasattr(session, 'free_resource'):  # ais_bench of 2023 does not have it
+        multiprocessing.util.Finalize(None, session.free_resource, exitpriority=0)
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise InputError(f'{job.model}: has {len(inputs)} inputs, expected one')
+        raise InputError(f'{model}: has {len(inputs)} inputs, expected one')
+    shape, code = list(inputs[0].shape), int(inputs[0].datatype)
+
+    @functools.lru_cache(maxsize=None)  # to map the memory anew would cost a tenth of a batch's time
+    def batch(offset: int) -> np.ndarray:
+        return shared_array(memory, offset, shape, ACL_DTYPES[code])
+
+    SESSIONS.append(Session(session, batch))
     try:
         version = importlib.metadata.version('ais_bench')
     except importlib.metadata.PackageNotFoundError:
         version = 'of unknown version'
-    return session, Session(version, list(inputs[0].shape), int(inputs[0].datatype))
+    return version, shape, code
+
+
+def infer(offset: int) -> List[np.ndarray]:
+    """The outputs for the batch that lies at an OFFSET of the memory."""
+    session, batch = SESSIONS[-1]
+    return [np.array(output, np.float32) for output in session.infer([batch(offset)])]

@@ -16,8 +16,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from r2plus1d.data import Samples
-from r2plus1d.engine_base import no_telemetry
-from r2plus1d.onnx_files import is_quantized, load_onnx
+from r2plus1d.models import is_quantized, load_onnx, no_telemetry
 from r2plus1d.run import InputError, one_line
 
 NORMALIZE = ['/normalize/Cast', '/normalize/Sub', '/normalize/Mul']  # names of the nodes that --uint8_input adds
@@ -89,10 +88,9 @@ def calibration_samples(cfg: Any, test: Samples) -> Samples:
     for samples in (train, test):
         if not len(samples):
             raise InputError(f'{samples.list_file}: lists no video')
-    lists = {os.path.realpath(samples.list_file or '') for samples in (train, test)}
     shared = {os.path.realpath(name) for name in train.names} & {os.path.realpath(name) for name in test.names}
-    if shared or len(lists) == 1:
-        raise InputError(f'{train.list_file}: has {len(shared) or len(test)} videos of the test list '
+    if shared:
+        raise InputError(f'{train.list_file}: has {len(shared)} videos of the test list '
                          f'{test.list_file}; int8 is calibrated on training videos, never on test videos')
     return train
 
@@ -126,7 +124,7 @@ def quantize(model: ModelProto, model_path: str, samples: Any, indices: Sequence
     return model
 
 
-# ---- files -------------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------------
 
 
 def save(model: ModelProto, path: str) -> None:

@@ -7,7 +7,6 @@
     scores, labels = run.scores(run.views(), run.num_videos())
 
     r2plus1d_infer.py or ais_bench -> outputs, summary -> r2plus1d_postprocess.py, r2plus1d_report.py
-
 """
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from r2plus1d.bins import INFO, NO_INFO, BinName, Info, count_views, read_info
 from r2plus1d.output_files import read_output
 from r2plus1d.run import InputError, log
 from r2plus1d.store import file_digest
-from r2plus1d.summary import Provenance, Summary, find_summaries
+from r2plus1d.summary import Summary, find_summaries
 
 
 class OutputFile(NamedTuple):
@@ -70,12 +69,13 @@ class Run:
         return read_info(os.path.dirname(self.info_path)) or NO_INFO if self.info_path else NO_INFO
 
     @functools.cached_property
-    def provenance(self) -> Provenance:
-        """Of what the outputs are. Where the summary is ais_bench's, the info.json of the bins says it."""
-        noted = self.summary.provenance
-        if noted.list_sha256:
-            return noted
-        return Provenance(noted.model_sha256, self.info.config_sha256, self.info.list_sha256, noted.info_sha256)
+    def list_sha256(self) -> Optional[str]:
+        """Of the list of videos. Where the summary is ais_bench's, the info.json of the bins says it."""
+        return self.summary.list_sha256 or self.info.list_sha256
+
+    @functools.cached_property
+    def config_sha256(self) -> Optional[str]:
+        return self.summary.config_sha256 or self.info.config_sha256
 
     def find(self, path: str) -> Optional[str]:
         """Where the file PATH is, as the inference was given it; None where it is not found.
@@ -102,7 +102,7 @@ class Run:
 
         Raises InputError where it is of another list.
         """
-        noted = self.provenance.list_sha256
+        noted = self.list_sha256
         if noted is None:
             not_checked(self.path, f'whether it is of the videos in {list_file}', NO_LIST)
         elif noted != file_digest(list_file):
@@ -122,6 +122,8 @@ class Run:
     def check_bins(self, summary: Summary) -> None:
         """Compare the bins that a summary lists with their info.json."""
         changed = 'whether its .bin files were changed since the inference'
+        if summary.config_sha256 and not summary.info_sha256:
+            return  # it was of --config, and had none
         if self.info_path is None:
             not_checked(summary.path, changed, f'no {INFO} is found')
             return
@@ -266,10 +268,10 @@ def one_of(told: Dict[str, Optional[int]], things: str) -> Optional[int]:
 def check_same_list(first: Run, second: Run) -> None:
     """Raise InputError where two runs are of different lists of videos. Log where one of them does not say."""
     for run in (first, second):
-        if run.provenance.list_sha256 is None:
+        if run.list_sha256 is None:
             not_checked(run.path, 'whether both runs are of the same videos', NO_LIST)
             return
-    if first.provenance.list_sha256 != second.provenance.list_sha256:
+    if first.list_sha256 != second.list_sha256:
         raise InputError(f'{first.path} and {second.path}: are of different lists of videos; infer the same list twice')
 
 

@@ -7,7 +7,7 @@
 
 --precision auto: the fastest precision for a model on this CPU, measured once and kept in a file beside the model.
 
-    fastest = Timings('r2plus1d_sim.onnx', 'OpenVINO 2026.4.1').fastest(['f32', 'bf16'], make)
+    fastest = Timings('r2plus1d_sim.onnx', 'OpenVINO 2026.4.1, a CPU').fastest(['f32', 'bf16'], make)
 
 A CPU that announces bf16 or f16 may be twice as fast in it as in f32, or take twice as long: only a measurement tells.
 """
@@ -23,8 +23,7 @@ from typing import Callable, Collection, Dict, List, Optional, Sequence, Tuple
 
 import xxhash
 
-from r2plus1d.environment import cpu_count, cpu_name
-from r2plus1d.forms import read_json, write_json
+from r2plus1d.forms import Check, Form, field, one_of, write_json
 from r2plus1d.run import InputError, log
 
 
@@ -68,22 +67,43 @@ def announced(capabilities: Collection[str]) -> List[Precision]:
     """The precisions for which a CPU with these CAPABILITIES, in OpenVINO's words, has instructions."""
     return [precision for precision in _ROWS if precision.capability in capabilities]
 
-ENDING = '.speed.json'  # of the kept file, behind the name of the model
-KIND = 'seconds a batch, measured by r2plus1d --precision auto'  # what the kept file says of itself
-VERSION = 1
+
+def computed_in(model: str, asked: str, quantized: bool) -> str:
+    """What a MODEL is computed in where the precision ASKED for was given. Raises InputError where it cannot be."""
+    if not quantized:
+        if PRECISIONS[asked].needs_quantized:
+            raise InputError(f'--precision {asked}: {model} is not quantized, and would be computed in f32; '
+                             'make a model for it by r2plus1d_optimize.py --int8')
+        return asked
+    return 'int8' if PRECISIONS[asked].hint == 'f32' else f'int8, the rest {asked}'
+
+
+# ---- the fastest ---------------------------------------------------------------------------------------
+
 BATCHES = 3  # of one sample each
 LEAST_GAIN = 0.03  # another precision than f32 changes the scores, so it is taken only if it is faster by this part
+SECONDS = Check(lambda value: isinstance(value, (int, float)) and value > 0, 'seconds')
 
 Seconds = Dict[str, float]  # by precision
 
 
+@dataclass(frozen=True)
+class Kept(Form):
+    """The file beside a model. seconds: by the digest of the model, what computes it, and the precision."""
+
+    KIND = 'seconds a batch, measured by r2plus1d --precision auto'
+
+    kind: str = field(one_of(KIND))
+    seconds: Dict[str, Seconds] = field(SECONDS.for_each_name().for_each_name())
+
+
 class Timings:
-    """The timings of a model file by an ENGINE, its name and version, on this machine."""
+    """The timings of a model file by an ENGINE on this machine, as text."""
 
     def __init__(self, model: str, engine: str) -> None:
         self.model = model
+        self.path = f'{model}.speed.json'
         self.engine = engine
-        self.path = model + ENDING
 
     def fastest(self, names: Sequence[str], make: Callable[[str], Callable[[], object]]) -> str:
         """The fastest of the precisions NAMES, the first of which is f32. MAKE(name) gives what runs one batch in it.
@@ -92,14 +112,15 @@ class Timings:
         """
         if len(names) == 1:
             return names[0]
-        digest = model_digest(self.model)
-        kept = self.read()
-        seconds = (kept or {}).get(self.key(digest), {})
+        digest, kept = self.digest(), self.read()
+        key = f'{digest}, {self.engine}'
+        seconds = (kept or {}).get(key, {})
         if not set(names) <= set(seconds):
             seconds = measure({name: make(name) for name in names})
-            if kept is not None:
-                of_this_model = {key: value for key, value in kept.items() if key.startswith(digest)}
-                self.keep({**of_this_model, self.key(digest): seconds})
+            of_this_model = {other: value for other, value in (kept or {}).items() if other.startswith(digest)}
+            with contextlib.suppress(OSError, InputError):  # else the next start measures again
+                if kept is not None:
+                    write_json(self.path, Kept(Kept.KIND, {**of_this_model, key: seconds}).to_json())
         best = min(names, key=lambda name: seconds[name])
         if seconds[best] > (1 - LEAST_GAIN) * seconds[names[0]]:
             best = names[0]
@@ -111,36 +132,23 @@ class Timings:
         """Say it where the precision NAME was measured here, and is slower than f32."""
         if not os.path.exists(self.path):
             return
-        seconds = (self.read() or {}).get(self.key(model_digest(self.model)), {})
+        seconds = (self.read() or {}).get(f'{self.digest()}, {self.engine}', {})
         if seconds.get(name, 0) > seconds.get('f32', math.inf):
             log(f'--precision {name}: takes {seconds[name]:.3g} s a batch on this CPU, and f32 takes '
                 f'{seconds["f32"]:.3g} s ({self.path}); --precision auto takes the faster one')
-
-    def key(self, digest: str) -> str:
-        """Of what the seconds in the kept file are. DIGEST: of the model file."""
-        return f'{digest}, {self.engine}, {cpu_name()}, {cpu_count()} cores'
 
     def read(self) -> Optional[Dict[str, Seconds]]:
         """What the kept file says: {} where there is none. None where a file of its name is not ours."""
         if not os.path.lexists(self.path):
             return {}
-        with contextlib.suppress(InputError, OSError, KeyError, TypeError, ValueError, AttributeError):
-            content = read_json(self.path)
-            if not os.path.islink(self.path) and (content['kind'], content['version']) == (KIND, VERSION):
-                return {key: {name: float(value) for name, value in seconds.items()}
-                        for key, seconds in content['seconds'].items()}
+        with contextlib.suppress(InputError, OSError):
+            return None if os.path.islink(self.path) else Kept.read(self.path).seconds
         return None
 
-    def keep(self, seconds: Dict[str, Seconds]) -> None:
-        """Write the file. A folder in which nothing can be written keeps nothing: the next start measures again."""
-        with contextlib.suppress(OSError, InputError):
-            write_json(self.path, {'kind': KIND, 'version': VERSION, 'seconds': seconds})
-
-
-def model_digest(path: str) -> str:
-    """A digest of a model file that takes a tenth of the time of a SHA-256: each start waits for it."""
-    with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return xxhash.xxh3_128_hexdigest(content)
+    def digest(self) -> str:
+        """Of the model file. It takes a tenth of the time of a SHA-256: each start waits for it."""
+        with open(self.model, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return xxhash.xxh3_128_hexdigest(content)
 
 
 def measure(runs: Dict[str, Callable[[], object]]) -> Seconds:
@@ -148,9 +156,7 @@ def measure(runs: Dict[str, Callable[[], object]]) -> Seconds:
     machine meets all of them.
     """
     times: Dict[str, List[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(BATCHES):
+    for _ in range(1 + BATCHES):  # the first one is slower
         for name, run in runs.items():
             before = time.perf_counter()
             run()

@@ -1,33 +1,35 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of bins that r2plus1d_preprocess.py makes: is it there already, what has a run before left, making it.
+"""The folder of bins that r2plus1d_preprocess.py makes.
 
     bins = Bins(samples, info, sample.nbytes)
-    with claim('predata_bts1', check_folder) as path:
-        if not bins.are_in(path):
-            bins.make(path, workers=4)
+    if not bins.are_in('predata_bts1'):
+        bins.make('predata_bts1', workers=4)
 
-<path>.part holds the bins that are done, an info.json that says of which run, without the digests of the bins, and the
-journal: a line with name and digest for each bin that is done.
+predata_bts1.part holds the bins that are done, an info.json that says of which run, and the journal: a line with name
+and digest for each bin that is done.
 """
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import multiprocessing
 import os
 import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import IO, Any, Dict, Iterable, List, Tuple
 
-import cv2
+import numpy as np
+import xxhash
 from tqdm import tqdm
 
-from r2plus1d.bins import BIN_NAME, INFO, BinName, Info, read_info, write_bin
-from r2plus1d.data import Videos
+from r2plus1d.bins import BIN_NAME, INFO, BinName, Info, read_info
 from r2plus1d.forms import write_json
+from r2plus1d.frames import Info as Video
 from r2plus1d.frames import name_of
 from r2plus1d.inference import look_ahead
 from r2plus1d.run import InputError, end_with_parent, log
@@ -52,30 +54,22 @@ def check_folder(path: str, overwrite: bool) -> None:
         is_bin = entry.is_file(follow_symlinks=False) and (entry.name == INFO or BIN_NAME.fullmatch(entry.name))
         if not is_bin:
             raise InputError(f'{path}: holds other files ({entry.name}); choose an empty or a new --output_path')
-        if not overwrite and info is None:
-            raise InputError(f'{path}: holds .bin files without the {INFO} that this script writes; '
-                             'choose another --output_path, or replace them by --overwrite')
-        if info and info.bins is not None and entry.name not in (INFO, *info.bins):
-            raise InputError(f'{path}: holds {entry.name}, which its {INFO} does not list; choose another '
+        is_listed = info is not None and (info.bins is None or entry.name in (INFO, *info.bins))
+        if not overwrite and not is_listed:
+            raise InputError(f'{path}: holds {entry.name}, which no {INFO} of this script lists; choose another '
                              '--output_path, or replace the files by --overwrite')
 
 
-def stamps(videos: Videos) -> List[List[int]]:
-    """[size in bytes, time of change in ns] of each video, by which it is known again.
+def stamp(video: Video) -> List[int]:
+    """[bytes, ns], by which a video is known again: size and time of its file, or the sums over its folder's files.
 
-    A folder of frames is known by its own time and by its first frame: whatever adds, removes or renames a frame
-    changes the one, and a tool that writes all frames anew changes the other.
+    [0, 0] where an archive or a database gives the frames.
     """
-    found = []
-    for video in videos.infos:
-        size = time = 0  # where an archive or a database gives the frames
-        with contextlib.suppress(OSError, KeyError):
-            status = os.stat(name_of(video))
-            size, time = status.st_size, status.st_mtime_ns
-            first = os.stat(os.path.join(video['frame_dir'], video['filename_tmpl'].format(video['start_index'])))
-            size, time = first.st_size, max(time, first.st_mtime_ns)
-        found.append([size, time])
-    return found
+    with contextlib.suppress(OSError):
+        path = name_of(video)
+        entries = [entry.stat() for entry in os.scandir(path)] if os.path.isdir(path) else [os.stat(path)]
+        return [sum(entry.st_size for entry in entries), sum(entry.st_mtime_ns for entry in entries)]
+    return [0, 0]
 
 
 # ---- making it ---------------------------------------------------------------------------------------
@@ -132,7 +126,7 @@ class Bins:
             remove_tree(os.path.join(part, JOURNAL))
             replace_folder(part, path)
         finally:
-            if done_bins(part) and not overwrite:
+            if not overwrite and os.path.isdir(part) and not {*os.listdir(part)}.isdisjoint(self.names):
                 log(f'{part}: keeps the bins that are done; the same command goes on')
             else:
                 remove_tree(part)
@@ -150,7 +144,7 @@ class Bins:
             os.mkdir(part)
             write_json(os.path.join(part, INFO), self.info.to_json())
             return {}
-        noted = done_bins(part)
+        noted = found.bins or read_journal(part)
         done = {name: noted[name] for name in self.names
                 if name in noted and self.is_whole(os.path.join(part, name))}
         for name in os.listdir(part):
@@ -190,46 +184,74 @@ def make_room(path: str, need: int) -> None:
 
 # ---- the processes that make bins ----------------------------------------------------------------------
 
-write_one: Optional[Callable[[int], Tuple[str, str, int]]] = None  # set in each of these processes
+begun: Any = None  # what Bins into which folder, in each of these processes
 
 
 def start_worker(bins: Bins, part: str) -> None:
     """What a process does first. It inherits BINS as they are; only numbers and names pass between processes."""
-    global write_one
+    global begun
     end_with_parent()
-    cv2.setNumThreads(0)  # the processes are the parallelism
-
-    def write(number: int) -> Tuple[str, str, int]:
-        videos = bins.videos(number)
-        name, digest = write_bin(part, videos[0], (bins.samples[index] for index in videos), bins.bts)
-        add_to_journal(part, name, digest)
-        return name, digest, len(videos)
-
-    write_one = write
+    begun = bins, part
 
 
 def write_in_worker(number: int) -> Tuple[str, str, int]:
-    """Write the bin with this NUMBER; its name, its digest, the number of its videos."""
-    assert write_one
-    return write_one(number)
-
-
-def add_to_journal(part: str, name: str, digest: str) -> None:
-    """Note a bin that is done. The line is one write, so that processes do not mix theirs."""
+    """Write the bin with this NUMBER and note it in the journal; its name, its digest, the number of its videos."""
+    bins, part = begun
+    videos = bins.videos(number)
+    name, digest = write_bin(part, videos[0], (bins.samples[index] for index in videos), bins.bts)
     path = os.path.join(part, JOURNAL)
-    with naming(path), open(path, 'ab', buffering=0) as f:
+    with naming(path), open(path, 'ab', buffering=0) as f:  # one write, so that processes do not mix their lines
         write_all(f, f'\n{name} {digest}\n'.encode())  # a line before it may have lost its end
+    return name, digest, len(videos)
 
 
-def done_bins(part: str) -> Dict[str, str]:
-    """The digests, by name, of the bins that are noted as done. Lines that are not whole are passed over.
+def read_journal(part: str) -> Dict[str, str]:
+    """The digests, by name, of the bins that are noted as done. Lines that are not whole are passed over."""
+    path = os.path.join(part, JOURNAL)
+    if not os.path.isfile(path):
+        return {}
+    with open(path, encoding='ascii', errors='replace') as f:
+        return {match[1]: match[2] for match in map(JOURNAL_LINE.fullmatch, f.read().split('\n')) if match}
 
-    When all are done, the info.json notes them.
+
+def write_past_cache(f: IO[bytes], array: np.ndarray) -> None:
+    """Write an array to an unbuffered file, past the page cache (O_DIRECT) where file system and sizes allow that.
+
+    The 71 GB of a test split would push everything else out of the cache and not stay there themselves, and
+    taking the pages for them costs more time than all the rest of preprocessing.
     """
-    with contextlib.suppress(OSError), open(os.path.join(part, JOURNAL), encoding='ascii', errors='replace') as f:
-        lines = [JOURNAL_LINE.fullmatch(line) for line in f.read().split('\n')]
-        return {match[1]: match[2] for match in lines if match}
-    with contextlib.suppress(InputError):
-        info = read_info(part)
-        return (info.bins if info else None) or {}
-    return {}
+    direct = getattr(os, 'O_DIRECT', 0)
+    flags = fcntl.fcntl(f, fcntl.F_GETFL) & ~direct
+    data = array.data.cast('B')
+    while data:
+        try:
+            fcntl.fcntl(f, fcntl.F_SETFL, flags | direct)
+            data = data[f.write(data):]
+        except OSError as e:
+            if not direct or e.errno != errno.EINVAL:
+                raise
+            direct = 0  # this file system or this size does not allow it
+
+
+def write_bin(folder: str, first: int, samples: Iterable[Tuple[int, np.ndarray]], bts: int) -> Tuple[str, str]:
+    """Write one bin of BTS samples; return its name and its digest.
+
+    SAMPLES yields (label, array) of at most BTS videos, of which FIRST is the number of the first one. An OSError names
+    the file.
+    """
+    part = os.path.join(folder, f'{first}.part')
+    labels: List[int] = []
+    digest = xxhash.xxh3_128()
+    with naming(part), open(part, 'wb', buffering=0) as f:
+        def write(sample: np.ndarray) -> None:
+            digest.update(sample.data)
+            write_past_cache(f, sample)
+
+        for label, sample in samples:
+            labels.append(label)
+            write(sample)
+        for _ in range(bts - len(labels)):
+            write(sample)
+    name = str(BinName(first, tuple(labels)))
+    os.rename(part, os.path.join(folder, name))
+    return name, digest.hexdigest()

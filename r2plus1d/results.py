@@ -271,12 +271,7 @@ def parse_batch_sizes(text: str) -> List[int]:
 # ---- agreement -------------------------------------------------------------------------------------
 
 
-def is_compared(row: Any) -> bool:
-    """Whether a row of compare.json has what the report shows of it. That of bins has no figures but the first one."""
-    figures = ('max_abs_difference', 'max_rel_difference', 'cosine', 'top1_agreement', 'top5_agreement')
-    return (OBJECT.takes(row) and all(TEXT.takes(row.get(key)) for key in ('model', 'step', 'precision'))
-            and FLAG.takes(row.get('passed')) and NUMBER.takes(row.get('bound'))
-            and all(NUMBER.or_null().takes(row.get(key)) for key in figures))
+FIGURE = Check(lambda value: value is None or isinstance(value, (str, bool)) or NUMBER.takes(value), 'a figure or text')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,13 +282,13 @@ class Comparison(Form):
     passed: bool = field(FLAG)
     num_videos: int = field(COUNT)
     num_test_videos: int = field(COUNT)
-    models: List[Dict[str, Any]] = field(Check(is_compared, 'a compared model').list_of())
+    models: List[Dict[str, Any]] = field(FIGURE.for_each_name().list_of())
     first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
     checkpoint: Optional[str] = field(TEXT.or_null())
 
     def weights_of(self, model: str) -> Optional[str]:
         """The file name of the checkpoint, where it is noted for this model."""
-        compared = {os.path.basename(row['model']) for row in self.models}
+        compared = {os.path.basename(str(row.get('model'))) for row in self.models}
         return os.path.basename(self.checkpoint) if self.checkpoint and os.path.basename(model) in compared else None
 
 

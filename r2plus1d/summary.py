@@ -58,31 +58,22 @@ def output_name(input_path: str, index: int, extension: str) -> str:
 # ---- of what the outputs are -----------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """SHA-256 digests of what a run was of, in hexadecimal digits; None where there is none, or nobody noted it.
+def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> Dict[str, Optional[str]]:
+    """SHA-256 digests of what a run of a MODEL is of: BINS, as --input names them, or the test videos of CFG.
 
-    model: the model file. config: what the config says of the test data (config_digest() of r2plus1d/data.py). list:
-    the list of videos. info: the info.json of the bins. Two runs are of the same videos where their lists are the same.
+    By their keys in a summary; None where nobody noted it. Two runs are of the same videos where their lists are the
+    same. config: what the config says of the test data, see config_digest(). info: the info.json of the bins.
     """
-
-    model_sha256: Optional[str] = None
-    config_sha256: Optional[str] = None
-    list_sha256: Optional[str] = None
-    info_sha256: Optional[str] = None
-
-
-def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> Provenance:
-    """Of a run of a MODEL on BINS, as --input names them, or on the test videos of CFG, an mmcv.Config."""
+    noted = dict.fromkeys(('config_sha256', 'list_sha256', 'info_sha256'))
     if cfg is not None:
         from r2plus1d.data import config_digest
-        return Provenance(file_digest(model), config_digest(cfg), file_digest(cfg.data.test.ann_file))
+        noted.update(config_sha256=config_digest(cfg), list_sha256=file_digest(cfg.data.test.ann_file))
     folder = os.path.dirname(list_inputs(bins)[0]) if bins else ''
     info = read_info(folder) if bins else None
-    if info is None:
-        return Provenance(file_digest(model))
-    return Provenance(file_digest(model), info.config_sha256, info.list_sha256,
-                      file_digest(os.path.join(folder, INFO)))
+    if info:
+        noted.update(config_sha256=info.config_sha256, list_sha256=info.list_sha256,
+                     info_sha256=file_digest(os.path.join(folder, INFO)))
+    return {'model_sha256': file_digest(model), **noted}
 
 
 # ---- reading ---------------------------------------------------------------------------------------
@@ -123,10 +114,6 @@ class Summary(Form):
     @classmethod
     def from_json(cls, path: str, content: Any) -> Summary:
         return super().from_json(path, {**content, 'path': path} if isinstance(content, dict) else content)
-
-    @property
-    def provenance(self) -> Provenance:
-        return Provenance(self.model_sha256, self.config_sha256, self.list_sha256, self.info_sha256)
 
     @property
     def folder(self) -> str:
@@ -259,14 +246,15 @@ FIGURES: Dict[str, Callable[..., Any]] = {
 class RunFacts:
     """What a summary says of a run. times: ms of each batch, by device. num_videos: None where nothing says it.
 
-    engine: what describe() of an engine gives. sample_shape: of the samples that the model takes.
+    engine: what describe() of an engine gives. provenance: of note_provenance(). sample_shape: of the samples that the
+    model takes.
     """
 
     times: Mapping[str, Sequence[float]]
     batch_size: int
     engine: Mapping[str, Any]
     num_videos: Optional[int]
-    provenance: Provenance
+    provenance: Mapping[str, Optional[str]]
     sample_shape: Sequence[int]
 
 
@@ -291,7 +279,7 @@ def make_summary(facts: RunFacts) -> Dict[str, Any]:
         'batches_by_device': {name: len(device) for name, device in facts.times.items()} or None,
         'environment': dataclasses.asdict(describe_environment()),
         'version': Summary.VERSION,
-        **dataclasses.asdict(facts.provenance),
+        **facts.provenance,
     }
     return {**summary, 'speed_sha256': speed_digest(summary)}
 

@@ -64,7 +64,7 @@ def parse_options(words: List[str]) -> argparse.Namespace:
 def names_of(path: str) -> Optional[List[str]]:
     """The names of a model's classes; None where it has none, or where the packages to read it are missing."""
     try:
-        from r2plus1d.onnx_files import read_class_names
+        from r2plus1d.class_names import read_class_names
         return read_class_names(path) or None
     except ImportError:
         return None

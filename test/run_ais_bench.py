@@ -22,8 +22,8 @@ from r2plus1d.run import InputError, log, make_parser, packages_needed, require_
 
 with packages_needed():
     from r2plus1d.bins import check_same_shape, list_inputs, read_info
-    from r2plus1d.engines import device_list, shape_of_om
-    from r2plus1d.npu import check_paths, divide_input, flag, missing_packages
+    from r2plus1d.engines import device_list
+    from r2plus1d.npu import check_paths, divide_input, flag, missing_packages, shape_of_om
     from r2plus1d.summary import find_summaries
 
 

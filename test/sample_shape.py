@@ -11,13 +11,12 @@ import sys
 from typing import List
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.run import InputError, make_parser, packages_needed, positive_int, require_files, script_main
+from r2plus1d.run import InputError, explain_missing, make_parser, packages_needed, positive_int, script_main
 
 with packages_needed():
     from r2plus1d.data import shape_of_config
-    from r2plus1d.engine_base import check_memory
     from r2plus1d.engines import input_of_model
-    from r2plus1d.onnx_files import load_onnx
+    from r2plus1d.models import check_memory, load_onnx
 
 
 def find_shape(path: str, batch_size: int) -> List[int]:
@@ -32,7 +31,7 @@ def find_shape(path: str, batch_size: int) -> List[int]:
         if shape and dtype and batch_size:
             check_memory(batch_size, shape, dtype)
     if not shape or 0 in shape:
-        raise InputError(f'{path}: {reason}')
+        raise InputError(f'{path}: {reason}; --shape is needed: views, RGB, frames, height, width')
     return list(shape)
 
 
@@ -57,13 +56,11 @@ def main() -> None:
     parser.add_argument('--convert', default='', metavar='"N N"',
                         help='The batch sizes for which ATC is to convert an ONNX file.')
     args = parser.parse_args()
-    require_files(parser, args, 'file')
-    try:
-        shape = find_shape(args.file, args.batchsize)
-        if args.convert and not args.file.endswith('.py'):
-            check_batch_sizes(args.file, args.convert.split())
-    except ImportError as e:
-        raise InputError(f'{args.file}: cannot be read: {e}')
+    if not os.path.isfile(args.file):
+        parser.error(f'{args.file}: no such file{explain_missing(args.file)}')
+    shape = find_shape(args.file, args.batchsize)
+    if args.convert and not args.file.endswith('.py'):
+        check_batch_sizes(args.file, args.convert.split())
     print(*shape)
 
 

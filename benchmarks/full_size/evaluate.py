@@ -20,12 +20,12 @@ from common import table
 from record_training import machine, read_curve
 from tqdm import tqdm
 
-from r2plus1d.agreement import loss_bound, predicted_classes
 from r2plus1d.data import Samples, read_config
 from r2plus1d.engines import make_engine
 from r2plus1d.forms import write_json
 from r2plus1d.inference import infer_sample
-from r2plus1d.metrics import mcnemar_p_value
+from r2plus1d.metrics import loss_bound, mcnemar_p_value, predicted_classes
+from r2plus1d.models import no_telemetry
 from r2plus1d.run import InputError, positive_int, script_main
 from r2plus1d.store import write_whole
 
@@ -66,6 +66,7 @@ STAGES = ['directions', 'small', 'medium', 'full', 'frame']
 
 def choose_ways():
     """The ways, without those in bf16 where this CPU has none."""
+    no_telemetry()
     import openvino
     has_bf16 = 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     return [way for way in WAYS if has_bf16 or way.precision != 'bf16']

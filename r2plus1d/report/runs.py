@@ -18,11 +18,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from r2plus1d.class_names import class_names
 from r2plus1d.data import Clips, config_digest, read_config, shape_of_config
 from r2plus1d.environment import Environment, cpu_name, describe_environment
 from r2plus1d.lists import check_names_of_videos
 from r2plus1d.metrics import accuracy_of_scores
-from r2plus1d.onnx_files import class_names
 from r2plus1d.outputs import Run
 from r2plus1d.report import figures
 from r2plus1d.results import (
@@ -107,8 +107,7 @@ def collect(settings: Settings) -> Dict[str, Any]:
 def config_of_run(settings: Settings, run: Run) -> Any:
     """The config that the run was of, with the list and the folder of videos where they are found from here."""
     cfg = read_config(settings.config)
-    noted = run.provenance.config_sha256
-    if noted and noted != config_digest(cfg):
+    if run.config_sha256 not in (None, config_digest(cfg)):
         raise InputError(f'{settings.config}: its data.test is not that of {run.path}; give the --config of that run')
     evaluation = settings.evaluation
     if evaluation and os.path.realpath(settings.config) == os.path.realpath(evaluation.config):
@@ -158,7 +157,7 @@ def identify_run(result: Result, cfg: Any) -> Dict[str, Any]:
         'work_dir': work_dir,
         'model': name_model(cfg),
         'model_file': shorten(model, work_dir),
-        'model_sha256': run.provenance.model_sha256,
+        'model_sha256': summary.model_sha256,
         'weights': comparison.weights_of(model) if comparison else None,
         'config': shorten(cfg.filename, work_dir),
         'num_videos': result.accuracy.num_videos,

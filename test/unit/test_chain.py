@@ -89,7 +89,8 @@ def test_another_pipeline_is_run_as_it_is(dataset, small, tmp_path):
 
 def test_writing_past_the_page_cache(tmp_path):
     """Sizes, places and positions in the file that O_DIRECT takes, and such that it does not."""
-    from r2plus1d.bins import empty_at_page, write_past_cache
+    from r2plus1d.data import empty_at_page
+    from r2plus1d.preprocessing import write_past_cache
     arrays = [empty_at_page((3, 4096), np.dtype(np.float32)) for _ in range(3)]
     for i, array in enumerate(arrays):
         assert array.ctypes.data % 4096 == 0
@@ -192,7 +193,9 @@ def test_accuracy_is_that_of_mmaction2(outputs, mmaction2_results, bs, average):
     printed = postprocess(f'--result_path={outputs[bs]}', f'--average_clips={average}').stdout
     result = json.loads(printed)
     assert set(expected) == {'top1_acc', 'top5_acc', 'mean_class_accuracy'}
-    assert {key: result[key] for key in expected} == pytest.approx(expected, abs=5e-5)  # printed with 4 digits
+    theirs = result.get('mmaction2_mean_class_accuracy', result['mean_class_accuracy'])
+    found = {**result, 'mean_class_accuracy': theirs}
+    assert {key: found[key] for key in expected} == pytest.approx(expected, abs=5e-5)  # printed with 4 digits
     assert result['num_videos'] == 5 and result['average_clips'] == average
     scores, _ = Run.open(str(outputs[bs])).scores(3, 5)
     np.testing.assert_allclose(average_crops(scores, average), expected_scores, rtol=0, atol=1e-4)

@@ -12,8 +12,8 @@ import pytest
 from conftest import CONFIG, REAL, annotations, call
 from onnx import helper, save
 
-from r2plus1d.lists import check_names_of_videos, read_classes
-from r2plus1d.onnx_files import class_names
+from r2plus1d.class_names import class_names
+from r2plus1d.lists import check_list, check_names_of_videos, read_classes
 from r2plus1d.run import InputError
 
 from mmcv import Config
@@ -52,7 +52,7 @@ CLASSES = {
 # The same, beside UCF-101's own lists.
 BESIDE = {
     'good': (GOOD, None),
-    'cut off between two lines': (f'1 {A}\n2 {B}\n', 'has no line "3 YoYo", which trainlist01.txt expects'),
+    'cut off between two lines': (f'1 {A}\n2 {B}\n', 'line 3 is missing, and in trainlist01.txt class 3 is YoYo'),
     'cut off in a name': (GOOD[:-3], 'line 3 is "3 Yo", and in trainlist01.txt class 3 is YoYo'),
     'two names swapped': (f'1 {B}\n2 {A}\n3 {C}\n', f'line 1 is "1 {B}", and in trainlist01.txt class 1 is {A}'),
     'a letter altered': (GOOD.replace('Yo', 'yo', 1), 'line 3 is "3 yoYo"'),
@@ -138,6 +138,38 @@ def test_classes_and_the_folders_of_videos(tmp_path, kind):
     else:
         with pytest.raises(InputError, match=f'^{path}: {words}'):
             check_names_of_videos(path, read_classes(path), videos)
+
+
+TEST = [f'{name}.mp4 {label}' for name, label in (
+    ('ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01', 0), ('Basketball/v_Basketball_g01_c01', 1),
+    ('Basketball/v_Basketball_g01_c02', 1), ('YoYo/v_YoYo_g01_c01', 2), ('YoYo/v_YoYo_g02_c01', 2))]
+# lines of a list of video files beside the official lists, which name .avi files; what is said; what is refused
+OF_VIDEOS = {
+    'other endings': (TEST, [], None),
+    'more videos': ([*TEST, 'Basketball/v_mine.mp4 1', 'Mine/v.webm 9'], ['2 videos that are not in'], None),
+    'fewer and more': ([*TEST[1:], 'Mine/v.mp4 9'], ['has 4 of the 5 videos', '1 videos that are not in'], None),
+    'a wrong label': ([*TEST[:4], 'YoYo/v_YoYo_g02_c01.mp4 1'], [], 'line 5: label 1, and'),
+    'a wrong label of another video': ([*TEST, 'YoYo/v_mine.mp4 1'], [], 'line 6: label 1, and'),
+    'a training video': ([*TEST, 'YoYo/v_YoYo_g08_c01.mkv 2'], [], 'is in the official trainlist01.txt'),
+}
+
+
+@pytest.mark.parametrize('kind', OF_VIDEOS)
+def test_videos_beside_the_official_lists(tmp_path, capsys, kind):
+    lines, said, refused = OF_VIDEOS[kind]
+    (tmp_path / 'annotations').mkdir()
+    for name, text in annotations().items():
+        (tmp_path / 'annotations' / name).write_text(text)
+    path = tmp_path / 'ucf101_val_split_1_videos.txt'
+    path.write_text('\n'.join(lines))
+    data = {'type': 'VideoDataset', 'ann_file': str(path)}
+    if refused:
+        with pytest.raises(InputError, match=refused):
+            check_list({}, data)
+    else:
+        check_list({}, data)
+        found = capsys.readouterr().err.splitlines()
+        assert len(found) == len(said) and all(words in line for words, line in zip(said, found)), found
 
 
 def test_preprocess_refuses_a_damaged_class_list(dataset, small, tmp_path):

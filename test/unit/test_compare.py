@@ -102,17 +102,17 @@ def change_head(model):
 
 
 FAULTS = {
-    'a swapped weight': (swap_a_weight, 'sim', ''),
-    'crops': (reverse_crops, 'sim', ''),
-    'channels': (swap_channels, 'sim', ''),
-    'mean': (change_mean, 'uint8', 'another mean: [123.675, 121.28, 103.53]'),
-    'checkpoint': (change_head, 'sim', ''),
+    'a swapped weight': (swap_a_weight, 'sim'),
+    'crops': (reverse_crops, 'sim'),
+    'channels': (swap_channels, 'sim'),
+    'mean': (change_mean, 'uint8'),
+    'checkpoint': (change_head, 'sim'),
 }
 
 
 @pytest.mark.parametrize('fault', FAULTS)
 def test_planted_faults_are_found(dataset, small, uint8, tmp_path, fault):
-    plant, kind, looks_like = FAULTS[fault]
+    plant, kind = FAULTS[fault]
     model = onnx.load(uint8 if kind == 'uint8' else small.sim)
     plant(model)
     path = tmp_path / 'planted.onnx'
@@ -121,7 +121,6 @@ def test_planted_faults_are_found(dataset, small, uint8, tmp_path, fault):
     step = 'uint8 input' if kind == 'uint8' else 'simplification'
     assert status == 1 and not report['passed']
     assert report['first_difference']['step'] == step and report['first_difference']['model'] == str(path)
-    assert looks_like in (report['first_difference']['looks_like'] or '')
     assert f'{path}: ' in text.splitlines()[-1] and step in text.splitlines()[-1]
 
 
@@ -155,8 +154,7 @@ def test_bins_that_were_made_otherwise(dataset, small, bins, tmp_path, axis):
         np.flip(sample, axis).tofile(tmp_path / path.name)
     status, report, text = compare(dataset, small, '--bins', tmp_path, models=[small.sim])
     assert status == 1 and report['first_difference']['step'] == 'preprocessing'
-    assert 'channels differ by' in report['first_difference']['looks_like']
-    assert 'preprocessing' in text.splitlines()[-1] and '.bin' in text.splitlines()[-1]
+    assert 'preprocessing' in text.splitlines()[-1]
     assert report['models'][1]['passed']
 
 

@@ -58,8 +58,8 @@ def test_one_device_twice_shares_the_work(folder):
 
 def test_the_rate_is_of_videos_not_of_padding(folder, monkeypatch):
     from r2plus1d.batches import Files
-    from r2plus1d.engine_base import Engine
-    engine = Engine(str(folder / 'm.onnx'), 'f32')
+    from r2plus1d.engines import make_engine
+    engine = make_engine(str(folder / 'm.onnx'), 'onnxruntime')
     assert Files(str(folder / 'bins'), None, engine).num_samples == 5
     assert Files(str(folder / 'bins'), 4, engine).num_samples == 5
 

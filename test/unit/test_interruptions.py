@@ -200,7 +200,7 @@ def test_outputs_of_two_runs_are_never_mixed(tmp_path):
         killed = killed_at(step, lambda: write_run(tmp_path / 'out', 2, 4))
         step += 1
         summary = tmp_path / 'out/run_summary.json'
-        if summary.exists():
+        if summary.exists() and (tmp_path / 'out/run').exists():  # the old outputs go before their summary
             value = json.loads(summary.read_text())['value']
             outputs = sorted((tmp_path / 'out/run').iterdir())
             assert len(outputs) == {1: 6, 2: 4}[value]
@@ -241,7 +241,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
 
 
 def refused_while(first, lock, second):
-    """SECOND() is refused, with the process id of FIRST, a Run, which is stopped as long. Then FIRST ends as always."""
+    """SECOND() is refused because of FIRST, a Run, which is stopped as long. Then FIRST ends as always."""
     # For a moment after it is made, the lock file is empty and does not name FIRST yet.
     wait_for(lambda: (lock.exists() and lock.read_text()) or first.has_ended())
     assert lock.exists(), first.log.read_text()
@@ -251,7 +251,8 @@ def refused_while(first, lock, second):
     seconds = time.monotonic() - started
     os.killpg(first.pid, signal.SIGCONT)
     assert status == 1 and seconds < 15
-    assert str(first.pid) in text and 'Traceback' not in text
+    # The shell scripts know by a lock of their own that there is another run, and not which.
+    assert (str(first.pid) in text or 'another run works there' in text) and 'Traceback' not in text
     assert first.ended()[0] == 0
 
 

@@ -279,7 +279,7 @@ def kill_at_random(step, logs, choice):
     started.signal(number, victim)
     _, text = started.ended()
     # Until a script imports what it needs, within packages_needed(), Python itself answers Ctrl-C.
-    at_start = text.endswith('KeyboardInterrupt\n') and 'in wrapper' not in text
+    at_start = '\nKeyboardInterrupt\n' in text and 'in wrapper' not in text
     assert 'Traceback' not in text or at_start, (number, victim, text)
     return f'{number.name} of the {victim}'
 

@@ -28,12 +28,13 @@ from conftest import CONFIG, ROOT, SMALL, annotations, call
 from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d.batches import Files
-from r2plus1d.bins import BinName, Info, read_info, write_bin
+from r2plus1d.bins import BinName, Info, read_info
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.outputs import Run
+from r2plus1d.preprocessing import write_bin
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
-from r2plus1d.summary import Provenance, RunFacts, make_summary
+from r2plus1d.summary import RunFacts, make_summary
 
 SECONDS = 45
 MUTATIONS = int(os.environ.get('MUTATIONS', 10000))  # of all subjects together
@@ -293,7 +294,7 @@ class Summary(Subject):
                 outputs.add(i, [str(path)], [rng.standard_normal((3, CLASSES)).astype(np.float32)])
             engine = {'name': 'none', 'version': '1', 'precision': 'f32', 'cpu': 'none'}
             outputs.finish(make_summary(RunFacts({'device0': [20.5, 21.25, 19.125]}, 1, engine, 3,
-                                                 Provenance('2' * 64), SHAPE)))
+                                                 {'model_sha256': '2' * 64}, SHAPE)))
         return self.folder / 'out/run_summary.json'
 
     def read(self):

@@ -15,8 +15,7 @@ import torch
 from conftest import ROOT, run, start
 from onnx import TensorProto, helper, numpy_helper
 
-from r2plus1d.engine_base import check_memory
-from r2plus1d.onnx_files import read_onnx_input
+from r2plus1d.models import check_memory, read_onnx_input
 from r2plus1d.run import InputError
 
 SECONDS = 30
@@ -139,7 +138,7 @@ for name in filter(lambda name: name.endswith('.onnx'), os.listdir('.')):
     for backend in ('openvino', 'onnxruntime'):
         for precision in ('f32', 'int8') if name in ('scores.onnx', 'quantized.onnx') else ('f32',):
             try:
-                text = make_engine(name, backend, precision).describe().precision
+                text = make_engine(name, backend, precision).precision
             except InputError as e:
                 text = str(e)
             found[f'{name[:-5]} {backend} {precision}'] = text
@@ -167,8 +166,8 @@ def test_what_engines_refuse_and_compute_in(folder):
 
 
 def test_checkpoints_that_are_none(folder, small):
+    from r2plus1d.comparison import PyTorch
     from r2plus1d.data import read_config
-    from r2plus1d.engines import PyTorch
     cfg = read_config(str(small.config))
     for content, words in OTHER_FILES.values():
         (folder / 'model.pth').write_bytes(content)
@@ -233,7 +232,7 @@ def test_a_batch_larger_than_the_memory(folder):
 class Full:
     """An engine that runs out of memory, by one of the errors that engines raise then."""
 
-    sample_shape, dtype, batch_size = [3, 3, 8, 2, 2], np.dtype(np.float32), None
+    sample_shape, dtype, batch_size, num_classes = [3, 3, 8, 2, 2], np.dtype(np.float32), None, None
 
     def __init__(self, error):
         self.error = error

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import CONFIG, ROOT, call, export, start
 
-from r2plus1d.onnx_files import read_class_names
+from r2plus1d.class_names import read_class_names
 
 SECONDS = 30
 
@@ -290,7 +290,7 @@ def test_calibration_on_test_videos_is_refused(made, optimize, tmp_path, lines):
     (['--uint8_input', '--output', 'link.onnx'], 'r2plus1d.onnx: is there, and is no model that', 1),
     (['--uint8_input', '--cfg-options', 'model.cls_head.num_classes=5'], 'r2plus1d_sim.onnx: has 4 classes', 1),
     (['--uint8_input', '--output', 'no/m.onnx'], 'no/m.onnx: expected a file name', 2),
-    (['--int8', '--max_drop', 'nan'], '--max_drop nan: is 0 to 1', 2),
+    (['--int8', '--max_drop', 'nan'], 'nan is not a fraction', 2),
     (['--uint8_input', '--model', 'test.txt'], 'test.txt: not an ONNX model', 1),
     (['--uint8_input', '--config', 'test.txt'], 'test.txt: not a config', 1),
     (['--uint8_input', '--cfg-options', 'data.test.pipeline.4.to_bgr=True'], 'expected one Normalize', 1),

@@ -9,24 +9,23 @@ import numpy as np
 import pytest
 from conftest import call
 
-from r2plus1d.output_files import OutputWriter
+from r2plus1d.output_files import OutputWriter, remove_runs
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
-from r2plus1d.summary import Provenance, RunFacts, make_summary
+from r2plus1d.summary import RunFacts, make_summary
 
 ENGINE = {'name': 'none', 'version': '1', 'precision': 'f32', 'cpu': 'none', 'threads': 2}
 
 
-def infer(out, dirname, best=1, outfmt='BIN', videos=4, views=3, provenance=None):
+def infer(out, dirname, best=1, videos=4):
     """A run of VIDEOS of label 1, all of which are given the class BEST of 5."""
-    scores = np.zeros((views, 5), np.float32)
+    scores = np.zeros((3, 5), np.float32)
     scores[:, best] = 1
-    with OutputWriter(str(out), dirname, outfmt) as outputs:
+    with OutputWriter(str(out), dirname, 'BIN') as outputs:
         for i in range(videos):
             outputs.add(i, [f'bins/bin{i}-{i}_1.bin'], [scores])
-        outputs.finish(make_summary(RunFacts({'device0': [2.0] * videos}, 1, ENGINE, videos,
-                                             provenance or Provenance(), [views, 3, 8, 16, 16])))
+        outputs.finish(make_summary(RunFacts({'device0': [2.0] * videos}, 1, ENGINE, videos, {}, [3, 3, 8, 16, 16])))
 
 
 def postprocess(path, *options):
@@ -84,6 +83,27 @@ def test_two_inputs_with_one_output_are_refused(tmp_path, names):
         with pytest.raises(InputError, match=f'{names[1]}: its output would be a_0.bin, as that of {names[0]}'):
             outputs.expect(names)
     assert not os.listdir(tmp_path / 'out')
+
+
+def test_only_runs_are_removed(tmp_path):
+    """Those of an evaluation before: by what their summaries list, not by the name of the folder."""
+    infer(tmp_path / 'out', 'run')
+    device = tmp_path / 'out/several/device0'  # as ais_bench leaves it, on several devices
+    device.mkdir(parents=True)
+    (device / 'bin0-0_1_0.txt').write_text('1.000000 ')
+    filesinfo = {'0': {'infiles': ['bin0-0_1.bin'], 'outfiles': ['x/bin0-0_1_0.txt']}}
+    (tmp_path / 'out/several/device0_summary.json').write_text(json.dumps({'filesinfo': filesinfo}))
+    for mine, words in (('run/clip_0001.npy', 'run: holds clip_0001.npy'), ('k_summary.json', 'is no summary')):
+        path = tmp_path / 'out' / mine
+        path.write_text('mine')
+        before = sorted(tmp_path.rglob('*'))
+        with pytest.raises(InputError, match=words):
+            remove_runs(str(tmp_path / 'out'))
+        assert sorted(tmp_path.rglob('*')) == before
+        path.unlink()
+    (tmp_path / 'out/notes.txt').write_text('mine')
+    remove_runs(str(tmp_path / 'out'))
+    assert [path.name for path in tmp_path.rglob('*')] == ['out', 'notes.txt']
 
 
 # ---- which run -------------------------------------------------------------------------------------

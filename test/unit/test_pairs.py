@@ -32,8 +32,7 @@ def test_p_values_that_are_known(only_first, only_second, expected):
 
 
 def test_statistics_against_scipy():
-    from r2plus1d.agreement import binomial_tail, loss_bound
-    from r2plus1d.metrics import mcnemar_p_value
+    from r2plus1d.metrics import binomial_tail, loss_bound, mcnemar_p_value
     stats = pytest.importorskip('scipy.stats', reason='scipy comes with NNCF, which is optional')
     for first, second in ((1, 0), (7, 2), (30, 45), (200, 150)):
         assert mcnemar_p_value(first, second) == pytest.approx(stats.binomtest(first, first + second, 0.5).pvalue)
@@ -47,7 +46,7 @@ def test_statistics_against_scipy():
 
 def test_how_many_videos_are_needed():
     """The smallest number of tosses in which a coin of this bias shows its rare side at 95%, found by trying."""
-    from r2plus1d.agreement import least_videos, loss_bound
+    from r2plus1d.metrics import least_videos, loss_bound
     for max_drop in (0.001, 0.005, 0.01, 0.02, 0.5):
         tried = next(n for n in range(1, 10000) if (1 - max_drop)**n <= 0.05)
         assert least_videos(max_drop) == tried
@@ -81,7 +80,7 @@ def wrong_on(labels, videos):
     (2, 0, 2, 1, 'no better than a guess'),  # of two classes: a guess is right in both with a probability of a quarter
 ])
 def test_verdicts(videos, wrong_first, wrong_second, max_drop, words):
-    from r2plus1d.agreement import Gate, judge_pair
+    from r2plus1d.metrics import Gate, judge_pair
     labels = labels_of(videos)
     ways = wrong_on(labels, wrong_first), wrong_on(labels, wrong_second)
     found = vars(judge_pair(labels, *ways, Gate(max_drop)))
@@ -194,7 +193,7 @@ def test_two_runs_of_one_list(tmp_path):
 @pytest.mark.parametrize('options, words', [
     (['--runs', 'a', 'b', '--models', 'm.onnx'], '--runs goes without --models'),
     ([], 'give --checkpoint and --models'),
-    (['--runs', 'a', 'b', '--max_drop', '2'], '--max_drop 2.0: is 0 to 1'),
+    (['--runs', 'a', 'b', '--max_drop', '2'], '2 is not a fraction'),
     (['--runs', 'a', 'b', '--classes', 'no'], 'no: no such file'),
 ])
 def test_arguments(tmp_path, options, words):

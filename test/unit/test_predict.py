@@ -16,8 +16,7 @@ from conftest import ROOT, VIDEOS, call, make_video, run, start
 from test_chain import infer, postprocess
 
 import r2plus1d_predict
-from r2plus1d.engine_base import Engine
-from r2plus1d.engines import start_engines
+from r2plus1d.engines import make_engine, start_engines
 
 SECONDS = 50
 VIDEO = 'v_YoYo_g02_c01'
@@ -157,7 +156,7 @@ SIDE_BY_SIDE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from r2plus1d.onnx_engines import OpenVINO
+from r2plus1d.engines import OpenVINO
 alone = OpenVINO(sys.argv[1], 'f32', 0)
 alone.prepare(1)
 assert alone.side_by_side() == [alone]
@@ -195,7 +194,7 @@ def test_engines_are_side_by_side_for_many_single_samples(small, options, expect
     """One video alone has all cores."""
     (tmp_path / 'clips').mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [Engine(args.model, 'f32')])
+    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [make_engine(args.model, 'onnxruntime')])
     args = argparse.Namespace(**{**dict(model=str(small.sim), backend='onnxruntime', batchsize=None, video=None,
                                         every=None), **options})
     engine, = start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()

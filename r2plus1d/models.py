@@ -1,23 +1,20 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What an ONNX file says of itself, and which files are refused before an engine has them.
+"""A model file: what it says of itself, which ones are refused, and what an engine is that runs one.
 
     shape, dtype = read_onnx_input('r2plus1d_sim.onnx')
-    source, names = class_names('r2plus1d_sim.onnx', cfg, None)     # by label
     is_quantized(load_onnx('r2plus1d_int8.onnx'))
 """
 from __future__ import annotations
 
-import itertools
-import json
+import math
 import mmap
 import os
-from typing import TYPE_CHECKING, Any, Iterator, List, NamedTuple, Optional, Sequence
+import sys
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
-from r2plus1d.bins import SAMPLE_DTYPES
-from r2plus1d.lists import parse_names, read_classes
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import check_regular_file
 
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RANK = 5  # views x 3 x frames x height x width
 INPUT_FORM = 'batch x views x 3 x frames x height x width, all but the batch fixed'
+SAMPLE_DTYPES = ('float32', 'uint8')
 
 
 class ModelInput(NamedTuple):
@@ -33,6 +31,9 @@ class ModelInput(NamedTuple):
 
     shape: List[int]
     dtype: np.dtype
+
+
+# ---- ONNX files ----------------------------------------------------------------------------------------
 
 
 def load_onnx(path: str) -> ModelProto:
@@ -104,7 +105,7 @@ def read_onnx_input(path: str) -> ModelInput:
 
 
 def input_of(path: str, model: ModelProto) -> ModelInput:
-    """The only input of the MODEL that was read from PATH; see read_onnx_input()."""
+    """read_onnx_input() of the MODEL that was read from PATH."""
     import onnx
     weights = {weight.name for weight in model.graph.initializer}
     values = [value for value in model.graph.input if value.name not in weights]
@@ -128,6 +129,29 @@ def input_of(path: str, model: ModelProto) -> ModelInput:
     return ModelInput(shape, dtype)
 
 
+def classes_of(path: str, model: ModelProto) -> Optional[int]:
+    """check_outputs() of the MODEL that was read from PATH, as far as it notes the shapes of its outputs."""
+    types = [value.type.tensor_type for value in model.graph.output]
+    if len(types) == 1 and not types[0].HasField('shape'):
+        return None
+    return check_outputs(path, [[dimension.dim_value or None for dimension in each.shape.dim] for each in types])
+
+
+def check_all_weights(path: str, model: ModelProto) -> None:
+    """check_weights() of all tensors of the MODEL that was read from PATH, those in other files too."""
+    from onnx import TensorProto, numpy_helper
+    for tensor in find_tensors(model):
+        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
+            check_weights(path, tensor.name, numpy_helper.to_array(tensor, os.path.dirname(path)))
+
+
+def is_quantized(model: ModelProto) -> bool:
+    return any(node.op_type == 'QuantizeLinear' for node in model.graph.node)
+
+
+# ---- what is refused -----------------------------------------------------------------------------------
+
+
 def check_input_type(model: str, dtype: np.dtype) -> None:
     """Raise InputError unless samples are made of the DTYPE that the input of a MODEL has."""
     if str(dtype) not in SAMPLE_DTYPES:
@@ -149,12 +173,12 @@ def check_outputs(model: str, shapes: Sequence[Sequence[Optional[int]]]) -> Opti
     return shape[-1]
 
 
-def classes_of(path: str, model: ModelProto) -> Optional[int]:
-    """check_outputs() of the MODEL that was read from PATH, as far as it notes the shapes of its outputs."""
-    types = [value.type.tensor_type for value in model.graph.output]
-    if len(types) == 1 and not types[0].HasField('shape'):
-        return None
-    return check_outputs(path, [[dimension.dim_value or None for dimension in each.shape.dim] for each in types])
+def check_classes(cfg: Any, model: str, num_classes: Optional[int]) -> None:
+    """Raise InputError where a model with NUM_CLASSES does not have those of the head of the config."""
+    expected = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
+    if expected and num_classes and expected != num_classes:
+        raise InputError(f'{model}: has {num_classes} classes, and the head in {cfg.filename} has {expected}; '
+                         'give the config that the model was exported with')
 
 
 def check_weights(model: str, name: str, values: np.ndarray) -> None:
@@ -170,61 +194,77 @@ def check_weights(model: str, name: str, values: np.ndarray) -> None:
                          'checkpoint that it was exported from, and export it again')
 
 
-def check_all_weights(path: str, model: ModelProto) -> None:
-    """check_weights() of all tensors of the MODEL that was read from PATH, those in other files too."""
-    from onnx import TensorProto, numpy_helper
-    for tensor in find_tensors(model):
-        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
-            check_weights(path, tensor.name, numpy_helper.to_array(tensor, os.path.dirname(path)))
+def check_memory(batch_size: int, sample_shape: Sequence[int], dtype: np.dtype) -> None:
+    """Raise InputError where two batches, one that is computed and one that is read, are more than the memory."""
+    needed = 2 * batch_size * math.prod(sample_shape) * dtype.itemsize
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    if needed > memory:
+        raise InputError(f'--batchsize {batch_size}: two batches take {needed / 1e9:.0f} GB, and this machine has '
+                         f'{memory / 1e9:.0f} GB; give a smaller batch size')
 
 
-def is_quantized(model: ModelProto) -> bool:
-    return any(node.op_type == 'QuantizeLinear' for node in model.graph.node)
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of an engine says that the memory was not enough. Each engine has its own."""
+    words = ('bad_alloc', 'allocate memory', 'out of memory')
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-# ---- the names of the classes --------------------------------------------------------------------------
+# ---- engines -------------------------------------------------------------------------------------------
 
 
-class Classes(NamedTuple):
-    """The names of a model's classes by label, and the file that they are from. The model may have more classes."""
+class Engine:
+    """What runs a MODEL file. sample_shape, dtype: those of a sample; precision: what the model is computed in.
 
-    source: str
-    names: List[str]
-
-
-def read_class_names(path: str) -> List[str]:
-    """What the export has written into an ONNX file, and the conversion into the note beside an .om; [] without it."""
-    try:
-        if path.endswith('.om'):
-            with open(path + '.json', encoding='utf-8') as f:
-                names = json.load(f).get('class_names') or []
-        else:
-            noted = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
-            names = json.loads(noted.get('class_names', '[]'))
-    except FileNotFoundError:
-        return []
-    except (AttributeError, ValueError):
-        names = None
-    if not isinstance(names, list):
-        raise InputError(f'{path}: its class_names are no list of names; make the model again')
-    return parse_names(path, [f'{number} {name}' for number, name in enumerate(names, 1)]) if names else []
-
-
-def class_names(model: Optional[str], cfg: Any, path: Optional[str]) -> Classes:
-    """Those that the MODEL has in its file, else those of the list PATH (--classes), else those of the config.
-
-    Raises InputError where PATH contradicts the MODEL. More names than the config has classes are those of a base.
+    cpu: the name of the CPU, or of the NPU. batch_size: where the model has a fixed one; None where it takes any.
+    num_classes: None where the model says it only when it runs. threads: None before prepare(), and where the engine
+    does not say how many it uses. for_throughput: set it before prepare() where many batches wait to be computed; see
+    side_by_side().
     """
-    noted = read_class_names(model) if model else []
-    if path:
-        names = read_classes(path)
-        for number, (given, known) in enumerate(itertools.zip_longest(names, noted, fillvalue='missing'), 1):
-            if noted and given != known:
-                raise InputError(f'{path}: class {number} is {given}, and in {model} it is {known}; the names in the '
-                                 'model are those of its training: give no --classes')
-        return Classes(path, names)
-    if model and noted:
-        return Classes(model, noted)
-    own = list(cfg.get('classes') or ())
-    has_room = len(own) <= cfg.get('model', {}).get('cls_head', {}).get('num_classes', 0)
-    return Classes(str(cfg.filename), own if has_room else [])
+
+    name = ''
+    version = ''
+    precision = ''
+    cpu = ''
+    sample_shape: List[int]
+    dtype: np.dtype
+    batch_size: Optional[int] = None
+    num_classes: Optional[int] = None
+    threads: Optional[int] = None
+    for_throughput = False
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+    def prepare(self, batch_size: int) -> None:
+        """Get ready for batches of this size, so that the first call takes no longer than the others."""
+
+    def side_by_side(self) -> Sequence[Engine]:
+        """Engines, this one among them, that compute at the same time on the same device, each in a thread of its own.
+
+        Several, after prepare() with for_throughput, where the device then computes more batches a second. A single
+        batch takes longer that way.
+        """
+        return [self]
+
+    def allocate(self, count: int, batch_size: int) -> List[np.ndarray]:
+        """COUNT arrays for batches of this size."""
+        return [np.empty([batch_size, *self.sample_shape], self.dtype) for _ in range(count)]
+
+    def __call__(self, batch: np.ndarray) -> List[np.ndarray]:
+        """Outputs, a list of float32 arrays, of a batch: C-contiguous, batch size x sample_shape, of dtype."""
+        raise NotImplementedError
+
+    def describe(self) -> Dict[str, Union[str, int, None]]:
+        """For the summary of a run."""
+        return {key: getattr(self, key) for key in ('name', 'version', 'precision', 'cpu', 'threads')}
+
+    def __str__(self) -> str:
+        return f'{self.name} {self.version}, {self.precision}, {self.cpu}'
+
+
+def no_telemetry() -> None:
+    """To be called before an import of OpenVINO or NNCF: each reports that to Google Analytics by openvino_telemetry.
+
+    That also starts a process and writes to the user's home. Both packages do without it where it is not installed.
+    """
+    sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # an import of it now raises
