@@ -22,8 +22,8 @@ own_folder "$work" .r2plus1d_demo
 set_up
 end_together
 cd "$work"
-rm -rf data logs r2plus1d*.onnx* r2plus1d_bs*.om* .om_set_aside .conversion-* predata_* result_bs*.json compare.json \
-    fullframe fullframe_out fullframe.json full_models full_size report
+rm -rf data logs r2plus1d*.onnx* r2plus1d_bs*.om* .om_set_aside .conversion-* predata_* result_bs*.json \
+    evaluation_bs*.json compare.json fullframe fullframe_out fullframe.json full_models full_size report
 
 small=$root/demo/r2plus1d_r18_demo.py
 small_frame=$root/demo/r2plus1d_r18_demo_fullframe.py
@@ -91,8 +91,7 @@ step full_frame "full-size R(2+1)D-34, full frame: speed" \
     python "$root/r2plus1d_infer.py" --model full_models/full_frame.onnx --batchsize 1 --loop 3 \
     --output full_size/full_frame
 step report "write the report" \
-    python "$root/r2plus1d_report.py" --config "$small" --reference 0.95 --tolerance 0 \
-    --classes data/ucf101/annotations/classInd.txt --dataset "12 made motions" \
+    python "$root/r2plus1d_report.py" --dataset "generated data" --compare fullframe_out \
     --extra "R(2+1)D-34, three crops, random weights=full_size/three_crops" \
     --extra "R(2+1)D-34, full frame, random weights=full_size/full_frame"
 

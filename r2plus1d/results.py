@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import glob
 import os
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -142,8 +141,7 @@ def result_path(work_dir: str, batch_size: int) -> str:
 def find_batch_sizes(work_dir: str) -> List[int]:
     """The batch sizes, ascending, of which test/eval_acc_perf.sh has left a result in a folder."""
     form = re.compile(r'result_bs([1-9]\d{0,8})\.json')
-    matches = [form.fullmatch(os.path.basename(path)) for path in glob.glob(f'{glob.escape(work_dir)}/result_bs*.json')]
-    found = [int(match[1]) for match in matches if match]
+    found = [int(match[1]) for match in map(form.fullmatch, os.listdir(work_dir)) if match]
     if not found:
         raise InputError(f'{work_dir}: no result_bs<N>.json in it; run test/eval_acc_perf.sh for that folder')
     return sorted(found)
@@ -271,7 +269,10 @@ def parse_batch_sizes(text: str) -> List[int]:
 # ---- agreement -------------------------------------------------------------------------------------
 
 
+SHOWN = ('model', 'step', 'precision', 'passed', 'bound', 'max_abs_difference', 'max_rel_difference', 'cosine',
+         'top1_agreement', 'top5_agreement')  # of a row of compare.json; that of bins has fewer
 FIGURE = Check(lambda value: value is None or isinstance(value, (str, bool)) or NUMBER.takes(value), 'a figure or text')
+ROW = Check(lambda row: OBJECT.takes(row) and all(FIGURE.takes(row.get(key)) for key in SHOWN), 'a compared model')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,7 +283,7 @@ class Comparison(Form):
     passed: bool = field(FLAG)
     num_videos: int = field(COUNT)
     num_test_videos: int = field(COUNT)
-    models: List[Dict[str, Any]] = field(FIGURE.for_each_name().list_of())
+    models: List[Dict[str, Any]] = field(ROW.list_of())
     first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
     checkpoint: Optional[str] = field(TEXT.or_null())
 

@@ -57,7 +57,7 @@ class Run:
         classes = [(better[self.labels == c] == 0).mean() for c in set(labels)]
         self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
                              mean_class_accuracy=float(np.mean(classes)), num_videos=len(labels),
-                             average_clips=average_clips)
+                             average_clips=average_clips, views=3)
         rng = np.random.default_rng(0)
         for bs in self.batch_sizes:
             (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))

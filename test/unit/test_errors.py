@@ -485,8 +485,9 @@ def test_a_verdict_of_no(small, dataset, tmp_path):
         accuracy = json.loads((tmp_path / f'result_bs{bs}.json').read_text())
         assert f'| {accuracy["top1_acc"]:.4f} | {accuracy["top5_acc"]:.4f} |' in done.stdout
     assert '310P' not in done.stdout  # five videos do not compare with the guide's 3,783
-    # The report needs no options: evaluation.json says config, reference and where it was started.
-    call('r2plus1d_report', f'--work_dir={tmp_path}', '--language=en', cwd=tmp_path)
+    # The records say config, reference and where it was started; the small model has no names of classes.
+    call('r2plus1d_report', f'--work_dir={tmp_path}', '--language=en',
+         f'--classes={dataset}/data/ucf101/annotations/classInd.txt', cwd=tmp_path)
     page = (tmp_path / 'report/index.html').read_text(encoding='utf-8')
     assert 'R(2+1)D-18, 8 channels' in page and 'is below the required 100.00%' in page
     assert 'v_Basketball_g01_c01' in page and '<article' in page
@@ -529,7 +530,7 @@ OF_OUTPUTS = {'top5_acc': 0.5, 'mean_class_accuracy': 0.5}
 @pytest.mark.parametrize('option, value, status', [
     ('--reference', 'abc', 2), ('--reference', '-inf', 2), ('--reference', 'nan', 2), ('--tolerance', 'inf', 2),
     ('--tolerance', '-0.1', 2), ('--reference', '88.92', 2), ('--average_clips', 'mean', 2), ('--device', '0;1', 2),
-    ('--batch_sizes', '-1', 2), ('--datasets_path', './data/ucf101', 2),
+    ('--precision', 'f8', 2), ('--batch_sizes', '-1', 2), ('--datasets_path', './data/ucf101', 2),
     ('--work_dir', 'file', 1), ('--work_dir', 'file/folder', 1), ('--work_dir', '/proc/folder', 1),
 ])
 def test_an_evaluation_refuses_arguments_before_it_works(small, dataset, tmp_path, option, value, status):

@@ -4,10 +4,10 @@
 import base64
 import html
 import io
-import itertools
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +16,11 @@ from made_runs import ENVIRONMENT, NAMES, Run, make_run, summary
 from PIL import Image
 
 from r2plus1d.environment import cpu_name
+from r2plus1d.lists import count_training_videos
 from r2plus1d.metrics import mcnemar_p_value, wilson_interval
+from r2plus1d.results import Accuracy, Result, judge
+
+import mmcv
 
 SECONDS = 20
 
@@ -68,15 +72,6 @@ def test_wilson_interval(right, total):
     assert wilson_interval(right, total) == pytest.approx(roots, abs=1e-9)
     if (right, total) == (8, 10):  # what R prints for prop.test(8, 10, correct=FALSE)
         assert wilson_interval(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=2e-7)
-
-
-@pytest.mark.parametrize('first, second', [(0, 0), (1, 0), (5, 1), (3, 3), (2, 7)])
-def test_sign_test(first, second):
-    """Against all outcomes of as many tosses of a coin."""
-    total = first + second
-    heads = [sum(tosses) for tosses in itertools.product((0, 1), repeat=total)]
-    as_uneven = [count for count in heads if abs(2 * count - total) >= abs(first - second)]
-    assert mcnemar_p_value(first, second) == pytest.approx(len(as_uneven) / len(heads))
 
 
 # ---- the figures of the page ---------------------------------------------------------------------------
@@ -143,10 +138,10 @@ def test_speed(made):
     own = cells_of(page, 'This run')
     assert [row[0] for row in own[1:]] == ['1', '16'] and [row[6] for row in own[1:]] == ['25', '25']
     assert own[2][1] == f'{16000 / mean:.1f}'
-    assert own[2][4] == f'{float(format(np.median(run.times), ".3g")):.0f}' and own[1][5] == own[2][5] == '–'
+    assert own[2][2] == f'{float(format(np.median(run.times), ".3g")):.0f}' and own[1][3] == own[2][3] == '–'
     extra = cells_of(page, '全 &lt;i&gt;full&lt;/i&gt;<small>')
-    assert [row[:2] + row[3:7] for row in extra[1:]] == [['1', '0.444', '1.00×', '2250', '2500', '120'],
-                                                         ['4', '0.500', '1.12×', '8000', '–', '1']]
+    assert [row[:4] + row[5:7] for row in extra[1:]] == [['1', '0.444', '2250', '2500', '1.00×', '120'],
+                                                         ['4', '0.500', '8000', '–', '1.12×', '1']]
     assert 'P99 is given from 100 batches on' in page
 
 
@@ -172,7 +167,6 @@ def test_clips(made):
         assert ' '.join(f'{n} {100 * probability[i, c]:.1f}%' for n, c in zip(names, top)) in text_of(card)
         assert f'actual class: {NAMES[run.labels[i]]} ' in text_of(card) or i in right
     # The frames are those that mmaction2's whole pipeline takes, and the pictures are of these frames.
-    import mmcv
     from mmaction.datasets import build_dataset
 
     cfg = mmcv.Config.fromfile(str(run.folder / 'config.py'))
@@ -269,7 +263,6 @@ def test_languages(pristine, tmp_path, monkeypatch):
 def test_the_guides_figures_are_for_the_guides_run():
     from r2plus1d.report.runs import is_guides_model
 
-    import mmcv
     assert is_guides_model(mmcv.Config.fromfile(str(CONFIG)))
     for change_of in ({'model.backbone.depth': 18}, {'model.backbone.base_channels': 8},
                       {'data.test.pipeline.3.crop_size': 224}, {'data.test.pipeline.3.type': 'CenterCrop'}):
@@ -306,7 +299,7 @@ def test_two_runs_of_other_videos(pristine, tmp_path):
     other = Run(tmp_path / 'other', NAMES, [0, 1, 2], rng.normal(0, 1, (3, 3, 8)))
     page = pristine.report('--examples=0', f'--compare={other.folder}', f'--output={tmp_path}/index.html')
     text = section(page, 'compare')
-    assert 'cannot be compared one by one' in text and 'is of 3' in text
+    assert 'cannot be compared one by one' in text and 'is not the list of' in text
 
 
 # ---- errors ----------------------------------------------------------------------------------------------
@@ -338,10 +331,10 @@ def replace_list(folder):
 ERRORS = {
     'no result': (lambda f: (f / 'result_bs16.json').unlink(), ['--batch_sizes=1 16'], 1, 'result_bs16.json'),
     'no outputs': (lambda f: shutil.rmtree(f / 'predata_bts1_bs1_out'), [], 1, 'predata_bts1_bs1_out'),
-    'other result': (change('result_bs1.json', '"num_videos": 25', '"num_videos": 24'), [], 1, 'result_bs1.json'),
+    'other result': (change('result_bs1.json', '"num_videos": 25', '"num_videos": 24'), [], 1, 'set has 24 videos'),
     'old result': (change('result_bs1.json', 'average_clips', 'average'), [], 1, 'average_clips is missing'),
     'other list': (change('list.txt', 'c02 20 2', 'c02 20 3'), [], 1, 'list.txt'),
-    'shorter list': (shorten_list, [], 1, 'list.txt: lists 24 videos'),
+    'shorter list': (shorten_list, [], 1, 'list.txt: is not the list of'),
     'replaced list': (replace_list, [], 1, 'list.txt: is not the list of'),
     'the template': (None, ['--output={}/frames/page.html'], 1, 'page.html: exists and is not a page'),
     'percent': (None, ['--reference=88.92'], 2, '88.92% is 0.8892'),
@@ -393,7 +386,7 @@ def test_errors(case, pristine, tmp_path):
     assert case == 'no frames' or (folder / 'frames/page.html').read_bytes() == template.read_bytes()
 
 
-# ---- what evaluation.json says -----------------------------------------------------------------------
+# ---- the verdict, and what the records of an evaluation say ------------------------------------------
 
 
 def test_without_options(pristine, tmp_path):
@@ -414,6 +407,73 @@ def test_without_options(pristine, tmp_path):
     assert '--reference 0.5 in the place of 0.95' in done.stderr
     done = call('r2plus1d_report', f'--work_dir={folder}', '--batch_sizes=1 4', cwd=tmp_path, check=False)
     assert done.returncode == 1 and 'result_bs4.json: no such file' in done.stderr
+
+
+VIDEOS_OF_UCF101 = {'num_expected': 3783, 'labels': range(101)}
+
+
+@pytest.mark.parametrize('videos, top1, reference, expected', [
+    (VIDEOS_OF_UCF101, 0.88, None, (0.8892, True)),
+    (VIDEOS_OF_UCF101, 0.87, None, (0.8892, False)),
+    (VIDEOS_OF_UCF101, 0.87, 0.5, (0.5, True)),
+    (dict(VIDEOS_OF_UCF101, num_expected=3734), 0.95, None, (None, None)),  # of test split 2
+    (dict(VIDEOS_OF_UCF101, labels=range(5)), 0.95, None, (None, None)),
+    (dict(VIDEOS_OF_UCF101, labels=range(5)), 0.95, 0.9, (0.9, True)),
+    (dict(VIDEOS_OF_UCF101, missing=1), 0.95, None, (0.8892, False)),
+    ({'num_expected': 20, 'labels': range(5), 'missing': 1}, 0.95, None, (None, False)),
+])
+def test_a_reference_belongs_to_the_data(videos, top1, reference, expected):
+    """The original guide's is of UCF-101's 3,783 videos. For others there is none, unless an option says it."""
+    count = videos['num_expected']
+    accuracy = Accuracy(top1, 1, 1, count - videos.get('missing', 0), 'score', None, count, 3)
+    made_run = SimpleNamespace(files=[SimpleNamespace(labels=[label]) for label in videos['labels']],
+                               num_videos=lambda said: count)
+    verdict = judge({1: Result('result_bs1.json', accuracy, made_run)}, reference, 0.01)
+    assert (verdict.reference, verdict.passed) == expected
+    assert verdict.interval == wilson_interval(round(top1 * accuracy.num_videos), accuracy.num_videos)
+
+
+def test_no_verdict(pristine, tmp_path):
+    """Videos of one's own, without --reference: the accuracy, its interval, why there is no verdict, and status 0."""
+    folder, arguments = copy_run(pristine, tmp_path, without='frames')
+    for bs in (1, 16):
+        change(f'evaluation_bs{bs}.json', '"reference": 0.8892', '"reference": null')(folder)
+        change(f'evaluation_bs{bs}.json', '"training_videos": 0', '"training_videos": 7')(folder)
+    low, high = wilson_interval(21, 25)
+    text = call('parse', f'--work_dir={folder}').stdout
+    assert f'top-1 0.8400 (95% interval {low:.4f} to {high:.4f})' in text and '\nno verdict: no --reference' in text
+    assert '7 of the test videos are training videos, too' in text
+    call('r2plus1d_report', *arguments, '--examples=0')
+    text = text_of((folder / 'report' / 'index.html').read_text(encoding='utf-8'))
+    assert 'No verdict Top-1 is 84.00%. No --reference says' in text and 'of the 3,783 test videos of UCF-101' in text
+    assert '7 of the test videos are training videos, too' in text
+
+
+def test_each_batch_size_has_its_record(pristine, tmp_path):
+    """Of two evaluations one after the other, each is readable by its batch size, and the two are not mixed."""
+    folder, _ = copy_run(pristine, tmp_path, without='frames')
+    change('evaluation_bs16.json', '0.8892', '0.5')(folder)
+    assert call('parse', f'--work_dir={folder}', '--batch_sizes=1', check=False).returncode == 1
+    assert 'reaches 0.5000' in call('parse', f'--work_dir={folder}', '--batch_sizes=16').stdout
+    done = call('parse', f'--work_dir={folder}', check=False)
+    assert done.returncode == 1 and 'bs16.json: is of another evaluation than' in done.stderr
+    assert '(reference)' in done.stderr and call('parse', f'--work_dir={folder}', '--reference=0.5').returncode == 0
+
+
+@pytest.mark.parametrize('kinds, lines, expected', [
+    (('RawframeDataset', 'RawframeDataset'), ('a/v1 9 0\na/v2 9 0\n', 'a/v2 9 0\nb/v3 9 1\n'), 1),
+    (('VideoDataset', 'RawframeDataset'), ('a/v1.avi 0\na/v2.avi 0\n', 'a/v1 9 0\na/v2 9 0\n'), 2),
+    (('VideoDataset', 'VideoDataset'), ('a/v1.avi 0\n', 'a/v1.mp4 0\n'), 0),
+    (('VideoDataset', 'VideoDataset'), ('a/v1.avi 0\n', None), 0),
+])
+def test_training_videos_in_the_test_list(tmp_path, kinds, lines, expected):
+    parts = {}
+    for part, kind, text in zip(('train', 'test'), kinds, lines):
+        parts[part] = dict(type=kind, ann_file=f'{tmp_path}/{part}.txt', data_prefix='videos')
+        if text is not None:
+            (tmp_path / f'{part}.txt').write_text(text)
+    parts['train'] = dict(type='RepeatDataset', times=2, dataset=parts['train'])
+    assert count_training_videos(SimpleNamespace(data=mmcv.ConfigDict(parts))) == expected
 
 
 def test_names_are_joined_by_the_list_that_the_run_notes(pristine, tmp_path):
@@ -458,7 +518,7 @@ def test_speeds_side_by_side(pristine, tmp_path):
                                                  r'style="width:(.*?)%', section_of(page, 'speed'))]
     *rates, _ = (speed['videos_per_second'] for speed in data_of(page)['speeds'])
     np.testing.assert_allclose(bars, [*(100 * np.array(rates) / max(rates)), 100], atol=0.01)
-    assert row[3] == f'{rates[2] / rates[0]:.2f}×' and cells_of(page, 'another model<small>')[1][3] == '1.00×'
+    assert row[5] == f'{rates[2] / rates[0]:.2f}×' and cells_of(page, 'another model<small>')[1][5] == '1.00×'
     fastest = data_of(page)['speeds'][1]
     median = float(f'{fastest["median_ms"]:.3g}')
     assert f'{median:.0f} ms of a batch, median at batch size 16' in text_of(page)

@@ -140,21 +140,25 @@ def axe_core(tmp_path_factory):
 WIDTHS = (1440, 390)
 MEASURE = """
   document.querySelectorAll('details').forEach(part => part.open = true);
+  await new Promise(resolve => setTimeout(resolve, 200));
   const images = [...document.images];
   send({page: document.scrollingElement.scrollWidth, images: images.length,
         broken: images.filter(image => !image.complete || !image.naturalWidth).length,
-        small: images.filter(image => image.getBoundingClientRect().width < 40).length});
+        small: images.filter(image => image.getBoundingClientRect().width < 40).length,
+        silent: [...document.querySelectorAll('.scroll')].filter(box => box.clientWidth
+          && (box.scrollWidth > box.clientWidth + 1) === box.nextElementSibling.hidden).length});
 """
 
 
 @pytest.mark.parametrize('name, images', [('small_page', 12), ('large_page', 16)])
 def test_widths(name, images, request, tmp_path):
-    """Nothing is wider than the page, on a desktop and on a phone, and every clip is there."""
+    """Nothing is wider than the page, each table that scrolls says so, and every clip is there."""
     page = request.getfixturevalue(name)
     assert len(page.encode()) <= 3e6
     sent = look_at(page, MEASURE, tmp_path, WIDTHS)
     for width, data in sent.items():
-        assert data['page'] <= width and data['images'] == images and data['broken'] == data['small'] == 0, data
+        assert data['page'] <= width and data['images'] == images, data
+        assert data['broken'] == data['small'] == data['silent'] == 0, data
 
 
 def test_print(large_page, tmp_path):
@@ -226,6 +230,10 @@ ACTIONS = """
   svg.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + box.width * 1.5 / 7,
                                                      clientY: box.top + box.height * 3.5 / 6}));
   result.tip = document.getElementById('tip').textContent;
+  svg.dispatchEvent(new MouseEvent('click', {clientX: box.left + box.width * 1.5 / 7,
+                                             clientY: box.top + box.height * 3.5 / 6}));
+  const listed = document.getElementById('cell-videos');
+  result.cell = listed.hidden ? [] : [...listed.querySelectorAll('li')].map(item => item.textContent.split(' ')[0]);
 
   URL.createObjectURL = blob => { result.blob = blob; return 'data:,'; };
   HTMLAnchorElement.prototype.click = function () { result.file = this.download; };
@@ -251,6 +259,7 @@ def test_buttons(small_page, tmp_path):
     assert result['moved'] == 3 and result['played'] == 5
     assert result['zoom'] > 1.2
     assert result['tip'] == 'A & "B" $x$ $y → 化眼妆: 2 of 5'
+    assert result['cell'] == ['v_c3_g01_c03', 'v_c3_g01_c08']
     data = json.loads(result['saved']['report.json'])
     assert len(data['videos']) == 25
     videos = result['saved']['videos.csv'].splitlines()
