@@ -90,7 +90,7 @@ def read_processes(root):
 def name_of(command, is_driver):
     if is_driver:
         return 'driver'
-    for word, name in (('DecodingWorker', 'decoding actor'), ('InferenceWorker', 'inference actor'),
+    for word, name in (('ray::Worker', 'actor'),
                        ('ray::IDLE', 'idle workers'), ('gcs_server', 'gcs_server'), ('raylet/raylet', 'raylet')):
         if word in command:
             return name

@@ -234,7 +234,8 @@ class Info(Form):
     def lift(cls, content: Dict[str, Any]) -> Dict[str, Any]:
         """The first version had other digests of bins, and the second one other stamps of sources."""
         lifted = {'allow_damaged': False, **content}
-        lifted.pop('sources', None)
+        if content.get('version', 1) < 3:
+            lifted.pop('sources', None)
         if 'version' not in content and isinstance(content.get('bins'), dict):
             lifted['bins'] = dict.fromkeys(content['bins'], UNKNOWN_DIGEST)
         return lifted

@@ -181,7 +181,7 @@ def run_in_cann(cann: Cann, command: List[str], folder: Path, scratch: Path) -> 
     """ATC or AOE in the Python that CANN was installed for, also where a venv or a conda environment is active."""
     python = choose_python(cann, os.environ)
     warning, remedy = ('warning: ', f'; if it fails, {REMEDY}') if python.lacks else ('', '')
-    print(f'{warning}ATC of {cann.name} will use {python}{remedy}', flush=True)
+    print(f'{warning}ATC of {cann.name}: {python}{remedy}', flush=True)
     run(command, in_python(cann, python, str(scratch)), folder)
 
 

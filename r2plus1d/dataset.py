@@ -23,7 +23,6 @@ import simplejpeg
 from tqdm import tqdm
 
 from r2plus1d.container import picture
-from r2plus1d.inference import look_ahead
 from r2plus1d.own_data import PARTS
 from r2plus1d.run import InputError
 from r2plus1d.store import file_digest, naming
@@ -116,11 +115,9 @@ def look_at_all(videos: Sequence[OwnVideo], frames: Optional[str] = None) -> Non
         except InputError as e:
             video.left_out = str(e).replace(f'{video.path}: ', '', 1).replace(f'; {TAKE_IT}', '')
 
-    threads = len(os.sched_getaffinity(0))
     new = [video for video in videos if not video.left_out]
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in tqdm(look_ahead(pool, look_at, new, threads), total=len(new), unit='video', desc='looking'):
-            pass
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(tqdm(pool.map(look_at, new), total=len(new), unit='video', desc='looking'))
     leave_out_twins(videos)
 
 

@@ -121,7 +121,9 @@ def own_data(base: str, folder: str, shape: str, mirrored: Optional[Dict[int, in
         kind = 'RawframeDataset' if are_frames else 'VideoDataset'
         data[part] = dict(type=kind, ann_file=f'{output}/{part}.txt', data_prefix=folder, pipeline=steps)
     if 'mmaction.datasets' in sys.modules:  # it is one of mmaction2's tools that reads the config
-        register_steps()
+        from mmaction.datasets import PIPELINES
+        for module in (VideoFileInit, VideoFileDecode):
+            PIPELINES.register_module(module=module, force=True)
     try:
         check_lists(cfg, data, f'{output}/classes.txt')
     except InputError as e:
@@ -144,12 +146,6 @@ class VideoFileDecode:
         images = read_clip(results['filename'], lambda index: numbers).images
         shape = images[numbers[0]].shape[:2]
         return dict(results, imgs=[images[number].copy() for number in numbers], original_shape=shape, img_shape=shape)
-
-
-def register_steps() -> None:
-    from mmaction.datasets import PIPELINES
-    for step in (VideoFileInit, VideoFileDecode):
-        PIPELINES.register_module(module=step, force=True)
 
 
 def changed_step(step: Dict[str, Any], shape: str, mirrored: Optional[Dict[int, int]]) -> List[Dict[str, Any]]:

@@ -12,7 +12,6 @@ import enum
 import functools
 import operator
 import os
-import stat
 import time
 
 if os.environ.get('STAND_IN_NO_ACLRUNTIME') == 'libascendcl' and 'ASCEND_TOOLKIT_HOME' not in os.environ:
@@ -181,27 +180,6 @@ class Tensor:
         return np.array(self.data, dtype)
 
 
-def check_model_path(path):
-    """The newer module's own check of a model, after that of the client. It asks nothing of the owner."""
-    path = os.path.abspath(path)
-    problem = None
-    if path.count('/') > 32:
-        problem = 'more than 32 folders deep'
-    elif not os.path.isfile(path):
-        problem = 'not a regular file'
-    elif os.path.islink(path):
-        problem = 'a link'
-    elif os.stat(path).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        problem = 'group or others can write it'
-    elif not os.access(path, os.R_OK) or not os.stat(path).st_mode & stat.S_IRUSR:
-        problem = 'the owner cannot read it'
-    elif not path.endswith('.om'):
-        problem = 'not named .om'
-    if problem:
-        say(4, f'model {path}: {problem}')
-        raise RuntimeError('please check model path')
-
-
 class InferenceSession:
 
     def __init__(self, model_path, device_id, options):
@@ -209,8 +187,6 @@ class InferenceSession:
         if not isinstance(model_path, str):
             raise TypeError('__init__(): incompatible constructor arguments: the model path is no str')
         device_id = operator.index(device_id)
-        if AGE >= 2025:
-            check_model_path(model_path)
         log_level = options.log_level
         if not 0 <= device_id < aclruntime_device.device_count():
             raise failure(INVALID_DEVICE, f'device {device_id} cannot be opened')

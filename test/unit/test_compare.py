@@ -163,6 +163,8 @@ def test_bins_that_were_made_otherwise(dataset, small, bins, tmp_path, axis):
     (['--models', '{small.config}'], 2, 'expected an .onnx or an .om'),
     (['--models', '{small.sim}', '--checkpoint', 'no.pth'], 2, 'no.pth: no such file'),
     (['--models', '{small.sim}', '--checkpoint', '{small.config}'], 1, 'not a checkpoint'),
+    (['--models', '{small.sim}', '--cfg-options', 'model.cls_head.num_classes=101'], 1,
+     'sim.onnx: has 400 classes, and the head in'),
 ])
 def test_errors(dataset, small, options, status, words):
     options = [option.format(small=small) for option in options]

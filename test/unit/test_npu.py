@@ -91,6 +91,13 @@ def test_pure_inference_of_an_om(om):
     assert 'batchsize(2)' in done.stderr and 'count = 3' in done.stderr
 
 
+def test_an_om_of_other_classes_is_refused_before_any_video(dataset, small, om):
+    """It says how many it has when it is warmed up."""
+    done = infer('--model', om[1], '--config', small.config, '--cfg-options', 'model.cls_head.num_classes=101',
+                 env=environment(), cwd=dataset, check=False)
+    assert done.returncode == 1 and 'm_bs1.om: has 400 classes, and the head in' in done.stderr.splitlines()[-1]
+
+
 def test_prediction_with_an_om(dataset, small, om, tmp_path):
     """At batch size 2 the video is there twice; the probabilities are those of the ONNX file."""
     (tmp_path / 'classes.txt').write_text('1 A\n2 B\n')

@@ -7,8 +7,6 @@ import os
 import aclruntime_device
 
 AGE = aclruntime_device.age()
-MAX_INPUTS = 1024
-LIMITS = {'warmup_count': 10000, 'batchsize': 4096, 'output_batchsize_axis': 8}
 
 
 class Typer(argparse.ArgumentParser):
@@ -90,13 +88,11 @@ def allowed(path, access, name):
         raise argparse.ArgumentTypeError(f'{name} path string is illegal. Please check.')
 
 
-def readable_file(name, suffix, most):
-    """A type of files with a SUFFIX and at most MOST bytes; NAME: what the newer client calls them."""
+def readable_file(name, suffix):
+    """A type of files with a SUFFIX; NAME: what the newer client calls them."""
 
     def convert(path):
-        good = allowed(path, 'read', name) and os.path.isfile(path)
-        good = good and os.path.splitext(path)[1] == suffix and os.path.getsize(path) <= most
-        if not good:
+        if not (allowed(path, 'read', name) and os.path.isfile(path) and os.path.splitext(path)[1] == suffix):
             raise argparse.ArgumentTypeError(f'{name} path:{path} is illegal. Please check.')
         return path
 
@@ -108,8 +104,6 @@ def input_paths(text):
     if AGE == 2023 or not text:
         return text
     paths = text.split(',')
-    if len(paths) > MAX_INPUTS:
-        raise argparse.ArgumentTypeError('input list has too many input. Please check.')
     for path in paths:
         if not allowed(path, 'read', 'input'):
             raise argparse.ArgumentTypeError(f'input path:{path} is illegal. Please check.')
@@ -133,7 +127,7 @@ def output_folder(path):
 
 
 def add_flags(parser):
-    parser.add_argument('--model', '-m', required=True, type=readable_file('om', '.om', 10 * 2**30))
+    parser.add_argument('--model', '-m', required=True, type=readable_file('om', '.om'))
     parser.add_argument('--input', '-i', type=input_paths)
     parser.add_argument('--output', '-o', type=output_folder)
     parser.add_argument('--output_dirname', type=output_folder)
@@ -155,17 +149,8 @@ def parse_arguments():
     args = parser.parse_args()
     if AGE == 2023:
         args.divide_input = True
-    else:
-        check_limits(args)
     check_combinations(args)
     return args
-
-
-def check_limits(args):
-    for name, limit in LIMITS.items():
-        value = getattr(args, name)
-        if value is not None and value > limit:
-            raise ValueError(f'--{name}: {value} is over {limit}')
 
 
 def check_combinations(args):

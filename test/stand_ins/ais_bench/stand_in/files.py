@@ -15,7 +15,6 @@ AGE = aclruntime_device.age()
 if AGE >= 2025:
     from ais_bench.stand_in import path_check
 
-MAX_FILES = 100000
 PURE = 'pure_infer_data'
 PADDING = 'padding_infer_fake_file'
 SUFFIXES = ('.npy', '.NPY', '.bin', '.BIN')
@@ -34,8 +33,6 @@ def list_folder(folder):
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         if AGE >= 2025:
-            if len(paths) > MAX_FILES:
-                raise OverflowError(f'file count under directory: {folder} is over {MAX_FILES}!')
             if not path_check.is_allowed(path, 'read'):
                 raise RuntimeError(f'input data:{path} is illegal')
             if os.path.isdir(path):

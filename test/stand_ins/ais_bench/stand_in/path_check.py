@@ -10,8 +10,6 @@ from ais_bench.stand_in.log import logger
 
 MAX_PATH = 4096
 MAX_NAME = 255
-MAX_MODEL = 10 * 2**30
-MAX_INPUT = 4 * 2**30
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 OPEN_TO_OTHERS = WRITABLE_BY_OTHERS | stat.S_IROTH | stat.S_IXOTH
 
@@ -75,8 +73,6 @@ def check_model(path):
     check_readable(path, os.path.isfile, 'file')
     if os.path.splitext(path)[1] != '.om':
         raise ValueError(f'{path} is no .om')
-    if os.path.getsize(path) > MAX_MODEL:
-        raise ValueError(f'{path} has more than {MAX_MODEL} bytes')
 
 
 def check_output_folder(path):
@@ -120,8 +116,6 @@ def read_file(path):
     whole = check_string(path)
     if not os.path.isfile(whole) or os.path.islink(whole):
         raise OpenException(f'{path} is a folder, a link or not there')
-    if os.path.getsize(whole) > MAX_INPUT:
-        raise OpenException(f'{path} has more than {MAX_INPUT} bytes')
     with open(path, 'rb') as f:
         return f.read()
 
