@@ -486,7 +486,8 @@ def test_a_verdict_of_no(small, dataset, tmp_path):
         assert f'| {accuracy["top1_acc"]:.4f} | {accuracy["top5_acc"]:.4f} |' in done.stdout
     assert '310P' not in done.stdout  # five videos do not compare with the guide's 3,783
     # The report needs no options: evaluation.json says config, reference and where it was started.
-    call('r2plus1d_report', f'--work_dir={tmp_path}', '--language=en', cwd=tmp_path)
+    call('r2plus1d_report', f'--work_dir={tmp_path}', '--language=en',
+         f'--classes={dataset}/data/ucf101/annotations/classInd.txt', cwd=tmp_path)
     page = (tmp_path / 'report/index.html').read_text(encoding='utf-8')
     assert 'R(2+1)D-18, 8 channels' in page and 'is below the required 100.00%' in page
     assert 'v_Basketball_g01_c01' in page and '<article' in page
