@@ -183,11 +183,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='Changes to the config, as of '
                         'mmaction2\'s tools.')
     args = parser.parse_args()
+    check_args(parser, args)
+    return args
+
+
+def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     require_files(parser, args, 'config', *(['classes'] if args.classes else []))
     if args.runs:
         if args.models or args.checkpoint:
             parser.error('--runs goes without --models and --checkpoint')
-        return args
+        return
     if not args.checkpoint or not args.models:
         parser.error('give --checkpoint and --models, or --runs')
     require_files(parser, args, 'checkpoint')
@@ -196,7 +201,6 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--models {path}: no such file')
         if not path.endswith(('.onnx', '.om')):
             parser.error(f'--models {path}: expected an .onnx or an .om')
-    return args
 
 
 @script_main

@@ -10,9 +10,8 @@ Two ways to classify the same videos: is the second one as accurate as the first
     proves nothing    there are too few videos, or the first way knows nothing; rejected, unless that is allowed
     accepted          else
 
-Too few videos: even if the second way lost none of them, up to max_drop of all videos could be lost, at 95% confidence
-(see loss_bound()). Knows nothing: the first way is not better, at 95% confidence, than to give the most frequent class
-to every video.
+Too few: even if the second way lost none of them, more than max_drop of all videos could be lost, at 95% confidence.
+Knows nothing: the first way is not better, at 95% confidence, than to give the most frequent class to every video.
 """
 from __future__ import annotations
 
@@ -112,10 +111,7 @@ def accuracy_of_ranks(labels: np.ndarray, predicted: np.ndarray, ranks: np.ndarr
 
 
 def wilson_interval(right: float, total: int, z: float = 1.959964) -> Tuple[float, float]:
-    """(low, high): Wilson's interval for a share of RIGHT among TOTAL, by default of 95% confidence (JASA 1927).
-
-    RIGHT may be a sum of fractions.
-    """
+    """(low, high): Wilson's interval for a share of RIGHT among TOTAL, by default of 95% confidence (JASA 1927)."""
     share = right / total
     weight = z * z / total
     centre = (share + weight / 2) / (1 + weight)
