@@ -41,8 +41,7 @@ MOST_FAILED_STARTS = 5  # of actors in a row
 LOOK_SECONDS = 2.0  # between looks at which nodes there are
 STALL_SECONDS = 30.0  # without an outcome, before the driver says what it waits for
 CONNECT_SECONDS = 4.0  # for a head to take a connection, and to answer
-# What an HTTP/2 client says first, with empty settings (RFC 9113, 3.4). Each server, as Ray's head, answers with its
-# own settings, a frame of type 4.
+# What an HTTP/2 client says first (RFC 9113, 3.4); a server, such as Ray's head, answers by a frame of type 4
 HTTP2_GREETING = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
@@ -294,9 +293,8 @@ def infer_on_ray(args: argparse.Namespace, tasks: Iterable[Task]) -> Iterator[Ou
     connect(args.ray)
     try:
         if kind != 'CPU' and not ray.cluster_resources().get(kind):
-            raise InputError(f'--ray {args.ray}: the cluster has no {kind}, which {args.model} needs; on its '
-                             'machines, source CANN\'s set_env.sh before ray start, or say how many there are: '
-                             f'ray start --resources=\'{{"{kind}": 1}}\'')
+            raise InputError(f'--ray {args.ray}: the cluster has no {kind}, which {args.model} needs; source CANN\'s '
+                             f'set_env.sh before ray start, or give it --resources=\'{{"{kind}": 1}}\'')
         yield from Driver(args, kind, tasks).outcomes()
     finally:
         ray.shutdown()
