@@ -41,13 +41,13 @@ with packages_needed():
     from r2plus1d.class_names import class_names
     from r2plus1d.data import read_config, shape_of_config
     from r2plus1d.engines import add_engine_options, input_of_model, start_engines
-    from r2plus1d.inference import Outcome, infer_here
+    from r2plus1d.inference import Outcome, Task, infer_here
     from r2plus1d.journal import Journal, Settings, noted_precision, open_journal, settle_precision
     from r2plus1d.models import Engine
     from r2plus1d.precision import AUTO
     from r2plus1d.predictions import RowMaker, Subtitles, Tally, check_folders, predict_videos, read_rows, show
     from r2plus1d.rows import FORMATS, Row
-    from r2plus1d.videos import Decoder, Task, find_videos, names_one_video, videos_of_test_split
+    from r2plus1d.videos import Decoder, find_videos, names_one_video, videos_of_test_split
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -106,7 +106,7 @@ def infer_function(args: argparse.Namespace, cfg: Any, maker: RowMaker,
     if ready[0].num_classes:
         maker.check_classes(ready[0].num_classes)
     return functools.partial(infer_here, ready, args.batchsize or ready[0].batch_size or 1,
-                             Decoder(cfg, str(ready[0].dtype), are_files=bool(args.video)))
+                             Decoder(cfg, str(ready[0].dtype), are_files=bool(args.video)).decode)
 
 
 def report(args: argparse.Namespace, tally: Tally, shape: Optional[List[int]], is_alone: bool) -> None:

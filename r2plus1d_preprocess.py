@@ -30,8 +30,8 @@ from r2plus1d.run import (
 )
 
 with packages_needed():
-    from r2plus1d.bins import Info, check_same_shape
-    from r2plus1d.data import Samples, config_digest, read_config
+    from r2plus1d.bins import Info, check_same_shape, config_digest
+    from r2plus1d.data import Samples, read_config
     from r2plus1d.engines import input_of_model
     from r2plus1d.environment import cpu_count
     from r2plus1d.models import SAMPLE_DTYPES

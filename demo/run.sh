@@ -73,8 +73,7 @@ step infer "full frame: infer" \
     --outfmt TXT
 # The data set is too small to prove a smaller drop than 0.012; see r2plus1d/metrics.py.
 step compare "full frame: compare with three crops" to fullframe.json \
-    python "$root/r2plus1d_compare.py" --config "$small" --runs predata_bts1_bs1_out fullframe_out --max_drop 0.02 \
-    --classes data/ucf101/annotations/classInd.txt
+    python "$root/r2plus1d_compare.py" --config "$small" --runs predata_bts1_bs1_out fullframe_out --max_drop 0.02
 rm -r predata_fullframe # 0.5 GB
 step full_model "full-size R(2+1)D-34: random weights" \
     python "$root/demo/random_weights.py" "$full" full_models/random.pth

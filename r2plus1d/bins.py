@@ -14,6 +14,8 @@ not count them. info.json says what they are, with a digest of each; ais_bench p
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -288,3 +290,8 @@ def check_digest(path: str, data: np.ndarray, info: Info) -> bool:
         raise InputError(f'{path}: was changed since r2plus1d_preprocess.py wrote it: {INFO} notes another digest; '
                          f'{MAKE_AGAIN}')
     return True
+
+
+def config_digest(cfg: Any) -> str:
+    """SHA-256, in hexadecimal digits, of what a config says of the test data: list, folder and pipeline."""
+    return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()

@@ -26,9 +26,9 @@ from typing import Any, Counter, Deque, Dict, Iterable, Iterator, List, Tuple
 
 from r2plus1d.data import read_config
 from r2plus1d.engines import OnnxRuntime, choose_backend, make_engine
-from r2plus1d.inference import Outcome, decode, infer_batch
+from r2plus1d.inference import Outcome, Task, decode_task, infer_batch
 from r2plus1d.run import InputError, log, one_line
-from r2plus1d.videos import Decoder, Task
+from r2plus1d.videos import Decoder
 
 ray: Any = None  # where it is not installed
 with contextlib.suppress(ImportError):
@@ -83,7 +83,7 @@ class Worker:
         return Started(str(engine.describe()), batch_size, at_once)
 
     def infer(self, tasks: List[Task]) -> List[Outcome]:
-        decoded = list(self.threads.map(lambda task: decode(self.decoder, task), tasks))
+        decoded = list(self.threads.map(lambda task: decode_task(self.decoder.decode, task), tasks))
         engine, batch = self.free.get()
         try:
             return infer_batch(engine, batch, decoded)

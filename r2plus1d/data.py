@@ -8,11 +8,10 @@
 
 mmaction2 reads the lists. r2plus1d/frames.py runs the test pipeline; here is a fast path for its end.
 """
+
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 from dataclasses import dataclass
 from typing import Any, List, Optional, Sequence, Tuple
@@ -63,11 +62,6 @@ def read_config(path: str, options: Optional[Sequence[str]] = ()) -> Any:
     if not steps:
         raise InputError(f'{path}: its data.test has no pipeline')
     return cfg
-
-
-def config_digest(cfg: Any) -> str:
-    """SHA-256, in hexadecimal digits, of what a config says of the test data: list, folder and pipeline."""
-    return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def shape_of_config(cfg: Any) -> Optional[List[int]]:

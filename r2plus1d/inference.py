@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples -> look-ahead -> engine -> scores: what infer, predict, optimize and compare have in common.
 
-    for outcome in infer_here(engines, batch_size, decoder, tasks):        # predict, in one process
+    for outcome in infer_here(engines, batch_size, decoder.decode, tasks):  # predict, in one process
     labels, scores = score_videos(engines, samples, indices)               # optimize and compare
 
 A task is what one sample is made of: a video, or one window of it. r2plus1d/cluster.py predicts on a cluster, by
-decode() and infer_batch() in many processes; r2plus1d/batches.py has the batches of r2plus1d_infer.py.
+decode_task() and infer_batch() in many processes; r2plus1d/batches.py has the batches of r2plus1d_infer.py.
 """
 from __future__ import annotations
 
 import collections
 import queue
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
@@ -24,11 +24,47 @@ from r2plus1d.metrics import are_probabilities
 from r2plus1d.models import Engine
 from r2plus1d.run import InputError
 
-if TYPE_CHECKING:
-    from r2plus1d.videos import Decoder, Facts, Task
-
 Item = TypeVar('Item')
 Result = TypeVar('Result')
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video to predict. LABEL: None where it is unknown. INFO: mmaction2's description; None for a file."""
+
+    path: str
+    label: Optional[int] = None
+    info: Optional[Dict[str, Any]] = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The NUMBER-th, from 0 on, of COUNT windows of a video: from START_S to END_S (not included), in seconds."""
+
+    number: int
+    count: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one sample is made of: a video, or one window of it. FAULT: why there is nothing to decode."""
+
+    video: Video
+    window: Optional[Window] = None
+    fault: Optional[InputError] = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was counted of a video by the time stamps of its frames. FRAMES: of the window where there is one."""
+
+    frames: Optional[int] = None
+    duration_s: Optional[float] = None
+
+
+Decode = Callable[[Task], Tuple[np.ndarray, Facts]]  # the sample of a task; raises InputError, which names the video
 
 
 @dataclass(frozen=True)
@@ -80,7 +116,7 @@ def decode_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> I
 # ---- predictions ---------------------------------------------------------------------------------------
 
 
-def infer_here(engines: Sequence[Engine], batch_size: int, decoder: Decoder,
+def infer_here(engines: Sequence[Engine], batch_size: int, decode: Decode,
                tasks: Iterable[Task]) -> Iterator[Outcome]:
     """The Outcome of each of the TASKS, in their order. Videos are decoded ahead by threads while the ENGINES run."""
     for engine in engines:
@@ -98,23 +134,23 @@ def infer_here(engines: Sequence[Engine], batch_size: int, decoder: Decoder,
             free.put((engine, batch))
 
     with ThreadPoolExecutor(len(engines)) as pool:
-        for outcomes in look_ahead(pool, infer, decoded_batches(decoder, tasks, batch_size), len(engines)):
+        for outcomes in look_ahead(pool, infer, decoded_batches(decode, tasks, batch_size), len(engines)):
             yield from outcomes
 
 
-def decode(decoder: Decoder, task: Task) -> Decoded:
+def decode_task(decode: Decode, task: Task) -> Decoded:
     try:
-        return Decoded(task, *decoder.decode(task))
+        return Decoded(task, *decode(task))
     except InputError as e:
         return Decoded(task, fault=e)
 
 
-def decoded_batches(decoder: Decoder, tasks: Iterable[Task], batch_size: int) -> Iterator[List[Decoded]]:
+def decoded_batches(decode: Decode, tasks: Iterable[Task], batch_size: int) -> Iterator[List[Decoded]]:
     """Lists with BATCH_SIZE samples each, and the faults between them; the last one may have fewer."""
     batch: List[Decoded] = []
-    for decoded in decode_ahead(lambda task: decode(decoder, task), tasks):
-        batch.append(decoded)
-        if sum(one.sample is not None for one in batch) == batch_size:
+    for one in decode_ahead(lambda task: decode_task(decode, task), tasks):
+        batch.append(one)
+        if sum(other.sample is not None for other in batch) == batch_size:
             yield batch
             batch = []
     if batch:

@@ -295,7 +295,6 @@ def knows_nothing(labels: np.ndarray, right: np.ndarray) -> Optional[str]:
 
 
 def add_gate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--max_drop', type=fraction, default=0.005, help='By how much top-1, a fraction from 0 to 1, '
-                        'may fall.')
+    parser.add_argument('--max_drop', type=fraction, default=0.005, help='By how much top-1 (0 to 1) may fall.')
     parser.add_argument('--allow_unproven', action='store_true', help='Accept although the videos prove nothing, '
                         'because they are too few or the model to compare with is no better than a guess.')

@@ -21,13 +21,13 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 import numpy as np
 from tqdm import tqdm
 
-from r2plus1d.inference import Outcome
+from r2plus1d.inference import Outcome, Task, Video
 from r2plus1d.lists import check_names_of_videos, class_name, plain
 from r2plus1d.metrics import accuracy_of_ranks, average_crops, softmax
 from r2plus1d.rows import Row, file_stamp
 from r2plus1d.run import InputError, log, printable
 from r2plus1d.store import PART_ENDING, naming, remove_tree, write_whole
-from r2plus1d.videos import Task, Video, tasks_of
+from r2plus1d.videos import tasks_of
 
 DIGITS = 7  # of a probability after the point
 SUBTITLES_LIST = '.r2plus1d_subtitles.jsonl'  # a line for each file before it is written: its name and digest

@@ -26,7 +26,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.bins import INFO, list_inputs, read_info
+from r2plus1d.bins import INFO, config_digest, list_inputs, read_info
 from r2plus1d.environment import describe_environment
 from r2plus1d.forms import COUNT, NUMBER, OBJECT, SHAPE, TEXT, Check, Form, field
 from r2plus1d.run import InputError, log, one_line
@@ -66,7 +66,6 @@ def note_provenance(model: str, bins: Optional[str] = None, cfg: Any = None) -> 
     """
     noted = dict.fromkeys(('config_sha256', 'list_sha256', 'info_sha256'))
     if cfg is not None:
-        from r2plus1d.data import config_digest
         noted.update(config_sha256=config_digest(cfg), list_sha256=file_digest(cfg.data.test.ann_file))
     folder = os.path.dirname(list_inputs(bins)[0]) if bins else ''
     info = read_info(folder) if bins else None

@@ -16,14 +16,13 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from r2plus1d.container import SAME_TIME, Index
 from r2plus1d.data import Samples, Videos, listed_videos, video_files
-from r2plus1d.frames import Info
+from r2plus1d.inference import Facts, Task, Video, Window
 from r2plus1d.run import InputError, log
 from r2plus1d.store import check_regular_file
 from r2plus1d.video_file import FEWEST_FRAMES, read_index
@@ -31,42 +30,6 @@ from r2plus1d.video_file import FEWEST_FRAMES, read_index
 VIDEO_ENDINGS = (
     '.3gp', '.apng', '.asf', '.avi', '.divx', '.f4v', '.flv', '.gif', '.h264', '.h265', '.hevc', '.m2ts', '.m4v',
     '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.mxf', '.ogv', '.ts', '.vob', '.webm', '.webp', '.wmv')
-
-
-@dataclass(frozen=True)
-class Video:
-    """A video to predict. LABEL: None where it is unknown. INFO: mmaction2's description; None for a file."""
-
-    path: str
-    label: Optional[int] = None
-    info: Optional[Info] = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Window:
-    """The NUMBER-th, from 0 on, of COUNT windows of a video: from START_S to END_S (not included), in seconds."""
-
-    number: int
-    count: int
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one sample is made of: a video, or one window of it. FAULT: why there is nothing to decode."""
-
-    video: Video
-    window: Optional[Window] = None
-    fault: Optional[InputError] = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What was counted of a video by the time stamps of its frames. FRAMES: of the window where there is one."""
-
-    frames: Optional[int] = None
-    duration_s: Optional[float] = None
 
 
 # ---- which videos there are ----------------------------------------------------------------------------

@@ -18,8 +18,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from r2plus1d.bins import config_digest
 from r2plus1d.class_names import class_names
-from r2plus1d.data import Clips, config_digest, read_config, shape_of_config
+from r2plus1d.data import Clips, read_config, shape_of_config
 from r2plus1d.environment import Environment, cpu_name, describe_environment
 from r2plus1d.lists import check_names_of_videos
 from r2plus1d.metrics import accuracy_of_scores
@@ -278,9 +279,8 @@ def describe_results(settings: Settings, cfg: Any, results: Mapping[int, Result]
 
 def describe_other(settings: Settings, cfg: Any, clips: Optional[Clips],
                    predictions: figures.Predictions) -> Dict[str, Any]:
-    """The values about the run of --compare.
-
-    Its videos are compared with those of this run one by one, where both runs say that they are of the same list.
+    """The values about the run of --compare. Its videos are compared with those of this run one by one, where both runs
+    say that they are of the same list.
     """
     results = read_other(settings, 'score')
     first = next(iter(results.values()))

@@ -9,12 +9,12 @@ import json
 
 import pytest
 
+from r2plus1d.inference import Video
 from r2plus1d.journal import Settings, noted_precision, open_journal
 from r2plus1d.predictions import Subtitles, Tally, check_folders, srt_time
 from r2plus1d.rows import Row, file_stamp, write_csv, write_parquet
 from r2plus1d.run import InputError
 from r2plus1d.store import file_digest
-from r2plus1d.videos import Video
 
 VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '\udcff', [], [None], ['\udcff'], {}, {'a': 1})
 GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2], probabilities=[0.5])

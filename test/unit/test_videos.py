@@ -10,8 +10,9 @@ from conftest import CONFIG
 from test_frames import MS, STEADY, UNSTEADY, number_in, write_video
 
 from r2plus1d.container import Index
+from r2plus1d.inference import Facts, Task, Video, Window
 from r2plus1d.run import InputError
-from r2plus1d.videos import Decoder, Facts, Task, Video, Window, count_windows, find_videos, tasks_of
+from r2plus1d.videos import Decoder, count_windows, find_videos, tasks_of
 
 SECONDS = 10
 NAMES = ['Run', 'Jump', '7']
