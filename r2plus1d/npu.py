@@ -22,7 +22,6 @@ import re
 import shlex
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -30,7 +29,7 @@ import numpy as np
 
 from r2plus1d.forms import read_json
 from r2plus1d.models import Engine
-from r2plus1d.run import InputError, end_with_parent, one_line
+from r2plus1d.run import InputError, fork_workers, one_line
 
 # aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
 ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}
@@ -162,8 +161,7 @@ class AisBench(Engine):
         super().__init__(model)
         self.cpu = f'NPU {device}'
         self.memory = os.memfd_create('r2plus1d_batch')
-        # By a fork the process has the memory's file descriptor.
-        self.process = ProcessPoolExecutor(1, multiprocessing.get_context('fork'))
+        self.process = fork_workers(1)  # by a fork it has the memory's file descriptor
         self.version, shape, code = self.ask(open_session, model, device, self.memory)
         if code not in ACL_DTYPES:
             raise InputError(f'{model}: its input has the data type {code} of acl_base.h, '
@@ -230,7 +228,6 @@ SESSIONS: List[Session] = []
 
 def open_session(model: str, device: int, memory: int) -> Tuple[str, List[int], int]:
     """(version of ais_bench, shape of a batch, an aclDataType). MEMORY: the file descriptor of the batches."""
-    end_with_parent()
     os.dup2(2, 1)  # aclruntime prints its messages to standard output, which is for the results of the script
     from ais_bench.infer.interface import InferSession
     session = InferSession(device, model)

@@ -15,11 +15,9 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import multiprocessing
 import os
 import re
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import IO, Any, Dict, Iterable, List, Tuple
 
@@ -32,7 +30,7 @@ from r2plus1d.forms import write_json
 from r2plus1d.frames import Info as Video
 from r2plus1d.frames import name_of
 from r2plus1d.inference import look_ahead
-from r2plus1d.run import InputError, end_with_parent, log
+from r2plus1d.run import InputError, fork_workers, log
 from r2plus1d.store import PART_ENDING, naming, remove_folder, remove_tree, replace_folder, write_all
 
 JOURNAL = 'done.txt'
@@ -158,8 +156,7 @@ class Bins:
         workers = max(1, min(workers, len(todo)))
         done = len(self.labels) - sum(len(self.videos(number)) for number in todo)
         try:
-            with ProcessPoolExecutor(workers, multiprocessing.get_context('fork'), start_worker,
-                                     (self, path + PART_ENDING)) as pool, \
+            with fork_workers(workers, start_worker, self, path + PART_ENDING) as pool, \
                     tqdm(total=len(self.labels), initial=done, unit='video', desc=path) as bar:
                 for name, digest, count in look_ahead(pool, write_in_worker, todo, 2 * workers):
                     digests[name] = digest
@@ -190,7 +187,6 @@ begun: Any = None  # what Bins into which folder, in each of these processes
 def start_worker(bins: Bins, part: str) -> None:
     """What a process does first. It inherits BINS as they are; only numbers and names pass between processes."""
     global begun
-    end_with_parent()
     begun = bins, part
 
 

@@ -23,7 +23,8 @@ import signal
 import sys
 import threading
 import warnings
-from typing import Any, Callable, Iterator, List, NoReturn, Optional
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, Callable, Iterator, List, NoReturn, Optional, Sequence
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
@@ -181,16 +182,32 @@ def flush_output() -> None:
         raise OSError(e.errno, e.strerror, 'standard output')
 
 
-def end_with_parent() -> None:
-    """In a process that multiprocessing has started: Ctrl-C is for the process that did; this one ends after it."""
+def fork_workers(count: int, first: Callable[..., object] = int, *args: object) -> ProcessPoolExecutor:
+    """A pool of COUNT processes, each of which has called FIRST(*ARGS). They are forks: nothing is copied to them.
+
+    Signals wait until they are there: Python prints and forgets what a handler raises within a fork.
+    """
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context('fork'), end_with_parent, (first, args))
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        pool.submit(int)  # starts all of them
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+    return pool
+
+
+def end_with_parent(first: Callable[..., object], args: Sequence[object]) -> None:
+    """In a process of a pool, before anything else: Ctrl-C is for the process that made it; this one ends after it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     def wait(parent: Any) -> None:
         parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, args=[multiprocessing.parent_process()], daemon=True).start()
+    first(*args)
 
 
 # ---- arguments ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -92,6 +93,17 @@ def done_bins(folder):
 
 
 # ---- interrupted preprocessing -----------------------------------------------------------------------
+
+
+def test_a_signal_within_a_fork_is_not_lost(many, small):
+    """Python only prints what is raised in the functions that it calls around a fork, where signals are handled too."""
+    code = ('import os, runpy, signal, sys; os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM)); '
+            'sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")')
+    done = subprocess.run([sys.executable, '-c', code, ROOT / 'r2plus1d_preprocess.py', f'--config={small.config}',
+                           '--output_path=bins'], cwd=many, env={**os.environ, 'PYTHONPATH': str(ROOT)},
+                          stderr=subprocess.PIPE, universal_newlines=True)
+    assert done.returncode == 143 and 'Traceback' not in done.stderr, done.stderr
+    assert not (many / 'bins').exists()
 
 
 @pytest.mark.parametrize('number, victim, status, words', [
