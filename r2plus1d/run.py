@@ -31,6 +31,7 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # the README puts it.
 DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+POOLS: List[ProcessPoolExecutor] = []  # kept to the end: Python's own end of a pool must not meet that of its last user
 
 
 # ---- messages ----------------------------------------------------------------------------------------
@@ -193,6 +194,7 @@ def fork_workers(count: int, first: Callable[..., object] = int, *args: object) 
         pool.submit(int)  # starts all of them
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+    POOLS.append(pool)
     return pool
 
 

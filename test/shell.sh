@@ -200,6 +200,7 @@ run() {
 stop() {
     local i
     trap '' HUP INT TERM
+    child=${child:-${!:-}} # where the signal came before `run` had noted it
     if [ -n "$child" ]; then
         kill -TERM -- "-$child" 2>/dev/null || true
         for ((i = 0; i < 30; i++)); do

@@ -255,7 +255,7 @@ def test_commands_run_as_printed(tmp_path):
     assert json.loads((scratch / 'fullframe.json').read_text())['views'] == [3, 1]
     assert len(list((scratch / 'predata_bts1').glob('*.bin'))) == 5
     assert list((scratch / 'work_dirs').glob('*/epoch_1.pth'))
-    assert done.stdout.count('\nsuccess\n') == 7 and 'Run testcase success!' in done.stdout
+    assert done.stdout.count('\nsuccess\n') >= 7 and 'Run testcase success!' in done.stdout
     assert (scratch / 'report/index.html').is_file()
     rows = [json.loads(line) for line in (scratch / 'work_dirs/mine/predictions.jsonl').read_text().splitlines()]
     assert len(rows) == 9 and {*rows[0]['classes']} == {'jump', 'rest', 'stand up'}
