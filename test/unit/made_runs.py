@@ -58,6 +58,9 @@ class Run:
         self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
                              mean_class_accuracy=float(np.mean(classes)), num_videos=len(labels),
                              average_clips=average_clips, views=3)
+        theirs = sum(classes) / len({*labels, *self.predicted})  # with the classes that were only predicted
+        if theirs != self.accuracy['mean_class_accuracy']:
+            self.accuracy['mmaction2_mean_class_accuracy'] = float(theirs)
         rng = np.random.default_rng(0)
         for bs in self.batch_sizes:
             (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))
