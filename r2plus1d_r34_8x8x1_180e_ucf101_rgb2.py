@@ -99,7 +99,7 @@ centercrop_pipeline = [
     dict(step, type='CenterCrop') if step['type'] == 'ThreeCrop' else step
     for step in test_pipeline
 ]
-# The whole frame as one view, for the variant with fullframe in its name.
+# The full frame as one view, for the variant with fullframe in its name.
 fullframe_pipeline = [
     step for step in test_pipeline if step['type'] != 'ThreeCrop'
 ]

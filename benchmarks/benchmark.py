@@ -7,7 +7,7 @@
 
 engines.py        inference: mmaction2's own model call and its variants in PyTorch, ONNX Runtime, OpenVINO's
                   benchmark_app, and r2plus1d_infer.py's engine, at each precision that the CPU has, in int8 where NNCF
-                  is installed; three crops, and the whole frame as one view
+                  is installed; three crops, and the full frame as one view
 limit.py          the limit of the machine: the fastest of single operations, in the same engine at the same precision;
                   the arithmetic that the model and these operations need
 preprocessing.py  from frames or .avi files to .bin files

@@ -61,7 +61,7 @@ VIDEOS_TO_CALIBRATE = 8  # of the int8 models: their speed does not depend on th
 def make_models(frames, folder, int8):
     """{name: path} of the files that engines.py and videos.py name, made in FOLDER unless they are there.
 
-    checkpoint, onnx and onnx_frame; int8 and int8_frame only if asked for. frame: one view of the whole frame in the
+    checkpoint, onnx and onnx_frame; int8 and int8_frame only if asked for. frame: one view of the full frame in the
     place of three crops.
     """
     models = {'checkpoint': os.path.join(folder, 'model.pth')}

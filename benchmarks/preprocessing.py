@@ -112,7 +112,7 @@ def preprocess_by_mmaction2(folder, bins, workers, library=None):
 
 
 def preprocess_by_us(folder, bins, config, dtype, size):
-    """Seconds of the command. SIZE: of the frames, which a config with the whole frame has to name."""
+    """Seconds of the command. SIZE: of the frames, which a config with the full frame has to name."""
     width = int(size[0] * 256 / size[1] + 0.5)
     before = time.perf_counter()
     run(sys.executable, f'{ROOT}/r2plus1d_preprocess.py', '--config', config, '--dtype', dtype, '--output_path', bins,

@@ -53,7 +53,7 @@ def inference_lines(part):
         ))
     operations = '; '.join(f'{entry["precision"]} {entry["gflops"]:.0f} GFLOP/s, {entry["operation"]}'
                            for entry in part['limits'])
-    return ['Full-size R(2+1)D-34, videos/s: three crops a video, or where it says so the whole frame as one view. The '
+    return ['Full-size R(2+1)D-34, videos/s: three crops a video, or where it says so the full frame as one view. The '
             f'ratio is to {EAGER} at the same batch size.', '',
             *table(*rows), '',
             f'The limit of the machine, the fastest operation in OpenVINO: {operations}.', '',

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The whole frame as one view, with test videos read from the .avi files.
+"""The full frame as one view, with test videos read from the .avi files.
 
 See the config with fullframe alone in its name, and the one with video alone.
 """

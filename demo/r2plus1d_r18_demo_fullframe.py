@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's model with the whole frame as one view.
+"""The demo's model with the full frame as one view.
 
 See configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py.
 """

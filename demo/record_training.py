@@ -6,7 +6,7 @@
 
 writes demo/r2plus1d_r18_demo.pth (state_dict and a small meta; torch.load reads it with weights_only=True) and
 demo/r2plus1d_r18_demo.json (command, versions, seed, machine, time, curves, accuracy on the test split: with three
-crops, with the whole frame, and with three crops while the frames of every video are shuffled). In the work folder it
+crops, with the full frame, and with three crops while the frames of every video are shuffled). In the work folder it
 needs train_directions/, train/ and train_frame/, what the three runs of mmaction2's tools/train.py left, and the scores
 that its tools/test.py wrote: test.json, test_frame.json and shuffled.json.
 """

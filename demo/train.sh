@@ -12,7 +12,7 @@
 #
 # First the classes that differ in the direction of a straight motion alone, then all: on all 12 at once the model
 # takes several times as long to find that direction matters. These two stages see crops. The last one is short and sees
-# whole frames, so that the model is as accurate with the whole frame as one view.
+# full frames, so that the model is as accurate with the full frame as one view.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../test/shell.sh"
 . "$root/demo/data.sh"

@@ -183,7 +183,7 @@ def has_hole(path: str, position: int) -> bool:
 
 # ---- the shape of a sample ---------------------------------------------------------------------------
 
-KINDS = f'{THREE_CROPS} is of three crops, configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py of the whole frame'
+KINDS = f'{THREE_CROPS} is of three crops, configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py of the full frame'
 
 
 def describe_shape(shape: Sequence[int]) -> str:

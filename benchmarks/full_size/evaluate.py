@@ -5,7 +5,7 @@
     bash benchmarks/full_size/evaluate.sh --videos 252
 
 writes results_frame.json and results_frame.md beside this file. The ways are three crops, their middle one alone and
-the whole frame as one view; f32, bf16 where the CPU has it, and int8. The scores of each way are kept in the folder
+the full frame as one view; f32, bf16 where the CPU has it, and int8. The scores of each way are kept in the folder
 scores: what is there is not computed again. Speed is measured in turns, so that a change of the machine's load meets
 all ways.
 """

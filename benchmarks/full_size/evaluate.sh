@@ -2,7 +2,7 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the full-size model that train.sh has trained loses by one view of the whole frame, by bf16 and by int8: makes the
+# What the full-size model that train.sh has trained loses by one view of the full frame, by bf16 and by int8: makes the
 # models and writes benchmarks/full_size/results_STAGE.json and .md.
 #
 #     bash benchmarks/full_size/evaluate.sh            # in work_dirs/full_size_train

@@ -14,7 +14,7 @@
 # The stages go from small pictures to large ones, since most of what is to be learned is the same at all sizes and an
 # epoch of small ones takes a twelfth of the time. First come the classes that differ in the direction of a straight
 # motion alone: on all 12 at once the model takes several times as long to find that direction matters. The last stage is
-# short and sees whole frames. A model that has seen crops alone loses accuracy on whole frames; see results_full.md.
+# short and sees full frames. A model that has seen crops alone loses accuracy on full frames; see results_full.md.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../test/shell.sh"
 . "$root/demo/data.sh"

@@ -182,7 +182,7 @@ def test_ways_to_preprocess_write_the_same_bins(dataset, quick_start, monkeypatc
                 size = bins[name].stat().st_size
                 if size == first[name].stat().st_size:
                     assert bins[name].read_bytes() == first[name].read_bytes()
-                else:  # bytes in the place of float32, three crops of 256 or the whole frame of 341
+                else:  # bytes in the place of float32, three crops of 256 or the full frame of 341
                     assert size in (first[name].stat().st_size / 4, first[name].stat().st_size / 4 / 3 / 256 * 341)
 
 

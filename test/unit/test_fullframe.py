@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""One view of the whole frame: the chain, against mmaction2 without ThreeCrop and PyTorch; mixtures are refused."""
+"""One view of the full frame: the chain, against mmaction2 without ThreeCrop and PyTorch; mixtures are refused."""
 import importlib.util
 import json
 import pathlib
@@ -24,7 +24,7 @@ SHAPE = [1, 3, 8, 256, 341]
 
 @pytest.fixture(scope='module')
 def full(small, dataset, npu, tmp_path_factory):
-    """The small model for the whole frame, by test/pth2om.sh on an NPU server of stand-ins, which finds the shape."""
+    """The small model for the full frame, by test/pth2om.sh on an NPU server of stand-ins, which finds the shape."""
     folder = tmp_path_factory.mktemp('full')
     config = folder / 'config.py'
     config.write_text(SMALL.format(base=CONFIG))
