@@ -90,7 +90,8 @@ def test_options_are_those_of_help(pages):
     assert scripts - {'r2plus1d_dataset.py'} <= {*tables}
     code = re.findall(r'```.*?```', ''.join(map(read, pages)), re.S)
     known = named_options(' '.join(code)).union(options('r2plus1d_dataset.py'), *tables.values(),
-                                                {'--help', '--version', '--resources', '--parts'})
+                                                {'--help', '--version', '--resources', '--parts', '--divide_input',
+                                                 '--divide-input'})
     assert {name for page in pages if 'original' not in page for name in named_options(read(page))} <= known
 
 
