@@ -154,7 +154,8 @@ take_work_dir() {
     mkdir -p -- "$work_dir" 2>/dev/null || fail "--work_dir $work_dir: the folder cannot be made; give another one"
     [ -w "$work_dir" ] || fail "--work_dir $work_dir: files cannot be written there; give another folder"
     exec 9<"$work_dir"
-    ! command -v flock >/dev/null || flock -w 5 9 || fail "--work_dir $work_dir: another run works there; wait for its end"
+    command -v flock >/dev/null || return 0
+    flock -w 5 9 || [ "$?" -ne 1 ] || fail "--work_dir $work_dir: another run works there; wait for its end" # others: no locks
 }
 
 # own_folder FOLDER MARKER: makes the folder, with the file MARKER in it, by which the script knows the folder again. A

@@ -74,6 +74,12 @@ def test_a_missing_config_is_named(tmp_path, script):
     fails(call(name, *options, 'no.py', cwd=tmp_path, check=False), 2, 'no.py: no such file in')
 
 
+def test_a_list_that_is_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'list.txt')
+    options = ['--output_path=bins', '--cfg-options', 'data.test.ann_file=list.txt']
+    fails(call('r2plus1d_preprocess', *options, cwd=tmp_path, check=False), 1, 'list.txt', 'is a named pipe')
+
+
 PRINTS = f"""import sys
 sys.path.insert(0, {str(ROOT)!r})
 from r2plus1d.run import make_parser, script_main
