@@ -14,8 +14,6 @@ not count them. info.json says what they are, with a digest of each; ais_bench p
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import xxhash
 
-from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, matching, one_of
+from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, json_digest, matching, one_of
 from r2plus1d.models import SAMPLE_DTYPES
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import check_regular_file, file_digest
@@ -294,4 +292,4 @@ def check_digest(path: str, data: np.ndarray, info: Info) -> bool:
 
 def config_digest(cfg: Any) -> str:
     """SHA-256, in hexadecimal digits, of what a config says of the test data: list, folder and pipeline."""
-    return hashlib.sha256(json.dumps(cfg.data.test, sort_keys=True, default=str).encode()).hexdigest()
+    return json_digest(cfg.data.test)

@@ -20,6 +20,7 @@ null may always be missing.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -74,6 +75,11 @@ def write_entries(f: IO[str], entries: Iterable[Tuple[str, Any]]) -> None:
             json.dump(value, f)
         separator = ', '
     f.write('}' if separator == ', ' else '{}')
+
+
+def json_digest(value: Any) -> str:
+    """SHA-256, in hexadecimal digits, of a value as JSON; what JSON has no form for is taken as its text."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def is_count(value: object) -> bool:

@@ -19,13 +19,12 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from r2plus1d.engines import choose_backend, make_engine
-from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, one_of, write_json
+from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, json_digest, one_of, write_json
 from r2plus1d.models import is_quantized, load_onnx
 from r2plus1d.precision import AUTO, CPU_PRECISIONS, computed_in
 from r2plus1d.rows import WRITERS, Row, file_stamp, json_line
@@ -58,14 +57,11 @@ class Settings(Form):
 
     @classmethod
     def of(cls, args: argparse.Namespace, cfg: Any, precision: str) -> Settings:
-        def digest(value: Any) -> str:
-            return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
         same = ('topk', 'average_clips', 'every', 'backend', 'allow_damaged')
         return cls(
-            model=file_digest(args.model), test_pipeline=digest(cfg.data.test.pipeline),
-            classes=digest(args.classes.names), precision=precision, model_file=args.model, config_file=args.config,
-            classes_file=args.classes.source, **{name: getattr(args, name) for name in same})
+            model=file_digest(args.model), test_pipeline=json_digest(cfg.data.test.pipeline),
+            classes=json_digest(args.classes.names), precision=precision, model_file=args.model,
+            config_file=args.config, classes_file=args.classes.source, **{name: getattr(args, name) for name in same})
 
 
 def noted_precision(output: Optional[str], model: str) -> Optional[str]:

@@ -153,7 +153,7 @@ def check_list(cfg: Any, data: Any) -> None:
         raise InputError(f'{path}: no such file{remedy} (it is the list of videos of {cfg.filename})')
     if path and not os.path.isfile(path):  # reading a named pipe would wait for whoever writes into it
         check_regular_file(path)
-    if not path or not known_form or path.endswith('.json') or not os.path.isfile(path):
+    if not path or not known_form or path.endswith('.json'):
         return
     num_classes = cfg.get('model', {}).get('cls_head', {}).get('num_classes')
     official = OfficialLists(path)

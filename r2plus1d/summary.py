@@ -16,9 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
-import hashlib
 import itertools
-import json
 import os
 import re
 import sys
@@ -28,7 +26,7 @@ import numpy as np
 
 from r2plus1d.bins import INFO, config_digest, list_inputs, read_info
 from r2plus1d.environment import describe_environment
-from r2plus1d.forms import COUNT, NUMBER, OBJECT, SHAPE, TEXT, Check, Form, field
+from r2plus1d.forms import COUNT, NUMBER, OBJECT, SHAPE, TEXT, Check, Form, field, json_digest
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import file_digest
 
@@ -292,4 +290,4 @@ def latency_statistics(times: Sequence[float]) -> Dict[str, float]:
 def speed_digest(summary: Mapping[str, Any]) -> str:
     """SHA-256 of the figures of a summary, so that one which was changed is noticed."""
     keys = ('npu_compute_time_list', 'NPU_compute_time', 'throughput', 'batchsize', 'batches_by_device')
-    return hashlib.sha256(json.dumps([summary.get(key) for key in keys], sort_keys=True).encode()).hexdigest()
+    return json_digest([summary.get(key) for key in keys])
