@@ -35,13 +35,13 @@ with packages_needed():
     from r2plus1d.dataset import (
         OwnVideo,
         find_classes,
-        find_videos,
+        find_own_videos,
         look_at_all,
         odd_classes,
         split_by_file,
         split_by_share,
     )
-    from r2plus1d.own_data import PARTS, SHAPES, Settings, config_lines, mirrored_pairs, read_mirrored
+    from r2plus1d.own_data import PARTS, SHAPES, ConfigSettings, config_lines, mirrored_pairs, read_mirrored
     from r2plus1d.store import PART_ENDING, claim, file_digest, remove_tree, replace_folder
 
 MARK = '# made by r2plus1d_dataset.py; digest of config.py: '  # begins videos.tsv, and says that the folder is ours
@@ -157,7 +157,7 @@ def parse_args() -> Tuple[argparse.Namespace, Dict[str, str]]:
 def make_data_set(folder: str, folders: Dict[str, str], args: argparse.Namespace) -> str:
     """Make all files in FOLDER, which becomes --output. What came of it, in words."""
     classes = list(folders)
-    videos = find_videos(folders)
+    videos = find_own_videos(folders)
     look_at_all(videos, f'{folder}/rawframes' if args.frames else None)
     print_table([(video.path, f'left out: {video.left_out}') for video in videos if video.left_out])
     if args.split:
@@ -168,7 +168,7 @@ def make_data_set(folder: str, folders: Dict[str, str], args: argparse.Namespace
     write_lists(folder, videos, args)
     write_lines(f'{folder}/classes.txt', [f'{number} {name}' for number, name in enumerate(classes, 1)])
     data = f'{args.output}/{"rawframes" if args.frames else "videos"}'
-    settings = Settings(args.base, data, args.shape, args.mirrored)
+    settings = ConfigSettings(args.base, data, args.shape, args.mirrored)
     write_lines(f'{folder}/config.py', config_lines(settings, classes, args.checkpoint))
     write_table(folder, videos, classes)
     counts = ', '.join(f'{sum(video.part == name for video in videos)} for {name}' for name in PARTS)

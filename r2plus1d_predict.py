@@ -42,11 +42,11 @@ with packages_needed():
     from r2plus1d.data import read_config, shape_of_config
     from r2plus1d.engines import add_engine_options, input_of_model, start_engines
     from r2plus1d.inference import Outcome, Task, infer_here
-    from r2plus1d.journal import Journal, Settings, noted_precision, open_journal, settle_precision
     from r2plus1d.models import Engine
     from r2plus1d.precision import AUTO
     from r2plus1d.predictions import RowMaker, Subtitles, Tally, check_folders, predict_videos, read_rows, show
     from r2plus1d.rows import FORMATS, Row
+    from r2plus1d.rows_file import RowsFile, RowsSettings, noted_precision, open_rows_file, settle_precision
     from r2plus1d.videos import Decoder, find_videos, names_one_video, videos_of_test_split
 
 
@@ -69,21 +69,21 @@ def predict(args: argparse.Namespace) -> None:
         if subtitles:
             subtitles.write(rows)
 
-    context: ContextManager[Optional[Journal]] = contextlib.nullcontext()  # the rows are printed
+    context: ContextManager[Optional[RowsFile]] = contextlib.nullcontext()  # the rows are printed
     if args.output:
-        context = open_journal(args.output, Settings.of(args, cfg, precision), [video.path for video in videos],
+        context = open_rows_file(args.output, RowsSettings.of(args, cfg, precision), [video.path for video in videos],
                                args.retry_failed)
-    with context as journal:
-        missing = read_rows(journal.videos() if journal else (), videos, finish)
+    with context as rows_file:
+        missing = read_rows(rows_file.videos() if rows_file else (), videos, finish)
         if missing:
             for rows in predict_videos(args, missing, maker, infer_function(args, cfg, maker, engines)):
                 finish(rows)
-                if journal:
-                    journal.add(rows)
+                if rows_file:
+                    rows_file.add(rows)
                 else:
                     show(rows, says_errors=len(videos) > 1)
-        if journal:
-            journal.finish()
+        if rows_file:
+            rows_file.finish()
     report(args, tally, shape_of_config(cfg), is_alone=len(videos) == 1)
 
 

@@ -30,7 +30,7 @@ from r2plus1d.run import (
 )
 
 with packages_needed():
-    from r2plus1d.bins import Info, check_same_shape, config_digest
+    from r2plus1d.bins import BinsInfo, check_same_shape, config_digest
     from r2plus1d.data import Samples, read_config
     from r2plus1d.engines import input_of_model
     from r2plus1d.environment import cpu_count
@@ -72,7 +72,7 @@ def plan_bins(args: argparse.Namespace) -> Tuple[Bins, List[str]]:
     check_name_length(samples.labels, args.bts)
     _, sample = samples[0]
     check_models(args, sample)
-    info = Info(
+    info = BinsInfo(
         config=os.path.abspath(args.config),
         config_sha256=config_digest(cfg),
         list=os.path.abspath(list_file),

@@ -28,7 +28,7 @@ from r2plus1d.run import (
 with packages_needed():
     from r2plus1d.metrics import fraction
     from r2plus1d.report.page import check_output, render, write_page
-    from r2plus1d.report.runs import Settings, collect
+    from r2plus1d.report.runs import ReportSettings, collect
     from r2plus1d.results import parse_batch_sizes, take_evaluation
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     language, output = args.pop('language'), args.pop('output')
     output = output or os.path.join(args['work_dir'], 'report', 'index.html')
     check_output(output)
-    page = render(collect(Settings(**args)), language)
+    page = render(collect(ReportSettings(**args)), language)
     write_page(output, page)
     print(f'{output}: {len(page) / 1e6:.2f} MB', file=sys.stderr)
 

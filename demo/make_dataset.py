@@ -236,7 +236,8 @@ def parse_args():
     add('--clips', type=int, default=3, help='clips in each of the 25 groups of a class; default 3')
     add('--names', type=Path, help='make load: a folder with classInd.txt and testlist01.txt, whose names are taken')
     add('--seed', type=int, default=0, help='default 0')
-    add('--workers', type=int, default=os.cpu_count(), help='processes; default: one for each core')
+    add('--workers', type=int, default=len(os.sched_getaffinity(0)), help='processes; default: one for each core '
+        'that may be used')
     args = parser.parse_args()
     for name, low, high in ('classes', 1, 999), ('clips', 1, 99), ('seed', 0, 2**32 - 1), ('workers', 1, 999):
         if not low <= getattr(args, name) <= high:

@@ -27,7 +27,7 @@ import mmcv
 from mmaction.core import mean_class_accuracy, top_k_accuracy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from r2plus1d.environment import cpu_name
+from r2plus1d.environment import cpu_count, cpu_name
 
 
 def read_curve(path):
@@ -55,7 +55,7 @@ def score(outputs, ann_file):
 
 
 def machine():
-    return {'cpu': cpu_name(), 'cores': os.cpu_count(), 'arch': platform.machine()}
+    return {'cpu': cpu_name(), 'cores': cpu_count(), 'arch': platform.machine()}
 
 
 def main():

@@ -207,7 +207,7 @@ def count_views(number: int) -> str:
 
 
 @dataclass(frozen=True)
-class Info(Form):
+class BinsInfo(Form):
     """What r2plus1d_preprocess.py notes beside its bins. A field is None where an older version did not note it.
 
     config, list: absolute paths. config_sha256, list_sha256: of what they say. dtype, shape: of a sample. sources: of
@@ -258,20 +258,20 @@ class Info(Form):
             raise InputError(f'{path}: num_videos is {self.num_videos}, and its bins hold {count} videos; {MAKE_AGAIN}')
 
 
-def read_info(folder: str) -> Optional[Info]:
+def read_info(folder: str) -> Optional[BinsInfo]:
     """The info.json of a folder of bins; None where there is none, as beside bins that something else made."""
     path = os.path.join(folder, INFO)
     if not os.path.isfile(path):
         return None
-    info = Info.read(path)
+    info = BinsInfo.read(path)
     info.check_bins(path)
     return info
 
 
-NO_INFO = Info(**{name: None for name in Info.checks()})  # of bins that something else made
+NO_INFO = BinsInfo(**{name: None for name in BinsInfo.checks()})  # of bins that something else made
 
 
-def check_digest(path: str, data: np.ndarray, info: Info) -> bool:
+def check_digest(path: str, data: np.ndarray, info: BinsInfo) -> bool:
     """Whether INFO notes a digest of the bin PATH, whose values are in the array DATA.
 
     Raises InputError where it is another digest, or where the bin is not among those that are noted.

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from r2plus1d.bins import THREE_CROPS, describe_shape
-from r2plus1d.frames import Info, Pipeline, Step, name_of
+from r2plus1d.frames import Pipeline, Step, VideoInfo, name_of
 from r2plus1d.lists import check_list
 from r2plus1d.run import InputError, explain_missing, one_line
 
@@ -97,7 +97,7 @@ class Videos:
     ARE_FILES: they are video files, whatever the config's list would name.
     """
 
-    infos: List[Info]
+    infos: List[VideoInfo]
     list_file: Optional[str] = None
     are_files: bool = False
 
@@ -225,7 +225,7 @@ class Samples:
         results = self.pipeline.run(self.videos.infos[index]).results
         return int(results.get('label', self.labels[index])), self.to_array(results, self.names[index])
 
-    def to_array(self, results: Info, name: str) -> np.ndarray:
+    def to_array(self, results: VideoInfo, name: str) -> np.ndarray:
         """The sample of what the pipeline gives for the video NAME."""
         if self.tables is None:
             whole: np.ndarray = np.ascontiguousarray(results['imgs'], self.dtype)
@@ -242,7 +242,7 @@ class Samples:
                 cv2.LUT(channel, table, plane)
         return sample
 
-    def check_shape(self, name: str, shape: Sequence[int], results: Info) -> None:
+    def check_shape(self, name: str, shape: Sequence[int], results: VideoInfo) -> None:
         """Raise InputError unless the sample of the video NAME has the SHAPE of all. RESULTS: of its pipeline."""
         self.shape = self.shape or list(shape)
         if list(shape) != self.shape:

@@ -3,7 +3,7 @@
 """Folders of one's own videos: what each video is, and to which part of the data set it belongs.
 
     classes = find_classes('my_videos')
-    videos = find_videos(classes)
+    videos = find_own_videos(classes)
     look_at_all(videos)                       # length, size and content of each, or why it is left out
     split_by_share(videos, list(classes), share=0.15, seed=0)
 """
@@ -36,7 +36,7 @@ PART_OF_RECORDING = re.compile(
 
 
 @dataclass(frozen=True)
-class Facts:
+class FileFacts:
     """What was counted of a video. WIDTH, HEIGHT: as a player shows it. DIGEST: of the file."""
 
     frames: int
@@ -53,7 +53,7 @@ class OwnVideo:
     path: str
     label: int
     name: str
-    facts: Optional[Facts] = None
+    facts: Optional[FileFacts] = None
     part: str = ''
     left_out: str = ''
 
@@ -87,7 +87,7 @@ def find_classes(folder: str) -> Dict[str, str]:
     return dict(sorted(classes.items()))
 
 
-def find_videos(classes: Dict[str, str]) -> List[OwnVideo]:
+def find_own_videos(classes: Dict[str, str]) -> List[OwnVideo]:
     """The files in the folders of all classes. Those with other endings than videos have are left out."""
     found: List[OwnVideo] = []
     for label, (class_name, folder) in enumerate(classes.items()):
@@ -121,7 +121,7 @@ def look_at_all(videos: Sequence[OwnVideo], frames: Optional[str] = None) -> Non
     leave_out_twins(videos)
 
 
-def look(path: str, frames: Optional[str] = None) -> Facts:
+def look(path: str, frames: Optional[str] = None) -> FileFacts:
     """The facts of a video, by decoding all of it. FRAMES: a folder for its frames. Raises InputError."""
     count, size = 0, (0, 0)
     with VideoFile(path, allow_damaged=False) as video:
@@ -137,7 +137,7 @@ def look(path: str, frames: Optional[str] = None) -> Facts:
             raise InputError(f'{path}: the decoder reports {e} after {count} frames')
     if count < CLIP_FRAMES:
         raise InputError(f'{path}: too short: {count} frames, expected {CLIP_FRAMES} or more')
-    return Facts(count, index.duration_s, *size, file_digest(path))
+    return FileFacts(count, index.duration_s, *size, file_digest(path))
 
 
 def write_frame(folder: str, number: int, image: np.ndarray) -> None:

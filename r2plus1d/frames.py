@@ -29,7 +29,7 @@ from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import check_regular_file
 from r2plus1d.video_file import FEWEST_FRAMES, read_clip
 
-Info = Dict[str, Any]  # mmaction2's dict, which goes from step to step
+VideoInfo = Dict[str, Any]  # mmaction2's dict, which goes from step to step
 Step = Dict[str, Any]  # of a config
 Span = Tuple[float, float]  # seconds of a video: from, to (not included)
 
@@ -49,14 +49,14 @@ HOLE = bytes(64)
 REMEDY = 'extract the frames of its video again'
 
 
-def name_of(info: Info) -> str:
+def name_of(info: VideoInfo) -> str:
     return str(info.get('frame_dir') or info['filename'])
 
 
 # ---- images ------------------------------------------------------------------------------------------
 
 
-def read_frames(results: Info, allow_damaged: bool = False) -> Dict[int, np.ndarray]:
+def read_frames(results: VideoInfo, allow_damaged: bool = False) -> Dict[int, np.ndarray]:
     """The frames of a video's folder with the numbers frame_inds, by number: the pixels of mmaction2's RawFrameDecode.
 
     RESULTS: as mmaction2's SampleFrames leaves them. Raises InputError, which names the file, for one that is missing,
@@ -136,10 +136,10 @@ def check_size(path: str, frame: np.ndarray, first: np.ndarray) -> None:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class ClipResults:
     """What the pipeline gives for a video. INDEX: of a video file. FRAMES: how many the sample was chosen from."""
 
-    results: Info
+    results: VideoInfo
     frames: Optional[int] = None
     index: Optional[Index] = None
 
@@ -156,7 +156,7 @@ class Pipeline:
         self.sample = Compose(sampling)
         self.finish = Compose(rest)
 
-    def run(self, info: Info, span: Optional[Span] = None) -> Decoded:
+    def run(self, info: VideoInfo, span: Optional[Span] = None) -> ClipResults:
         """The results for the video that INFO describes. SPAN: only the frames in these seconds of a video file.
 
         Raises InputError, which names the video.
@@ -169,14 +169,14 @@ class Pipeline:
             results = self.sample(dict(info))
             if self.source == 'frames':
                 results = self.finish(with_images(results, read_frames(results, self.allow_damaged)))
-            return Decoded(results, info.get('total_frames'))
+            return ClipResults(results, info.get('total_frames'))
         except InputError:
             raise
         except Exception as e:  # mmaction2's steps raise anything
             raise InputError(f'{name_of(info)}: no clip can be made of this video: {one_line(e)}')
 
-    def run_on_file(self, info: Info, span: Optional[Span]) -> Decoded:
-        results: Info = {}
+    def run_on_file(self, info: VideoInfo, span: Optional[Span]) -> ClipResults:
+        results: VideoInfo = {}
         frames = 0
 
         def choose(index: Index) -> List[int]:
@@ -190,7 +190,7 @@ class Pipeline:
             return [int(number) for number in results['frame_inds'].ravel()]
 
         clip = read_clip(name_of(info), choose, self.allow_damaged)
-        return Decoded(self.finish(with_images(results, clip.images)), frames, clip.index)
+        return ClipResults(self.finish(with_images(results, clip.images)), frames, clip.index)
 
 
 def split_steps(steps: Sequence[Step], are_files: bool) -> Tuple[Optional[str], List[Step], List[Step]]:
@@ -207,7 +207,7 @@ def split_steps(steps: Sequence[Step], are_files: bool) -> Tuple[Optional[str], 
     return None, list(steps), []
 
 
-def with_images(results: Info, images: Dict[int, np.ndarray]) -> Info:
+def with_images(results: VideoInfo, images: Dict[int, np.ndarray]) -> VideoInfo:
     """RESULTS as mmaction2's decoders leave them, with the IMAGES of their frame numbers."""
     results['frame_inds'] = results['frame_inds'].ravel()
     unused = dict(images)

@@ -268,10 +268,10 @@ def count_training_videos(cfg: Any) -> int:
     while 'dataset' in train:  # RepeatDataset
         train = train['dataset']
     by_path = test.get('type') == train.get('type')
-    return len(listed_videos(test, by_path) & listed_videos(train, by_path))
+    return len(names_in_list(test, by_path) & names_in_list(train, by_path))
 
 
-def listed_videos(data: Any, by_path: bool) -> Set[str]:
+def names_in_list(data: Any, by_path: bool) -> Set[str]:
     path = data.get('ann_file') or ''
     is_there = os.path.isfile(path) and os.path.getsize(path)
     names = {line.split()[0] for line in read_lines(path) if line.strip()} if is_there else set()

@@ -16,7 +16,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from r2plus1d.bins import INFO, NO_INFO, BinName, Info, count_views, read_info
+from r2plus1d.bins import INFO, NO_INFO, BinName, BinsInfo, count_views, read_info
 from r2plus1d.output_files import read_output
 from r2plus1d.run import InputError, log
 from r2plus1d.store import file_digest
@@ -65,7 +65,7 @@ class Run:
         return self.find(os.path.join(os.path.dirname(bin_path), INFO))
 
     @functools.cached_property
-    def info(self) -> Info:
+    def info(self) -> BinsInfo:
         return read_info(os.path.dirname(self.info_path)) or NO_INFO if self.info_path else NO_INFO
 
     @functools.cached_property
@@ -150,7 +150,7 @@ class Run:
 
     def num_videos(self, said: Optional[int] = None) -> int:
         """How many videos the data set has. SAID: by an option, where nothing else says it. Raises InputError."""
-        number = one_of({
+        number = agreed_number({
             f'{self.path} says': self.summary.num_videos,
             f'{self.info_path} says': self.info.num_videos,
             '--num_videos, or the accuracy JSON, says': said,
@@ -167,7 +167,7 @@ class Run:
         CONFIG_SHAPE: of a sample by the config that the run is said to be of, asked where nothing else tells.
         """
         shape, info_shape = self.summary.sample_shape, self.info.shape
-        number = one_of({
+        number = agreed_number({
             f'the model of {self.path} takes': shape[0] if shape else None,
             f'{self.info_path} has bins of': info_shape[0] if info_shape else None,
             '--crops, or the accuracy JSON, says': said,
@@ -195,7 +195,7 @@ class Run:
         with ALLOW_MISSING, unless none is there twice.
         """
         self.check_complete(num_videos, allow_missing)
-        one_of({f'{self.path} notes': self.summary.num_classes, '--num_classes says': num_classes}, 'classes')
+        agreed_number({f'{self.path} notes': self.summary.num_classes, '--num_classes says': num_classes}, 'classes')
         scores: List[np.ndarray] = []
         labels: List[int] = []
         for file in self.files:
@@ -252,7 +252,7 @@ class Run:
                              f'is number {first}; run the inference on all files')
 
 
-def one_of(told: Dict[str, Optional[int]], things: str) -> Optional[int]:
+def agreed_number(told: Dict[str, Optional[int]], things: str) -> Optional[int]:
     """The number on which all agree that tell one; None where nobody does. Raises InputError.
 
     TOLD: {who tells it: the number}. THINGS: what is counted.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The config for one's own classes: what r2plus1d_dataset.py writes, and what it means.
 
-    config_lines(Settings(base, 'data/mine/videos', 'crops'), classes)    # the text of config.py
+    config_lines(ConfigSettings(base, 'data/mine/videos', 'crops'), classes)    # the text of config.py
     data = own_data(base, 'data/mine/videos', 'crops', mirrored=None)     # a line of it
 
 The config calls own_data() whenever it is read. So the pipelines follow those of the base config, and mmaction2's
@@ -60,7 +60,7 @@ def read_mirrored(text: str, classes: Sequence[str]) -> Dict[int, int]:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConfigSettings:
     """What own_data() is given; BASE is the path of a config."""
 
     base: str
@@ -69,7 +69,7 @@ class Settings:
     mirrored: Optional[Dict[int, int]] = None
 
 
-def config_lines(settings: Settings, classes: Sequence[str], checkpoint: Optional[str] = None) -> List[str]:
+def config_lines(settings: ConfigSettings, classes: Sequence[str], checkpoint: Optional[str] = None) -> List[str]:
     """The lines of the config of the data set in the folder above SETTINGS.folder. CHECKPOINT: to start from."""
     output = os.path.dirname(settings.folder)
 

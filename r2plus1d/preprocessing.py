@@ -25,10 +25,9 @@ import numpy as np
 import xxhash
 from tqdm import tqdm
 
-from r2plus1d.bins import BIN_NAME, INFO, BinName, Info, read_info
+from r2plus1d.bins import BIN_NAME, INFO, BinName, BinsInfo, read_info
 from r2plus1d.forms import write_json
-from r2plus1d.frames import Info as Video
-from r2plus1d.frames import name_of
+from r2plus1d.frames import VideoInfo, name_of
 from r2plus1d.inference import look_ahead
 from r2plus1d.run import InputError, fork_workers, log
 from r2plus1d.store import PART_ENDING, naming, remove_folder, remove_tree, replace_folder, write_all
@@ -58,7 +57,7 @@ def check_folder(path: str, overwrite: bool) -> None:
                              '--output_path, or replace the files by --overwrite')
 
 
-def stamp(video: Video) -> List[int]:
+def stamp(video: VideoInfo) -> List[int]:
     """[bytes, ns], by which a video is known again: size and time of its file, or the sums over its folder's files.
 
     [0, 0] where an archive or a database gives the frames.
@@ -76,7 +75,7 @@ def stamp(video: Video) -> List[int]:
 class Bins:
     """The bins of SAMPLES, item i of which is (label, array). INFO: their info.json, without the bins."""
 
-    def __init__(self, samples: Any, info: Info, sample_size: int) -> None:
+    def __init__(self, samples: Any, info: BinsInfo, sample_size: int) -> None:
         assert info.bts
         self.samples = samples
         self.labels: List[int] = samples.labels

@@ -122,7 +122,7 @@ class Result(NamedTuple):
         return self.num_expected == GUIDE_VIDEOS and labels == set(range(GUIDE_CLASSES))
 
 
-class Videos(NamedTuple):
+class ScoredVideos(NamedTuple):
     """The videos of a result: their numbers in the list, true classes, and scores averaged over the views."""
 
     numbers: np.ndarray
@@ -153,7 +153,7 @@ def read_result(work_dir: str, batch_size: int) -> Result:
     return Result(path, Accuracy.read(path), Run.open(outputs_folder(work_dir, batch_size)))
 
 
-def read_videos(result: Result, views: int) -> Videos:
+def read_videos(result: Result, views: int) -> ScoredVideos:
     """The scores of a result. Raises InputError where they do not give the accuracy that it says."""
     path, accuracy, run = result
     scores, labels = run.scores(views, result.num_expected, allow_missing=True)
@@ -164,7 +164,7 @@ def read_videos(result: Result, views: int) -> Videos:
         if abs(found[key] - noted) > 1e-6:
             raise InputError(f'{path}: {key} is {one_line(f"{noted:.6g}", 50)}, and the outputs of {run.path} give '
                              f'{found[key]:.6g}; run r2plus1d_postprocess.py, or test/eval_acc_perf.sh, again')
-    return Videos(np.array(run.numbers), np.array(labels), average_crops(scores, accuracy.average_clips))
+    return ScoredVideos(np.array(run.numbers), np.array(labels), average_crops(scores, accuracy.average_clips))
 
 
 # ---- the verdict -----------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ ROW = Check(lambda row: OBJECT.takes(row) and all(FIGURE.takes(row.get(key)) for
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison(Form):
+class ComparisonReport(Form):
     """What the report shows of compare.json."""
 
     REMEDY = 'run test/pth2om.sh again'
@@ -294,7 +294,7 @@ class Comparison(Form):
         return os.path.basename(self.checkpoint) if self.checkpoint and os.path.basename(model) in compared else None
 
 
-def read_comparison(work_dir: str) -> Optional[Comparison]:
+def read_comparison(work_dir: str) -> Optional[ComparisonReport]:
     """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
     path = os.path.join(work_dir, 'compare.json')
-    return Comparison.read(path) if os.path.isfile(path) and os.path.getsize(path) else None
+    return ComparisonReport.read(path) if os.path.isfile(path) and os.path.getsize(path) else None

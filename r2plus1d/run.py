@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Callable, Iterator, List, NoReturn, Optional, Sequence
@@ -31,6 +32,7 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # the README puts it.
 DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE = 5.0  # seconds from one of them to the end of a script that does not end by itself
 POOLS: List[ProcessPoolExecutor] = []  # kept to the end: Python's own end of a pool must not meet that of its last user
 
 
@@ -126,8 +128,12 @@ def end_of_import(error: ImportError) -> NoReturn:
 def end_of_signal(interrupt: KeyboardInterrupt) -> NoReturn:
     """End this script, with a line and the exit status that says which signal it was."""
     number = signal.Signals(interrupt.args[0] if interrupt.args else signal.SIGINT)
+    end(words_of_signal(number), 128 + number)
+
+
+def words_of_signal(number: signal.Signals) -> str:
     cause = 'Ctrl-C' if number == signal.SIGINT else number.name
-    end(f'stopped by {cause}; the same command goes on, or begins again', 128 + number)
+    return f'stopped by {cause}; the same command goes on, or begins again'
 
 
 @contextlib.contextmanager
@@ -137,11 +143,31 @@ def signals_raise() -> Iterator[None]:
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, functools.partial(interrupt, os.getpid()))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    wakeup = signal.set_wakeup_fd(writer)
+    threading.Thread(target=end_by_force, args=[reader], daemon=True).start()
     try:
         yield
     finally:
+        signal.set_wakeup_fd(wakeup)
+        os.close(writer)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_by_force(reader: int) -> None:
+    """In a thread: PATIENCE seconds after a signal, whose number READER gives, the process ends, whatever it does.
+
+    Python calls no handler while it waits for a call of a library, such as the inference of a model that never ends.
+    """
+    with open(reader, 'rb', buffering=0) as f:
+        number = f.read(1)
+    if number:
+        time.sleep(PATIENCE)
+        print(printable(f'{os.path.basename(sys.argv[0])}: {words_of_signal(signal.Signals(number[0]))}'),
+              file=sys.stderr, flush=True)
+        os._exit(128 + number[0])
 
 
 def interrupt(owner: int, number: int, _: object) -> None:

@@ -11,6 +11,7 @@
     python3 test/convert.py take_back FOLDER r2plus1d_sim.onnx
 """
 import argparse
+import json
 import os
 import re
 import sys
@@ -61,6 +62,31 @@ def parse_options(words: List[str]) -> argparse.Namespace:
     return args
 
 
+def is_onnx(path: Path) -> bool:
+    """By its first byte, the tag of ir_version; an empty file is what a full disk leaves."""
+    if not path.is_file():
+        return False
+    with open(path, 'rb') as f:
+        return f.read(1) in (b'', b'\x08')
+
+
+def check_ours(folder: Path, exports: bool) -> None:
+    """Raise InputError where a file that pth2om.sh removes has other content than it writes.
+
+    EXPORTS: whether those are ONNX files, too.
+    """
+    for path in (folder / 'r2plus1d.onnx', folder / 'r2plus1d_sim.onnx') if exports else ():
+        if path.exists() and not is_onnx(path):
+            raise InputError(f'{path}: exists and is no ONNX model, which would be written there; move it away')
+    path = folder / 'compare.json'
+    try:
+        is_ours = not path.exists() or not path.stat().st_size or 'models' in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError):
+        is_ours = False
+    if not is_ours:
+        raise InputError(f'{path}: exists and is no report of r2plus1d_compare.py; move it away')
+
+
 def names_of(path: str) -> Optional[List[str]]:
     """The names of a model's classes; None where it has none, or where the packages to read it are missing."""
     try:
@@ -93,13 +119,19 @@ def find_soc_version(args: argparse.Namespace) -> str:
     return chip
 
 
+def prepare(words: List[str]) -> None:
+    args = parse_options(words)
+    check_ours(Path(args.work_dir), not args.model)
+    print(find_soc_version(args))
+
+
 def print_set_env() -> None:
     path = cann.find_set_env(os.environ)
     print(path if path and cann.read_set_env(path, os.environ) else '')
 
 
 STEPS: Dict[str, Callable[..., None]] = {
-    'prepare': lambda *words: print(find_soc_version(parse_options(list(words)))),
+    'prepare': lambda *words: prepare(list(words)),
     'set_env': print_set_env,
     'set_aside': lambda folder: convert.set_aside(Path(folder)),
     'take_back': lambda folder, model: convert.take_back(Path(folder), Path(model)),

@@ -31,6 +31,7 @@ with packages_needed():
     from r2plus1d.output_files import remove_runs
     from r2plus1d.results import (
         DEFAULT_TOLERANCE,
+        Accuracy,
         Evaluation,
         judge,
         outputs_folder,
@@ -131,12 +132,24 @@ def parse_args():
     return args
 
 
+def check_result(path):
+    """Raise InputError unless PATH is new, an accuracy JSON, or empty, as a command that failed leaves it."""
+    if not os.path.lexists(path) or (os.path.isfile(path) and not os.path.getsize(path)):
+        return
+    try:
+        Accuracy.read(path)
+    except InputError:
+        raise InputError(f'{path}: exists and is no result of r2plus1d_postprocess.py; move it away')
+
+
 def record(args):
     """Write the record of each batch size. Raises InputError where something of the user's is in the way."""
     from r2plus1d.data import read_config
     from r2plus1d.lists import count_training_videos
     training = count_training_videos(read_config(args.config))
     tolerance = DEFAULT_TOLERANCE if args.tolerance is None else args.tolerance
+    for batch_size in args.batch_sizes:
+        check_result(result_path(args.work_dir, batch_size))
     for batch_size, model in zip(args.batch_sizes, args.models):
         remove_runs(outputs_folder(args.work_dir, batch_size))
         with contextlib.suppress(FileNotFoundError):

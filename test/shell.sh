@@ -222,12 +222,15 @@ step() {
 
 # step_to FILE WHAT COMMAND…: a step whose standard output is FILE, which appears whole or not at all
 step_to() {
+    local part
     say "$2"
-    if ! run "${@:3}" >"$1.part"; then
-        rm -f "$1.part"
+    part=$(mktemp "$1.XXXXXX") || fail "failed: $2" # a name that nobody has
+    if ! run "${@:3}" >"$part"; then
+        rm -f "$part"
         fail "failed: $2"
     fi
-    if [ -s "$1.part" ]; then mv "$1.part" "$1"; else rm "$1.part"; fi
+    chmod "$(printf %o $((0666 & ~$(umask))))" "$part" # mktemp's are for their owner alone
+    if [ -s "$part" ]; then mv "$part" "$1"; else rm "$part"; fi
 }
 
 # live LOG COMMAND…: a command whose output goes to LOG. On a terminal the last line of LOG is shown until it ends, after

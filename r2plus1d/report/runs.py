@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All values of the page of r2plus1d_report.py, by name: what each run was, how accurate, how fast.
 
-    values = collect(Settings(work_dir='work_dirs/demo', batch_sizes=[1, 16], ...))
+    values = collect(ReportSettings(work_dir='work_dirs/demo', batch_sizes=[1, 16], ...))
 
 They are of the kinds that JSON has, so that the page can hand them on; the page puts them into words.
 """
@@ -45,7 +45,7 @@ LEAST_BATCHES_OF_P99 = 100  # of fewer, the 99th percentile is the slowest batch
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class ReportSettings:
     """The options of r2plus1d_report.py, and what they leave to the record of the evaluation."""
 
     work_dir: str
@@ -62,7 +62,7 @@ class Settings:
     crops: Optional[int] = None
 
 
-def collect(settings: Settings) -> Dict[str, Any]:
+def collect(settings: ReportSettings) -> Dict[str, Any]:
     """Raises InputError."""
     results = {size: read_result(settings.work_dir, size) for size in settings.batch_sizes}
     first = results[settings.batch_sizes[0]]
@@ -105,7 +105,7 @@ def collect(settings: Settings) -> Dict[str, Any]:
 # ---- reading ---------------------------------------------------------------------------------------
 
 
-def config_of_run(settings: Settings, run: Run) -> Any:
+def config_of_run(settings: ReportSettings, run: Run) -> Any:
     """The config that the run was of, with the list and the folder of videos where they are found from here."""
     cfg = read_config(settings.config)
     if run.config_sha256 not in (None, config_digest(cfg)):
@@ -130,7 +130,7 @@ def read_extra(name: str, folder: str) -> List[Run]:
     return [Run(newest_of(by_batch_size[size])) for size in sorted(by_batch_size)]
 
 
-def read_other(settings: Settings, average_clips: str) -> Dict[int, Result]:
+def read_other(settings: ReportSettings, average_clips: str) -> Dict[int, Result]:
     """The results in the folder of --compare, of one batch size at least; or of the outputs of an inference there."""
     folder = str(settings.compare)
     if glob.glob(f'{glob.escape(folder)}/result_bs*.json'):
@@ -251,7 +251,7 @@ def describe_speed(name: Optional[str], run: Run) -> Dict[str, Any]:
     }
 
 
-def describe_results(settings: Settings, cfg: Any, results: Mapping[int, Result]) -> Dict[str, Any]:
+def describe_results(settings: ReportSettings, cfg: Any, results: Mapping[int, Result]) -> Dict[str, Any]:
     """The values about the accuracy and the speed of this run, and about the speed of the other ones of --extra.
 
     scale, ratio: of a row, to the fastest and to the first row of the same model. What a name of --extra has before a
@@ -277,7 +277,7 @@ def describe_results(settings: Settings, cfg: Any, results: Mapping[int, Result]
     }
 
 
-def describe_other(settings: Settings, cfg: Any, clips: Optional[Clips],
+def describe_other(settings: ReportSettings, cfg: Any, clips: Optional[Clips],
                    predictions: figures.Predictions) -> Dict[str, Any]:
     """The values about the run of --compare. Its videos are compared with those of this run one by one, where both runs
     say that they are of the same list.

@@ -28,7 +28,7 @@ from conftest import CONFIG, ROOT, SMALL, annotations, call
 from hypothesis import HealthCheck, given, seed, settings
 
 from r2plus1d.batches import Files
-from r2plus1d.bins import BinName, Info, read_info
+from r2plus1d.bins import BinName, BinsInfo, read_info
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.outputs import Run
 from r2plus1d.preprocessing import write_bin
@@ -205,7 +205,7 @@ def write_bins(folder):
     rng = np.random.default_rng(0)
     values = rng.standard_normal([3, *SHAPE]).astype(np.float32)
     digests = dict(write_bin(str(folder), i, [(label, values[i])], 1) for i, label in enumerate((0, 7, 12)))
-    info = Info('/config.py', '0' * 64, '/list.txt', '1' * 64, 'float32', SHAPE, 1, 3, False, [[1, 2]] * 3, digests)
+    info = BinsInfo('/config.py', '0' * 64, '/list.txt', '1' * 64, 'float32', SHAPE, 1, 3, False, [[1, 2]] * 3, digests)
     (folder / 'info.json').write_text(json.dumps(info.to_json()))
 
 

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from r2plus1d.inference import Video
-from r2plus1d.journal import Settings, noted_precision, open_journal
+from r2plus1d.rows_file import RowsSettings, noted_precision, open_rows_file
 from r2plus1d.predictions import Subtitles, Tally, check_folders, srt_time
 from r2plus1d.rows import Row, file_stamp, write_csv, write_parquet
 from r2plus1d.run import InputError
@@ -23,12 +23,12 @@ GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2
 # ---- the file ------------------------------------------------------------------------------------------
 
 
-SETTINGS = Settings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None, backend='auto',
+SETTINGS = RowsSettings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None, backend='auto',
                     precision='f32', allow_damaged=False, model_file='m', config_file='p', classes_file='c')
 
 
 def journal_of(path, **changes):
-    return open_journal(str(path), dataclasses.replace(SETTINGS, **changes), [], retry_failed=False)
+    return open_rows_file(str(path), dataclasses.replace(SETTINGS, **changes), [], retry_failed=False)
 
 
 def test_a_torn_end_is_cut(tmp_path):
@@ -111,7 +111,7 @@ def test_rows_and_settings_of_other_structures(tmp_path):
     write_parquet(str(tmp_path / 'rows.parquet'), taken)
     for key, value in itertools.product(SETTINGS.to_json(), VALUES):
         with contextlib.suppress(InputError):
-            Settings.from_json('rows.jsonl.settings.json', dict(SETTINGS.to_json(), **{key: value}))
+            RowsSettings.from_json('rows.jsonl.settings.json', dict(SETTINGS.to_json(), **{key: value}))
 
 
 def test_cells_of_csv_are_no_formulas(tmp_path):
@@ -148,13 +148,13 @@ def test_what_is_predicted_again(tmp_path, monkeypatch, capsys):
         (tmp_path / name).write_text(name)
     settings = dataclasses.replace(SETTINGS, model=file_digest('model'), precision='bf16')
     prediction = dict(classes=['x'], class_indices=[0], probabilities=[1])
-    with open_journal('rows.jsonl', settings, [], False) as journal:
+    with open_rows_file('rows.jsonl', settings, [], False) as journal:
         for name in 'abcd':
             stamp = dict(zip(('file_bytes', 'file_time'), file_stamp(name)))
             journal.add([Row(name, name, **stamp, **(prediction if name == 'c' else {'error': 'e'}))])
 
     def left(paths, retry_failed=False):
-        with open_journal('rows.jsonl', settings, list(paths), retry_failed) as journal:
+        with open_rows_file('rows.jsonl', settings, list(paths), retry_failed) as journal:
             return ''.join(row.path for row in journal.rows())
 
     assert left('abcd') == 'abcd'

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, call
 from made_runs import NAMES, Run
 
-from r2plus1d.bins import Info, config_digest
+from r2plus1d.bins import BinsInfo, config_digest
 from r2plus1d.data import read_config
 
 SECONDS = 40
@@ -45,7 +45,7 @@ def made(tmp_path_factory):
     run = Run(folder, NAMES, [0, 1], np.random.default_rng(2).normal(0, 1, (2, 3, 8)))
     bins = {f'bin{i}-{i}_{i}.bin': f'{i}' * 32 for i in range(2)}
     config = f'{folder}/config.py'
-    info = Info(config, config_digest(read_config(config)), f'{folder}/list.txt', run.list_sha256, 'float32',
+    info = BinsInfo(config, config_digest(read_config(config)), f'{folder}/list.txt', run.list_sha256, 'float32',
                 [3, 3, 8, 256, 256], 1, 2, False, [[1, 2]] * 2, bins)
     (folder / 'predata_bts1').mkdir()
     (folder / 'predata_bts1/info.json').write_text(json.dumps(info.to_json()))

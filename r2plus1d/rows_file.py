@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file of the rows of a prediction, which a later run continues.
 
-    with open_journal('predictions.csv', settings, paths, retry_failed=False) as journal:
-        for rows in journal.videos():                 # of the runs before
+    with open_rows_file('predictions.csv', settings, paths, retry_failed=False) as rows_file:
+        for rows in rows_file.videos():               # of the runs before
             ...
-        journal.add([row])
-        journal.finish()                              # writes the CSV
+        rows_file.add([row])
+        rows_file.finish()                            # writes the CSV
 
-The journal is a file of JSON lines, to which only one process writes. A row that is there is not computed again. All
-rows of a video are added at once. The journal of FILE.jsonl is that file itself; that of FILE.csv or FILE.parquet is
-FILE.csv.rows.jsonl beside it, from which the other form is made at the end.
+It is a file of JSON lines, to which only one process writes. A row that is there is not computed again. All rows of a
+video are added at once. For an output FILE.jsonl it is that file itself; for FILE.csv and FILE.parquet it lies beside
+it, as FILE.csv.rows.jsonl, and the other form is made from it at the end.
 """
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SECONDS = Check(lambda value: is_count(value) or isinstance(value, float) and va
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(Form):
+class RowsSettings(Form):
     """What the rows of a file depend on: a run with others does not continue it. The first three are digests."""
 
     VERSION = 2
@@ -56,7 +56,7 @@ class Settings(Form):
     classes_file: str = field(TEXT)
 
     @classmethod
-    def of(cls, args: argparse.Namespace, cfg: Any, precision: str) -> Settings:
+    def of(cls, args: argparse.Namespace, cfg: Any, precision: str) -> RowsSettings:
         same = ('topk', 'average_clips', 'every', 'backend', 'allow_damaged')
         return cls(
             model=file_digest(args.model), test_pipeline=json_digest(cfg.data.test.pipeline),
@@ -68,7 +68,7 @@ def noted_precision(output: Optional[str], model: str) -> Optional[str]:
     """The value of --precision by which the rows of an OUTPUT were made with this MODEL; None where there are none."""
     if output is None or not has_rows(output):
         return None
-    before = Settings.read(output + SETTINGS_ENDING)
+    before = RowsSettings.read(output + SETTINGS_ENDING)
     return before.precision if before.precision in CPU_PRECISIONS and before.model == file_digest(model) else None
 
 
@@ -84,26 +84,26 @@ def settle_precision(args: argparse.Namespace) -> str:
     return computed_in(args.model, args.precision, is_quantized(load_onnx(args.model)))
 
 
-def journal_path(output: str) -> str:
+def rows_path(output: str) -> str:
     return output if output.endswith('.jsonl') else f'{output}.rows.jsonl'
 
 
 def has_rows(output: str) -> bool:
-    path = journal_path(output)
+    path = rows_path(output)
     return os.path.exists(path) and os.path.getsize(path) > 0
 
 
-# ---- the journal ---------------------------------------------------------------------------------------
+# ---- the file ------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def open_journal(output: str, settings: Settings, paths: Sequence[str], retry_failed: bool) -> Iterator[Journal]:
-    """The Journal of an OUTPUT, which no second process may open at the same time. PATHS: of this run's videos.
+def open_rows_file(output: str, settings: RowsSettings, paths: Sequence[str], retry_failed: bool) -> Iterator[RowsFile]:
+    """The RowsFile of an OUTPUT, which no second process may open at the same time. PATHS: of this run's videos.
 
     The rows of those that were replaced, or with RETRY_FAILED have errors, are gone. Raises InputError where rows are
     there that were made by other SETTINGS.
     """
-    path = journal_path(output)
+    path = rows_path(output)
     endings = [PART_ENDING, SETTINGS_ENDING + PART_ENDING, path[len(output):] + PART_ENDING]
     with claim(output, inputs=(settings.model_file, settings.config_file, settings.classes_file), endings=endings):
         for ending in endings:  # what killed runs have left
@@ -113,21 +113,21 @@ def open_journal(output: str, settings: Settings, paths: Sequence[str], retry_fa
             pass
         clean(path, functools.partial(why_again, set(paths), retry_failed))
         with open(path, 'ab', buffering=0) as f:
-            yield Journal(output, f)
+            yield RowsFile(output, f)
 
 
-def check_settings(output: str, settings: Settings) -> None:
+def check_settings(output: str, settings: RowsSettings) -> None:
     """Write the settings beside the output, or compare them with those that are there."""
     path = output + SETTINGS_ENDING
     if not has_rows(output):
         if os.path.exists(output) and not output.endswith('.jsonl'):
-            raise InputError(f'{output}: is there without {journal_path(output)}, by which it could be continued; '
+            raise InputError(f'{output}: is there without {rows_path(output)}, by which it could be continued; '
                              'move it away or give another --output')
         if os.path.lexists(path):
-            Settings.read(path)  # it refuses what these scripts did not write
+            RowsSettings.read(path)  # it refuses what these scripts did not write
         write_json(path, settings.to_json())
         return
-    before = Settings.read(path)
+    before = RowsSettings.read(path)
     for name in settings.differences(before):
         old, new = json.dumps(getattr(before, name)), json.dumps(getattr(settings, name))
         raise InputError(f'{output}: {name} was {old} and is {new} now; give another --output, or what it was begun '
@@ -154,7 +154,7 @@ def clean(path: str, outdated: Callable[[Row], Optional[str]]) -> None:
     last: Dict[str, int] = {}  # id: number of its last line
     part: Dict[str, int] = {}  # the same of the rows of a video that is not complete
     reasons: Dict[str, str] = {}  # by path
-    for number, (line, row) in enumerate(read_lines(path), 1):
+    for number, (line, row) in enumerate(read_rows_with_lines(path), 1):
         size += len(line)
         part[row.id] = number
         reason = outdated(row)
@@ -169,11 +169,11 @@ def clean(path: str, outdated: Callable[[Row], Optional[str]]) -> None:
         return
     kept = set(last.values())
     with whole_file(path) as new, open(new, 'wb') as f:
-        f.writelines(line for number, (line, row) in enumerate(read_lines(path), 1)
+        f.writelines(line for number, (line, row) in enumerate(read_rows_with_lines(path), 1)
                      if number in kept and row.path not in reasons)
 
 
-def read_lines(path: str) -> Iterator[Tuple[bytes, Row]]:
+def read_rows_with_lines(path: str) -> Iterator[Tuple[bytes, Row]]:
     """All lines with their rows, without a last one that has no end. Raises InputError."""
     with naming(path), open(path, 'rb') as f:
         for number, line in enumerate(f, 1):
@@ -188,14 +188,14 @@ def read_lines(path: str) -> Iterator[Tuple[bytes, Row]]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Journal:
-    """The rows of a prediction. FILE: of its journal, unbuffered."""
+class RowsFile:
+    """The rows of a prediction for an OUTPUT. FILE: that of the rows, unbuffered."""
 
     output: str
     file: BinaryIO
 
     def rows(self) -> Iterator[Row]:
-        return (row for _, row in read_lines(journal_path(self.output)))
+        return (row for _, row in read_rows_with_lines(rows_path(self.output)))
 
     def videos(self) -> Iterator[List[Row]]:
         """The rows of one video after another."""
@@ -208,7 +208,7 @@ class Journal:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add all rows of a video. An OSError names the file."""
-        with naming(journal_path(self.output)):
+        with naming(rows_path(self.output)):
             write_all(self.file, b''.join(map(json_line, rows)))
 
     def finish(self) -> None:
