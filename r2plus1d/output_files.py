@@ -252,11 +252,17 @@ def check_ours(folder: str, remedy: str = 'choose another --output_dirname') -> 
             raise InputError(f'{folder}: holds {name}, which no summary beside it lists as an output; {remedy}')
 
 
-def remove_runs(folder: str) -> None:
-    """Remove all runs in FOLDER, and what is empty then. Raises InputError where a summary or an output is not ours."""
+def check_runs(folder: str) -> List[str]:
+    """The summaries of all runs in FOLDER. Raises InputError where a summary or an output is not ours."""
     paths = summaries_in(folder)
     for path in paths:
         check_ours(path[:-len(SUMMARY_ENDING)], 'move it away')
+    return paths
+
+
+def remove_runs(folder: str) -> None:
+    """Remove all runs in FOLDER, and what is empty then. Raises InputError as check_runs() does, before that."""
+    paths = check_runs(folder)
     for path in paths:
         remove_tree(path[:-len(SUMMARY_ENDING)])
         os.unlink(path)

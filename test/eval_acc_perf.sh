@@ -33,18 +33,14 @@ parse_options "config batch_sizes work_dir average_clips reference tolerance dev
 need_file --config "$config"
 check_batch_sizes
 [[ $device =~ ^[0-9]+(,[0-9]+)*$ ]] || usage "--device $device: a number, or numbers with commas between"
-fraction='^(0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)$'
-[ -z "$reference" ] || [[ $reference =~ $fraction ]] || usage "--reference $reference: a top-1 accuracy, from 0 to 1"
-[[ $tolerance =~ $fraction ]] || usage "--tolerance $tolerance: a difference of accuracies, from 0 to 1"
 [ -z "$direct" ] || [ -z "$overwrite" ] || usage "--overwrite: with --direct there are no .bin files"
-[[ $average_clips =~ ^(score|prob)$ ]] || usage "--average_clips $average_clips: score or prob"
 take_work_dir
 end_together
 use_cann
-known=$(cd "$root" && python -c 'from r2plus1d.precision import AUTO, CPU_PRECISIONS; print(AUTO, *CPU_PRECISIONS)')
-[[ " $known " == *" $precision "* ]] || usage "--precision $precision: is none of $known"
 
 # What the run will need is looked for before hours of work begin.
+judged=(--work_dir="$work_dir" --batch_sizes="$batch_sizes" ${reference:+--reference="$reference"} --tolerance="$tolerance")
+python "$root/test/parse.py" --check "${judged[@]}" --average_clips="$average_clips" --precision="$precision" || give_up $?
 bins=$work_dir/predata_bts1 sim=$work_dir/r2plus1d_sim.onnx models=()
 for bs in $batch_sizes; do
     om=$work_dir/r2plus1d_bs$bs.om
@@ -60,7 +56,6 @@ for bs in $batch_sizes; do
 done
 [ -n "$direct" ] || step "preprocess to $bins" python "$root/r2plus1d_preprocess.py" --config="$config" --bts=1 \
     --output_path="$bins/" ${overwrite:+--overwrite} --models "${models[@]}"
-judged=(--work_dir="$work_dir" --batch_sizes="$batch_sizes" ${reference:+--reference="$reference"} --tolerance="$tolerance")
 run python "$root/test/parse.py" --record "${judged[@]}" --config="$config" --average_clips="$average_clips" \
     --device="$device" --models "${models[@]}" || fail "failed: the note of what is evaluated"
 i=0

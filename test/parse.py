@@ -28,7 +28,8 @@ with packages_needed():
         describe_low_accuracy,
         fraction,
     )
-    from r2plus1d.output_files import remove_runs
+    from r2plus1d.output_files import check_runs, remove_runs
+    from r2plus1d.precision import AUTO, CPU_PRECISIONS
     from r2plus1d.results import (
         DEFAULT_TOLERANCE,
         Accuracy,
@@ -120,36 +121,43 @@ def parse_args():
     parser.add_argument('--tolerance', type=fraction, help='How far below the reference top-1 may be and still pass. '
                         '(default: that of the evaluation, else 0.01)')
     record = parser.add_argument_group('to begin an evaluation')
+    record.add_argument('--check', action='store_true', help='Only look whether something of the user\'s is in the '
+                        'way of an evaluation.')
     record.add_argument('--record', action='store_true', help='Only write evaluation_bs<N>.json, with the options '
                         'above and below, and remove the results and outputs of the same batch sizes.')
     record.add_argument('--config')
     record.add_argument('--models', nargs='+', help='The model file for each batch size.')
     record.add_argument('--average_clips', choices=['score', 'prob'], default='score')
     record.add_argument('--device', default='0')
+    record.add_argument('--precision', choices=[AUTO, *CPU_PRECISIONS])
     args = parser.parse_args()
     if args.record and None in (args.batch_sizes, args.config, args.models):
         parser.error('--record needs --batch_sizes, --config and --models')
     return args
 
 
-def check_result(path):
-    """Raise InputError unless PATH is new, an accuracy JSON, or empty, as a command that failed leaves it."""
-    if not os.path.lexists(path) or (os.path.isfile(path) and not os.path.getsize(path)):
-        return
-    try:
-        Accuracy.read(path)
-    except InputError:
-        raise InputError(f'{path}: exists and is no result of r2plus1d_postprocess.py; move it away')
+def check(args):
+    """Raise InputError where something in --work_dir that an evaluation replaces is not ours, told by its content."""
+    for batch_size in args.batch_sizes:
+        check_runs(outputs_folder(args.work_dir, batch_size))
+        record_path, path = Evaluation.path(args.work_dir, batch_size), result_path(args.work_dir, batch_size)
+        if os.path.lexists(record_path):
+            Evaluation.check_ours(record_path)
+        if not os.path.lexists(path) or (os.path.isfile(path) and not os.path.getsize(path)):
+            continue  # an empty one is what a command leaves that has failed
+        try:
+            Accuracy.read(path)
+        except InputError:
+            raise InputError(f'{path}: exists and is no result of r2plus1d_postprocess.py; move it away')
 
 
 def record(args):
-    """Write the record of each batch size. Raises InputError where something of the user's is in the way."""
+    """Write the record of each batch size. Raises InputError as check() does, before anything is changed."""
     from r2plus1d.data import read_config
     from r2plus1d.lists import count_training_videos
     training = count_training_videos(read_config(args.config))
     tolerance = DEFAULT_TOLERANCE if args.tolerance is None else args.tolerance
-    for batch_size in args.batch_sizes:
-        check_result(result_path(args.work_dir, batch_size))
+    check(args)
     for batch_size, model in zip(args.batch_sizes, args.models):
         remove_runs(outputs_folder(args.work_dir, batch_size))
         with contextlib.suppress(FileNotFoundError):
@@ -161,8 +169,8 @@ def record(args):
 @script_main
 def main():
     args = parse_args()
-    if args.record:
-        record(args)
+    if args.check or args.record:
+        (check if args.check else record)(args)
         return
     evaluation = take_evaluation(args)
     results = {batch_size: read_result(args.work_dir, batch_size) for batch_size in args.batch_sizes}

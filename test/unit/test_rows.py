@@ -10,9 +10,9 @@ import json
 import pytest
 
 from r2plus1d.inference import Video
-from r2plus1d.rows_file import RowsSettings, noted_precision, open_rows_file
 from r2plus1d.predictions import Subtitles, Tally, check_folders, srt_time
 from r2plus1d.rows import Row, file_stamp, write_csv, write_parquet
+from r2plus1d.rows_file import RowsSettings, noted_precision, open_rows_file
 from r2plus1d.run import InputError
 from r2plus1d.store import file_digest
 
@@ -23,8 +23,9 @@ GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2
 # ---- the file ------------------------------------------------------------------------------------------
 
 
-SETTINGS = RowsSettings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None, backend='auto',
-                    precision='f32', allow_damaged=False, model_file='m', config_file='p', classes_file='c')
+SETTINGS = RowsSettings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
+                        backend='auto', precision='f32', allow_damaged=False, model_file='m', config_file='p',
+                        classes_file='c')
 
 
 def journal_of(path, **changes):
