@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in of aclruntime, the native module of Huawei's inference client, and of the NPUs below it.
 
-It has what ais_bench of 2025 and 2026 call, in the mode in which they give the addresses of arrays: models of static
-shape. What the native code would read from memory that is not there is an error here. Messages go to file descriptor 1,
-as those of printf() do, and so past sys.stdout.
+It has what ais_bench of 2025 and 2026 call, and runs them: models of static shape. What the native code would read
+from memory that is not there is an error here. Messages go to file descriptor 1, as those of printf() do, and so past
+sys.stdout.
 
 An .om of the stand-in of ATC is a JSON file with the path of an ONNX model and the static shape of its input;
 ONNX Runtime computes it on the CPU. Environment variables, for this module and for the stand-in of ais_bench:
@@ -124,11 +124,15 @@ class BaseTensor:
 
 
 class Tensor:
-    """An output, which is on the device at first."""
+    """An array on a device, as outputs are, or on the host. In 2026 the client makes its inputs so, too."""
 
-    def __init__(self, array):
-        self.array = array
-        self.on_device = True
+    def __init__(self, array, device=-1):
+        self.array = np.ascontiguousarray(array)
+        self.size, self.shape = self.array.nbytes, list(self.array.shape)
+        self.on_device = device >= 0
+
+    def to_array(self):
+        return self.array.reshape(-1).view(np.uint8)
 
     def to_host(self):
         if self.on_device:
@@ -206,6 +210,7 @@ class InferenceSession:
         except Exception as e:  # an .om of ATC is opaque: whatever is wrong with it, the code is one
             raise failure(1, f'{model_path} cannot be loaded: {e}')
         say(2, f'{model_path} loaded')
+        self.device = device_id
         self.session_options = options
         self.times = sumary()
         self.zero_point = time.time()
@@ -262,7 +267,7 @@ class InferenceSession:
         pass
 
     def run(self, output_names, feeds):
-        """The outputs of those names, as tensors on the device. FEEDS: one BaseTensor, whatever its bytes mean."""
+        """The outputs of those names, as tensors on the device. FEEDS: one tensor, whatever its bytes mean."""
         if self.onnx is None:
             raise failure(1, 'the resources of this session were freed')
         if len(feeds) != 1:
@@ -277,7 +282,7 @@ class InferenceSession:
         batch = data.view(self.input.numpy_type).reshape(self.input.shape)
         for _ in range(self.session_options.loop):
             outputs = self.execute(batch)
-        return [Tensor(outputs[names.index(name)]) for name in output_names]
+        return [Tensor(outputs[names.index(name)], self.device) for name in output_names]
 
     def execute(self, batch):
         """The outputs of one batch, as arrays, after the latency of the device."""

@@ -119,8 +119,8 @@ def index(tmp_path_factory):
     numpy_1 = {'onnx': '1.16.0', 'matplotlib': '3.8.0', 'scipy': '1.10.0', 'opencv-python': '4.8.0.76',
                'opencv-python-headless': '4.9.0.80'}
     others = [('numpy', '1.26.4'), ('numpy', '1.19.0'), ('onnxruntime', '1.18.0'), ('yapf', '0.43.0'),
-              ('torch', '1.11.0'), ('torch', '2.1.0'), ('mmcv-lite', '2.1.0'), ('mmcv', '2.2.0'), ('mmcv-full', '1.6.0'),
-              ('setuptools', '79.0.1'), ('setuptools', '84.0.0'), ('wheel', '0.45.1')]
+              ('torch', '1.11.0'), ('torch', '2.1.0'), ('mmcv-lite', '2.1.0'), ('mmcv', '2.2.0'),
+              ('mmcv-full', '1.6.0'), ('setuptools', '79.0.1'), ('setuptools', '84.0.0'), ('wheel', '0.45.1')]
     lines = re.findall(r'^([\w-]+)==(\S+)$', (ROOT / 'constraints.txt').read_text(), re.M)
     for name, version in {*lines, *others, *numpy_1.items()}:
         new = name in ('onnx', 'onnxruntime', 'opencv-python-headless', 'matplotlib') and (name, version) in lines
