@@ -298,8 +298,8 @@ def test_no_such_folder(server, work_dir, words):
 @pytest.mark.parametrize('model, options, variables, words', [
     ({}, ['--soc_version=Ascend999'], {}, ['E10001: ', 'exact name']),
     ({}, [], {'STAND_IN_ATC_NEEDS_ND': '1'}, ['E10001: ', '--input_format ND']),
-    ({'name': 'input'}, [], {}, ['E10016: ']),
-    ({'op_type': 'QuantizeLinear'}, [], {}, ['E19010: ']),
+    ({'name': 'input'}, [], {}, ['E10016: ', 'is called 0']),
+    ({'op_type': 'QuantizeLinear'}, [], {}, ['E19010: ', 'opset']),
     ({}, [], {'STAND_IN_CANN_OPS': 'Ascend910B4'}, ['EZ3003: ', 'operator package']),
 ])
 def test_errors_are_explained(server, monkeypatch, capsys, model, options, variables, words):
