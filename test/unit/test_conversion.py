@@ -348,7 +348,8 @@ def test_amct(server):
     succeeded(server.convert())
     assert server.files() == files
     save_model(server.model, value=2)
-    failed(server.convert(*options, STAND_IN_AMCT_FAIL='1'), 'failed: calibrate int8')
+    done = failed(server.convert(*options, STAND_IN_AMCT_FAIL='1'), 'failed: calibrate int8')
+    assert 'amct_onnx has ended with status 1' in done.stderr
     assert server.files() == ['r2plus1d_bs1.om', 'r2plus1d_bs1.om.json']
     (server.home / '.local/bin/amct_onnx').unlink()
     failed(server.convert(*options), 'no amct_onnx')

@@ -340,16 +340,6 @@ def test_amct(calibrate, tmp_path, capsys, dtype):
     assert 'kept: ' not in capsys.readouterr().out and files(tmp_path) == made
 
 
-def test_amct_fails(calibrate, tmp_path, monkeypatch):
-    make_bins(tmp_path / 'bins')
-    calibrate(2)
-    save_model('sim.onnx', value=2)
-    monkeypatch.setenv('STAND_IN_AMCT_FAIL', '1')
-    with pytest.raises(InputError, match='amct_onnx has ended with status 1'):
-        calibrate(2)
-    assert files(tmp_path) == ['bins', 'sim.onnx']
-
-
 def test_too_few_bins(calibrate, tmp_path):
     make_bins(tmp_path / 'bins', count=1)
     with pytest.raises(InputError, match='has 1 bins; --calibration_samples is 2'):
