@@ -23,7 +23,7 @@ from test_convert import make_bins, save_model, write_program
 sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python
 
-SECONDS = 30
+SECONDS = 12
 TOOLKIT = 'usr/local/Ascend/ascend-toolkit'
 ATC = ['--framework=5', '--output=m', '--input_shape=0:1,1,1,1,4,4', '--soc_version=Ascend310P3']
 # Stands for `python` in the steps before ATC: the "export" copies $STUB_ONNX after $STUB_SECONDS.

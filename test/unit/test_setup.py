@@ -16,7 +16,7 @@ from conftest import CONFIG, ROOT, run
 
 from r2plus1d import sources
 
-SECONDS = 25
+SECONDS = 15
 COPIED = ('setup.sh', 'requirements.txt', 'constraints.txt', CONFIG.name, 'patches', 'test/shell.sh',
           'r2plus1d/__init__.py', 'r2plus1d/installed.py', 'r2plus1d/sources.py')
 
