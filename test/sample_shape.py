@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from r2plus1d.run import InputError, explain_missing, make_parser, packages_needed, positive_int, script_main
 
 with packages_needed():
-    from r2plus1d.data import shape_of_config
+    from r2plus1d.data import read_config, shape_of_config
     from r2plus1d.engines import input_of_model
     from r2plus1d.models import check_memory, load_onnx
 
@@ -22,7 +22,6 @@ with packages_needed():
 def find_shape(path: str, batch_size: int) -> List[int]:
     """Raises InputError where the file does not tell it, or where a batch of BATCH_SIZE is larger than the memory."""
     if path.endswith('.py'):
-        from r2plus1d.data import read_config
         shape = shape_of_config(read_config(path))
         reason = 'its test pipeline crops nothing, and it has no frame_size (width, height)'
     else:

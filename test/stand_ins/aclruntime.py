@@ -1,15 +1,26 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in of aclruntime, the native module of Huawei's inference client, on the devices of aclruntime_device.py.
+"""A stand-in of aclruntime, the native module of Huawei's inference client, and of the NPUs below it.
 
-It has what both ages of ais_bench call and no more: models of static shape. What the native code would read from
-memory that is not there is an error here. Messages go to file descriptor 1, as those of printf() do, and so past
-sys.stdout. STAND_IN_NO_ACLRUNTIME=1 makes the import fail as where the module is not installed; with the value
-libascendcl it fails where set_env.sh of CANN was not sourced, as the genuine one does.
+It has what ais_bench of 2025 and 2026 call, and runs them: models of static shape. What the native code would read
+from memory that is not there is an error here. Messages go to file descriptor 1, as those of printf() do, and so past
+sys.stdout.
+
+An .om of the stand-in of ATC is a JSON file with the path of an ONNX model and the static shape of its input;
+ONNX Runtime computes it on the CPU. Environment variables, for this module and for the stand-in of ais_bench:
+
+    STAND_IN_AIS_BENCH=2023|2025|2026   the age of the clients: of mid-2023; of 2024 and later, with its check of paths;
+                                        the one by typer (default: 2025)
+    STAND_IN_DEVICES=n                  how many NPUs there are (default: 2)
+    STAND_IN_LATENCY_MS=t               an inference takes at least t ms
+    STAND_IN_NO_COMPUTE=1               an inference computes nothing, and its outputs are zeros
+    STAND_IN_NO_ACLRUNTIME=1            the import fails, as where the module is not installed
+    STAND_IN_NO_ACLRUNTIME=libascendcl  it fails where set_env.sh of CANN was not sourced, as that of the genuine one
 """
 import ctypes
 import enum
 import functools
+import json
 import operator
 import os
 import time
@@ -19,37 +30,14 @@ if os.environ.get('STAND_IN_NO_ACLRUNTIME') == 'libascendcl' and 'ASCEND_TOOLKIT
 if os.environ.get('STAND_IN_NO_ACLRUNTIME') not in (None, '', 'libascendcl'):
     raise ModuleNotFoundError("No module named 'aclruntime'", name='aclruntime')
 
-import aclruntime_device
 import numpy as np
 
-AGE = aclruntime_device.age()
+AGE = int(os.environ.get('STAND_IN_AIS_BENCH', 2025))
+assert AGE in (2023, 2025, 2026), AGE
 INVALID_DEVICE = 107001
-MESSAGES = {
-    -1: 'ACL: general failure',
-    1: 'ACL: invalid parameter',
-    3: 'ACL: runtime failure',
-    1004: 'Invalid parameter',
-}
+MESSAGES = {-1: 'ACL: general failure', 1: 'ACL: invalid parameter'}
 LEVELS = {1: 'DEBUG', 2: 'INFO', 3: 'WARN', 4: 'ERROR'}
 log_level = 2
-
-
-class dtype(enum.Enum):
-    float32 = 0
-    float16 = 1
-    int8 = 2
-    int32 = 3
-    uint8 = 4
-    int16 = 6
-    uint16 = 7
-    uint32 = 8
-    int64 = 9
-    uint64 = 10
-    double = 11
-    bool = 12
-
-    def __int__(self):
-        return self.value
 
 
 def say(level, text):
@@ -74,58 +62,52 @@ def failure(code, text):
     return RuntimeError(f'[{code}][{MESSAGES.get(code, "Error code unknown")}] ')
 
 
-def to_dtype(numpy_type):
-    name = np.dtype(numpy_type).name
-    return dtype['double' if name == 'float64' else name]
+def milliseconds(seconds):
+    """The native module keeps 32 bits of them."""
+    return float(np.float32(1000 * seconds))
 
 
-class session_options:
+# ---- tensors -----------------------------------------------------------------------------------------
 
-    def __init__(self):
-        self.loop = 1
-        self.log_level = 2
-        self.acl_json_path = ''
+
+class dtype(enum.Enum):
+    """An aclDataType. As an enum of pybind11 it is no number, but int() makes one of it."""
+
+    float32, float16, int8, int32, uint8, int16, int64, double = 0, 1, 2, 3, 4, 6, 9, 11
+
+    def __int__(self):
+        return self.value
 
 
 class tensor_desc:
-    """What the module tells of an input or output; size and realsize are bytes."""
+    """What the module tells of an input or output; size and realsize are bytes. VALUE: ONNX Runtime's description."""
 
-    def __init__(self, port):
-        self.name = port.name
-        self.datatype = to_dtype(port.dtype)
-        self.format = 2
-        self.shape = list(port.shape)
-        self.size = port.nbytes
-        self.realsize = port.nbytes
+    format = 2
 
-
-class sumary:
-
-    def __init__(self):
-        self.exec_time_list = []
+    def __init__(self, name, value, shape):
+        self.name = name
+        self.shape = [int(n) for n in shape]
+        kind = value.type[len('tensor('):-1]
+        self.numpy_type = np.dtype({'float': 'float32'}.get(kind, kind))
+        self.datatype = dtype[{'float': 'float32'}.get(kind, kind)]
+        self.size = self.realsize = int(np.prod(self.shape)) * self.numpy_type.itemsize
 
 
 class MemorySummary:
     """The times of all copies of this process, in ms."""
-    times = {'H2D': [], 'D2H': []}
 
-    @property
-    def H2D_time_list(self):
-        return list(self.times['H2D'])
-
-    @property
-    def D2H_time_list(self):
-        return list(self.times['D2H'])
+    H2D_time_list = []
+    D2H_time_list = []
 
     def reset(self):
-        for times in self.times.values():
-            times.clear()
+        self.H2D_time_list.clear()
+        self.D2H_time_list.clear()
 
 
-def copy_between(direction, source):
+def copy_between(times, source):
     start = time.time()
     copy = np.array(source)
-    MemorySummary.times[direction].append(float(np.float32(1000 * (time.time() - start))))
+    times.append(milliseconds(time.time() - start))
     return copy
 
 
@@ -142,42 +124,75 @@ class BaseTensor:
 
 
 class Tensor:
-    """An array on the host (device -1) or on a device."""
+    """An array on a device, as outputs are, or on the host. In 2026 the client makes its inputs so, too."""
 
     def __init__(self, array, device=-1):
-        if not array.flags.c_contiguous or not array.dtype.isnative:
-            raise RuntimeError('the real Tensor takes any memory for C-contiguous: this array is not')
-        self.dtype = to_dtype(array.dtype)
-        self.data = np.array(array)
-        self.device = -1
-        if device >= 0:  # in 2026
-            self.to_device(device)
+        self.array = np.ascontiguousarray(array)
+        self.size, self.shape = self.array.nbytes, list(self.array.shape)
+        self.on_device = device >= 0
 
-    @classmethod
-    def on_device(cls, array, device):
-        tensor = cls(array)
-        tensor.device = device
-        return tensor
-
-    @property
-    def shape(self):
-        return list(self.data.shape)
-
-    def to_device(self, device):
-        if not 0 <= device < aclruntime_device.device_count():
-            raise failure(1004, f'there is no device {device}')
-        self.data = copy_between('H2D', self.data)
-        self.device = device
+    def to_array(self):
+        return self.array.reshape(-1).view(np.uint8)
 
     def to_host(self):
-        if self.device >= 0:
-            self.data = copy_between('D2H', self.data)
-            self.device = -1
+        if self.on_device:
+            self.array = copy_between(MemorySummary.D2H_time_list, self.array)
+            self.on_device = False
 
     def __array__(self, dtype=None, copy=None):
-        if self.device >= 0:
-            raise RuntimeError(f'the tensor is on device {self.device}: to_host() first')
-        return np.array(self.data, dtype)
+        if self.on_device:
+            raise RuntimeError('the tensor is on the device: to_host() first')
+        return np.array(self.array, dtype)
+
+
+# ---- a device and its session ------------------------------------------------------------------------
+
+
+def device_count():
+    """The number of NPUs that this process sees: ASCEND_RT_VISIBLE_DEVICES hides some. It numbers them from 0."""
+    count = int(os.environ.get('STAND_IN_DEVICES', 2))
+    visible = os.environ.get('ASCEND_RT_VISIBLE_DEVICES')
+    if visible is None:
+        return count
+    return len([device for device in visible.split(',') if device.strip() and int(device) < count])
+
+
+def wait(seconds):
+    """Sleep as the real module executes a model: with Python's global interpreter lock held.
+
+    The native module never releases the lock, so neither decoding nor a second device gets on in another thread of
+    the same process.
+    """
+    if seconds > 0:
+        ctypes.PyDLL(None).usleep(int(1e6 * seconds))
+
+
+def open_onnx(path, shape):
+    """An ONNX Runtime session whose symbolic input dimensions are those of SHAPE."""
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    open_session = functools.partial(onnxruntime.InferenceSession, path, options, providers=['CPUExecutionProvider'])
+    dimensions = open_session().get_inputs()[0].shape
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    for dimension, n in zip(dimensions, shape):
+        if isinstance(dimension, str):
+            options.add_free_dimension_override_by_name(dimension, n)
+    return open_session()
+
+
+class session_options:
+
+    loop = 1
+    log_level = 2
+    acl_json_path = ''
+
+
+class sumary:
+
+    def __init__(self):
+        self.exec_time_list = []
 
 
 class InferenceSession:
@@ -186,31 +201,43 @@ class InferenceSession:
         global log_level
         if not isinstance(model_path, str):
             raise TypeError('__init__(): incompatible constructor arguments: the model path is no str')
-        device_id = operator.index(device_id)
         log_level = options.log_level
-        if not 0 <= device_id < aclruntime_device.device_count():
+        if not 0 <= operator.index(device_id) < device_count():
             raise failure(INVALID_DEVICE, f'device {device_id} cannot be opened')
         say(2, f'device {device_id} opened')
         try:
-            self.om = aclruntime_device.Om(model_path)
+            self.load(model_path)
         except Exception as e:  # an .om of ATC is opaque: whatever is wrong with it, the code is one
             raise failure(1, f'{model_path} cannot be loaded: {e}')
         say(2, f'{model_path} loaded')
         self.device = device_id
-        self.input = self.om.input
-        self.outputs = self.om.outputs
         self.session_options = options
         self.times = sumary()
         self.zero_point = time.time()
+
+    def load(self, path):
+        """CANN's name of an output is of its node, its index and the tensor's name in the ONNX model."""
+        with open(path) as f:
+            om = json.load(f)
+        self.onnx = open_onnx(om['onnx'], om['shape'])
+        value, = self.onnx.get_inputs()
+        if any(isinstance(d, int) and d != n for d, n in zip(value.shape, om['shape'])) or (
+                len(value.shape) != len(om['shape'])):
+            raise ValueError(f'the graph has the shape {value.shape}, the .om {om["shape"]}')
+        self.input = tensor_desc(value.name, value, om['shape'])
+        zeros = self.onnx.run(None, {value.name: np.zeros(om['shape'], self.input.numpy_type)})
+        self.zeros = [np.zeros_like(output) for output in zeros]
+        self.outputs = [tensor_desc(f'node:0:{value.name}', value, output.shape)
+                        for value, output in zip(self.onnx.get_outputs(), zeros)]
 
     def options(self):
         return self.session_options
 
     def get_inputs(self):
-        return [tensor_desc(self.input)]
+        return [self.input]
 
     def get_outputs(self):
-        return [tensor_desc(port) for port in self.outputs]
+        return self.outputs
 
     def sumary(self):
         return self.times
@@ -218,59 +245,10 @@ class InferenceSession:
     def reset_sumaryinfo(self):
         self.times.exec_time_list = []
 
+    summary, reset_summaryinfo = sumary, reset_sumaryinfo  # in 2026
+
     def set_staticbatch(self):
         pass
-
-    def run(self, output_names, feeds):
-        """The outputs of those names, as tensors on the device. FEEDS: BaseTensors or Tensors."""
-        if self.om is None:
-            raise failure(1, 'the resources of this session were freed')
-        if len(feeds) != 1:
-            code = 3 if AGE >= 2025 and feeds and isinstance(feeds[0], BaseTensor) else -1
-            raise failure(code, f'{len(feeds)} feeds, and the model has 1 input')
-        names = [port.name for port in self.outputs]
-        unknown = [name for name in output_names if name not in names]
-        if unknown:
-            raise failure(-1, f'the model has no outputs {unknown}')
-        outputs = self.execute(self.to_batch(feeds[0]))
-        return [Tensor.on_device(outputs[names.index(name)], self.device) for name in output_names]
-
-    def to_batch(self, feed):
-        """The model's input from the bytes of a feed, whatever they mean."""
-        size = feed.size if isinstance(feed, BaseTensor) else feed.data.nbytes
-        if size != self.input.nbytes:
-            raise failure(-1, f'input {self.input.name} takes {self.input.nbytes} bytes, got {size}')
-        if isinstance(feed, BaseTensor):
-            data = copy_between('H2D', feed.to_array())
-        elif feed.device != self.device:
-            raise RuntimeError(f'the tensor is on device {feed.device}, the model on {self.device}')
-        else:
-            data = feed.data
-        return data.reshape(-1).view(self.input.dtype).reshape(self.input.shape)
-
-    def execute(self, batch):
-        for _ in range(self.session_options.loop):
-            start = time.time()
-            outputs = self.om.execute(batch)
-            self.add_time(start, time.time())
-        return outputs
-
-    def add_time(self, start, end):
-        """Add the ms of an execution, of which the native module keeps 32 bits."""
-        if AGE == 2023:
-            entry = float(np.float32(1000 * (end - start)))
-        else:
-            entry = tuple(float(np.float32(1000 * (t - self.zero_point))) for t in (start, end))
-        self.times.exec_time_list.append(entry)
-
-
-class OlderSession(InferenceSession):
-
-    def finalize(self):
-        self.om = None
-
-
-class NewerSession(InferenceSession):
 
     def set_context(self):
         pass
@@ -282,14 +260,38 @@ class NewerSession(InferenceSession):
         return 0
 
     def free_resource(self):
-        self.om = None
-
-    summary = InferenceSession.sumary  # in 2026
-    reset_summaryinfo = InferenceSession.reset_sumaryinfo
+        self.onnx = None
 
     @staticmethod
     def finalize():
         pass
 
+    def run(self, output_names, feeds):
+        """The outputs of those names, as tensors on the device. FEEDS: one tensor, whatever its bytes mean."""
+        if self.onnx is None:
+            raise failure(1, 'the resources of this session were freed')
+        if len(feeds) != 1:
+            raise failure(-1, f'{len(feeds)} feeds, and the model has 1 input')
+        names = [desc.name for desc in self.outputs]
+        if not set(output_names) <= set(names):
+            raise failure(-1, f'the model has the outputs {names}')
+        feed, = feeds
+        if feed.size != self.input.realsize:
+            raise failure(-1, f'input {self.input.name} takes {self.input.realsize} bytes, got {feed.size}')
+        data = copy_between(MemorySummary.H2D_time_list, feed.to_array())
+        batch = data.view(self.input.numpy_type).reshape(self.input.shape)
+        for _ in range(self.session_options.loop):
+            outputs = self.execute(batch)
+        return [Tensor(outputs[names.index(name)], self.device) for name in output_names]
 
-InferenceSession = OlderSession if AGE == 2023 else NewerSession
+    def execute(self, batch):
+        """The outputs of one batch, as arrays, after the latency of the device."""
+        start = time.time()
+        computes = os.environ.get('STAND_IN_NO_COMPUTE') != '1'
+        outputs = self.onnx.run(None, {self.input.name: batch}) if computes else self.zeros
+        wait(float(os.environ.get('STAND_IN_LATENCY_MS', 0)) / 1000 - (time.time() - start))
+        end = time.time()
+        entry = (milliseconds(end - start) if AGE == 2023 else
+                 tuple(milliseconds(moment - self.zero_point) for moment in (start, end)))
+        self.times.exec_time_list.append(entry)
+        return outputs

@@ -13,10 +13,10 @@ import platform
 import sys
 import venv
 
+from graph_compiler import PACKAGES
+
 HERE = pathlib.Path(__file__).resolve().parent
 MACHINE = platform.machine() + '-linux'
-PACKAGES = {'attr': '23.1.0', 'decorator': '5.1.1', 'sympy': '1.12', 'cffi': '1.16.0', 'yaml': '6.0.1',
-            'pathlib2': '2.3.7', 'psutil': '5.9.8', 'scipy': '1.10.1', 'requests': '2.31.0', 'absl': '2.1.0'}
 SET_ENV = """# {place} {version}
 export LD_LIBRARY_PATH={home}/lib64:$LD_LIBRARY_PATH
 export PYTHONPATH={home}/python/site-packages:$PYTHONPATH
@@ -55,13 +55,14 @@ def make_cann(root, place='usr/local/Ascend/ascend-toolkit', version='8.0.0'):
     return set_env
 
 
-def make_python(folder, numpy='1.24.4', without=(), protobuf='3.20.3'):
+def make_python(folder, numpy='1.24.4', without=()):
     """A Python with CANN's packages, except those WITHOUT; return its folder of programs, for the PATH."""
     folder = pathlib.Path(folder)
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     packages = folder / 'lib' / 'python{}.{}'.format(*sys.version_info) / 'site-packages'
-    for name, version in {**PACKAGES, 'numpy': numpy, 'google/protobuf': protobuf}.items():
+    for name, version in {**PACKAGES, 'numpy': numpy}.items():
         if name not in without:
-            (packages / name).mkdir(parents=True)
-            (packages / name / '__init__.py').write_text(f'__version__ = {version!r}\n')
+            path = packages / name.replace('.', '/') / '__init__.py'
+            path.parent.mkdir(parents=True)
+            path.write_text(f'__version__ = {version!r}\n')
     return folder / 'bin'

@@ -9,7 +9,6 @@ has no f32 (CANN's page of ONNX Conv).
 
 Where the program lies in a toolkit that cann.py has made, it demands of its Python what CANN's documents demand for
 the version of that toolkit. These variables ask for more:
-    STAND_IN_CANN_NUMPY      versions of NumPy, such as '<2', that the Python must have
     STAND_IN_CANN_OPS        the only chips, such as 'Ascend310P3 Ascend910B4', whose operator package is installed
     STAND_IN_ATC_FAIL        an error code, such as E40021, to fail with
     STAND_IN_ATC_NEEDS_ND    if set, no --input_format but ND is taken
@@ -17,6 +16,7 @@ the version of that toolkit. These variables ask for more:
     STAND_IN_ATC_HANG        if set, half of the .om is written and nothing more happens
     STAND_IN_ATC_MODE        mode of a new .om, such as 666 (default: 600, as in ge's file_saver.cc)
 """
+import argparse
 import hashlib
 import importlib
 import json
@@ -29,8 +29,10 @@ import time
 
 from onnx_graph import read_graph
 
-PACKAGES = ['numpy', 'attr', 'decorator', 'sympy', 'cffi', 'yaml', 'pathlib2', 'psutil', 'google.protobuf', 'scipy',
-            'requests', 'absl']
+# What CANN's guides ask of a Python, with versions that fit.
+PACKAGES = {'numpy': '1.24.4', 'attr': '23.1.0', 'decorator': '5.1.1', 'sympy': '1.12', 'cffi': '1.16.0',
+            'yaml': '6.0.1', 'pathlib2': '2.3.7', 'psutil': '5.9.8', 'google.protobuf': '3.20.3', 'scipy': '1.10.1',
+            'requests': '2.31.0', 'absl': '2.1.0'}
 CHIPS = re.compile(r'Ascend(310|310P[1357]|310B[1-4]|910|910A|910B|910(Pro|Premium)[AB]|910B[1-4]|910B2C|910B4-1|'
                    r'910_93[5-9]\d|950(PR|DT)_95\d\d)')
 OPERATORS = {'Conv', 'Relu', 'Add', 'MaxPool', 'GlobalAveragePool', 'Gemm', 'Reshape', 'Shape', 'Gather', 'Unsqueeze',
@@ -39,14 +41,6 @@ KEEP_F32 = ('origin', 'must_keep_origin_dtype')
 PRECISION_MODES = ['fp16', 'origin', 'cube_fp16in_fp32out', 'mixed_float16', 'mixed_bfloat16', 'cube_hif8',
                    'mixed_hif8']
 QUANTIZED = 'stand_in_amct'  # in the metadata of what the stand-in of AMCT writes
-SOLUTIONS = {
-    'E10016': 'Specify the name of an existing node in the graph.',
-    'E19010': 'Check the version of the installation package and reinstall the package. For details, see the operator '
-              'specifications.',
-    'E40021': 'See the host log for details, and then check the Python stack where the error log is reported.',
-    'EZ3003': '1. Check that the OPP component is installed properly. 2. Submit an issue to request for the support of '
-              'this operator type.',
-}
 
 
 class AtcError(Exception):
@@ -59,6 +53,18 @@ def invalid(parameter, value, reason):
     return AtcError('E10001', f'Value [{value}] for parameter [{parameter}] is invalid. Reason: {reason}')
 
 
+def make_parser(program, formats):
+    """The options that ATC and AOE have in common."""
+    parser = argparse.ArgumentParser(prog=program, allow_abbrev=False)
+    parser.add_argument('--framework', choices=['5'], required=True)
+    parser.add_argument('--model', required=True)
+    parser.add_argument('--output', required=True)
+    parser.add_argument('--input_format', choices=formats, default='NCHW')
+    parser.add_argument('--input_shape', required=True)
+    parser.add_argument('--log', choices=['debug', 'info', 'warning', 'error', 'null'], default='null')
+    return parser
+
+
 def toolkit_version():
     """The version of the toolkit that the program lies in, such as (8, 0), or None."""
     for folder in pathlib.Path(sys.argv[0]).absolute().parents:
@@ -68,30 +74,18 @@ def toolkit_version():
     return None
 
 
-def check_numpy(bound):
-    """BOUND is one comparison, such as '<2' or '<=1.24', of as many numbers of the version as it has itself."""
-    import numpy
-    operator, limit = re.fullmatch(r'(<=|<|>=)(\S+)', bound).groups()
-    limit = [int(n) for n in limit.split('.')]
-    have = [int(n) for n in numpy.__version__.split('.')[:len(limit)]]
-    if not {'<=': have <= limit, '<': have < limit, '>=': have >= limit}[operator]:
-        raise AtcError('E40020', 'Failed to import Python module [te_fusion.fusion_manager]. Reason: [AttributeError: '
-                       '`np.float_` was removed in the NumPy 2.0 release. Use `np.float64` instead.].')
-
-
 def check_python(version):
     """The Python that runs this is the first python3 on the PATH, which ATC would start."""
-    bound = os.environ.get('STAND_IN_CANN_NUMPY')
-    if version:
-        for name in PACKAGES:
-            try:
-                importlib.import_module(name)
-            except ImportError as e:
-                raise AtcError('E40020', 'Failed to import Python module [te_fusion.fusion_manager]. Reason: '
-                               f'[ModuleNotFoundError: {e}].')
-        bound = bound or ('<=1.24' if version < (8, 5) else '<2' if version < (9, 0) else None)
-    if bound:
-        check_numpy(bound)
+    message = 'Failed to import Python module [te_fusion.fusion_manager]. Reason: '
+    for name in PACKAGES if version else ():
+        try:
+            package = importlib.import_module(name)
+        except ImportError as e:
+            raise AtcError('E40020', f'{message}[ModuleNotFoundError: {e}].')
+        newest = (1, 24) if version < (8, 5) else (1, 99) if version < (9, 0) else (99, 0)
+        if name == 'numpy' and tuple(map(int, package.__version__.split('.')[:2])) > newest:
+            raise AtcError('E40020', f'{message}[AttributeError: `np.float_` was removed in the NumPy 2.0 release. Use '
+                           '`np.float64` instead.].')
 
 
 def check_chip(soc_version):
@@ -221,7 +215,5 @@ def print_error(error):
     print('...')
     print("ATC run failed, Please check the detail log, Try 'atc --help' for more information")
     print(f'{error.code}: [PID: {os.getpid()}] {time.strftime("%Y-%m-%d-%H:%M:%S")}.000.000 {error.message}')
-    if error.code in SOLUTIONS:
-        print(f'        Solution: {SOLUTIONS[error.code]}')
     print('        TraceBack (most recent call last):')
     print(f'        {error.message}')

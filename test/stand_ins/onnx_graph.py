@@ -8,8 +8,9 @@ of the fields are those of onnx.proto; the encoding is that of Protocol Buffers.
 import collections
 
 Graph = collections.namedtuple('Graph', 'opset inputs op_types external_weights metadata has_3d_convolution')
-VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
-EXTERNAL = 1  # TensorProto.DataLocation
+VARINT, LENGTH = 0, 2
+FIXED = {1: 8, 5: 4}  # bytes
+EXTERNAL = [1]  # TensorProto.DataLocation
 
 
 def read_varint(data, position):
@@ -23,8 +24,9 @@ def read_varint(data, position):
             return value, position
 
 
-def fields(data):
-    """Yield (number, value) for each field of a message; value is an int or a memoryview."""
+def parse(data):
+    """{number of a field: its values} of a message; a value is an int or a memoryview."""
+    found = collections.defaultdict(list)
     position = 0
     while position < len(data):
         key, position = read_varint(data, position)
@@ -32,67 +34,46 @@ def fields(data):
         if kind == VARINT:
             value, position = read_varint(data, position)
         else:
-            if kind == LENGTH:
-                length, position = read_varint(data, position)
-            else:
-                length = {EIGHT_BYTES: 8, FOUR_BYTES: 4}[kind]
+            length, position = read_varint(data, position) if kind == LENGTH else (FIXED[kind], position)
             value = data[position:position + length]
             if len(value) != length:
                 raise ValueError('the file ends within a field')
             position += length
-        yield key >> 3, value
+        found[key >> 3].append(value)
+    return found
 
 
-def first(data, number, default=None):
-    return next((value for n, value in fields(data) if n == number), default)
+def text(values):
+    return bytes(values[0]).decode() if values else ''
 
 
-def text(data):
-    return bytes(data).decode()
-
-
-def read_dimension(data):
-    """An int, or 0 for a dimension that is not fixed."""
-    return first(data, 1, 0)
-
-
-def read_input(value_info):
-    name = text(first(value_info, 1))
-    tensor_type = first(first(value_info, 2), 1)
-    shape = [read_dimension(value) for n, value in fields(first(tensor_type, 2)) if n == 1]
-    return name, shape
+def shape_of(value_info):
+    """A number for each dimension, 0 for one that is not fixed."""
+    tensor_type = parse(parse(value_info[2][0])[1][0])
+    return [(parse(dimension)[1] or [0])[0] for dimension in parse(tensor_type[2][0])[1]]
 
 
 def rank(tensor):
-    """How many dimensions a TensorProto has."""
-    return sum(1 if isinstance(value, int) else sum(byte < 128 for byte in value)
-               for number, value in fields(tensor) if number == 1)
+    """How many dimensions a TensorProto has, which may be packed into one field."""
+    return sum(1 if isinstance(value, int) else sum(byte < 128 for byte in value) for value in tensor[1])
 
 
 def read_graph(path):
     """Raises ValueError if the file is not an ONNX model."""
     with open(path, 'rb') as f:
         data = memoryview(f.read())
-    opset = 0
-    metadata = {}
-    graph = None
     try:
-        for number, value in fields(data):
-            if number == 7:
-                graph = value
-            elif number == 8 and not first(value, 1, b''):
-                opset = first(value, 2)
-            elif number == 14:
-                metadata[text(first(value, 1))] = text(first(value, 2))
-        inputs = dict(read_input(value) for n, value in fields(graph) if n == 11)
-        op_types = [text(first(value, 4)) for n, value in fields(graph) if n == 1]
-        weights = {text(first(value, 8, b'')): rank(value) for n, value in fields(graph) if n == 5}
-        has_3d = any(weights.get(text(name)) == 5 for n, node in fields(graph) if n == 1 and first(node, 4) == b'Conv'
-                     for number, name in fields(node) if number == 1)
-        external = any(first(value, 14) == EXTERNAL for n, value in fields(graph) if n == 5)
-    except (IndexError, KeyError, TypeError, UnicodeDecodeError) as e:
+        model = parse(data)
+        opset = next(entry[2][0] for entry in map(parse, model[8]) if not text(entry[1]))
+        metadata = {text(entry[1]) for entry in map(parse, model[14])}
+        graph = parse(model[7][0])
+        nodes, weights, inputs = ([parse(value) for value in graph[number]] for number in (1, 5, 11))
+        ranks = {text(weight[8]): rank(weight) for weight in weights}
+        has_3d = any(ranks.get(text([name])) == 5 for node in nodes if text(node[4]) == 'Conv' for name in node[1])
+        return Graph(opset, {text(value[1]): shape_of(value) for value in inputs}, [text(node[4]) for node in nodes],
+                     any(weight[14] == EXTERNAL for weight in weights), metadata, has_3d)
+    except (IndexError, KeyError, TypeError, StopIteration, UnicodeDecodeError) as e:
         raise ValueError(f'not an ONNX model: {e!r}')
-    return Graph(opset, inputs, op_types, external, metadata, has_3d)
 
 
 def metadata_bytes(key, value):

@@ -72,9 +72,9 @@ def run(*command, check=True, **options):
     return checked(done, check)
 
 
-def start(*command, cwd=None, check=True):
+def start(*command, cwd=None, check=True, env=()):
     """Run a Python script, or a module after -m, in a new process, which has PyTorch imported already (forked.py)."""
-    return checked(forked.run(*command, cwd=cwd), check)
+    return checked(forked.run(*command, cwd=cwd, env=env), check)
 
 
 def call(script, *arguments, cwd=None, check=True):

@@ -10,6 +10,7 @@ import os
 import runpy
 import sys
 import tempfile
+import threading
 import warnings
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,8 +19,9 @@ FORKS = multiprocessing.get_context('forkserver')
 FORKS.set_forkserver_preload(['torch.onnx', 'mmaction.apis'])
 
 
-def _main(arguments, cwd, files):
+def _main(arguments, cwd, files, env=()):
     """What the forked process does: run the script ARGUMENTS[0], or the module after -m, with the other arguments."""
+    os.environ.update(env)
     for descriptor, path in enumerate(files, 1):
         os.dup2(os.open(path, os.O_WRONLY), descriptor)
     multiprocessing.set_start_method('fork', force=True)  # as in any script; the server had set another one
@@ -27,14 +29,18 @@ def _main(arguments, cwd, files):
     os.chdir(cwd)
     here = Path(__file__).resolve().parent
     path = [entry for entry in sys.path if Path(entry).resolve() not in (here, *here.parents[:2])]
-    if arguments[0] == '-m':
-        sys.path = [cwd, *path]
-        sys.argv = arguments[1:]
-        runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
-    else:
-        sys.path = [str(Path(arguments[0]).parent), *path]
-        sys.argv = arguments
-        runpy.run_path(arguments[0], run_name='__main__')
+    path[:0] = filter(None, dict(env).get('PYTHONPATH', '').split(os.pathsep))
+    try:
+        if arguments[0] == '-m':
+            sys.path = [cwd, *path]
+            sys.argv = arguments[1:]
+            runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
+        else:
+            sys.path = [str(Path(arguments[0]).parent), *path]
+            sys.argv = arguments
+            runpy.run_path(arguments[0], run_name='__main__')
+    finally:
+        threading._shutdown()  # ends pools of processes; a multiprocessing.Process would wait for these before
 
 
 def _main_of_group(*arguments):
@@ -50,14 +56,16 @@ def start(command, cwd, files):
     return process
 
 
-def run(*command, cwd=None):
-    """Run a script, or a module after -m, with arguments; its subprocess.CompletedProcess, with text."""
+def run(*command, cwd=None, env=()):
+    """Run a script, or a module after -m, with arguments; its subprocess.CompletedProcess, with text. ENV: more
+    variables.
+    """
     command = [str(word) for word in command]
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ('stdout', 'stderr')]
         for path in files:
             path.touch()
-        process = FORKS.Process(target=_main, args=(command, str(cwd or os.getcwd()), files))
+        process = FORKS.Process(target=_main, args=(command, str(cwd or os.getcwd()), files, env))
         process.start()
         process.join()
         return CompletedProcess(command, process.exitcode, *(path.read_text('utf-8') for path in files))

@@ -6,25 +6,17 @@ The scores are compared with NumPy's, and the rest with what the real clients di
 """
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
 import onnx
 import pytest
-from conftest import STAND_INS
+from conftest import STAND_INS, run
 
 SHAPE = [3, 3, 2, 4, 4]
 WEIGHTS = np.random.default_rng(0).normal(size=(96, 5)).astype(np.float32)
 # In natural order; in the order of characters, bin10 is the first.
 NAMES = ['bin8-8_3', 'bin9-9_0', 'bin10-10_7', 'bin11-11_1', 'bin12-12_4']
-KEYS = {
-    '2023': ['filesinfo', 'args', 'NPU_compute_time', 'H2D_latency', 'D2H_latency', 'throughput',
-             'npu_compute_time_list', 'pid'],
-    '2025': ['filesinfo', 'args', 'NPU_compute_time', 'H2D_latency', 'D2H_latency', 'npu_compute_time_list',
-             'throughput', 'pid'],
-}
-KEYS['2026'] = KEYS['2025']
 AGES = pytest.mark.parametrize('age', ['2023', '2025', '2026'])
 
 
@@ -62,25 +54,17 @@ def samples(tmp_path, monkeypatch):
     os.umask(umask)
 
 
-def run(age, *command, **environment):
-    environment = dict(os.environ, PYTHONPATH=str(STAND_INS), STAND_IN_AIS_BENCH=age, **environment)
-    return subprocess.run([sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True)
-
-
-def client(age, *arguments, status=0, **environment):
-    if age == '2026':
-        arguments = [word.replace('_', '-') if word.startswith('--') else word for word in arguments]
-    done = run(age, '-m', 'ais_bench', *arguments, **environment)
+def python(age, *words, status=0, **environment):
+    done = run(sys.executable, *words, check=False,
+               env=dict(environment, PYTHONPATH=str(STAND_INS), STAND_IN_AIS_BENCH=age))
     assert done.returncode == status, done.stdout + done.stderr
     return done
 
 
-def python(age, code, **environment):
-    """What a program prints as JSON on standard error."""
-    done = run(age, '-c', code, **environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stderr)
+def client(age, *arguments, **more):
+    if age == '2026':
+        arguments = [word.replace('_', '-') if word.startswith('--') else word for word in arguments]
+    return python(age, '-m', 'ais_bench', *arguments, **more)
 
 
 def expected(sample):
@@ -111,7 +95,9 @@ def test_one_device(age, outfmt, samples, tmp_path):
         first = (folder / f'{NAMES[0]}_0.txt').read_text()
         assert first.endswith(' \n') and len(first.split()[0].split('.')[1]) == 6
     summary = json.loads((tmp_path / 'out' / 'run_summary.json').read_text())
-    assert list(summary) == KEYS[age]
+    rate = ['throughput', 'npu_compute_time_list']
+    assert list(summary) == ['filesinfo', 'args', 'NPU_compute_time', 'H2D_latency', 'D2H_latency',
+                             *(rate if age == '2023' else rate[::-1]), 'pid']
     percentile = 'P99' if age == '2026' else 'percentile(99%)'
     assert list(summary['NPU_compute_time']) == ['min', 'max', 'mean', 'median', percentile, 'count']
     assert summary['filesinfo'] == {
@@ -194,8 +180,7 @@ def test_newer_client_refuses_paths(samples, tmp_path):
 def test_command_line_of_2026(samples, tmp_path):
     """Dashes alone, no values of booleans, a traceback for a wrong path, and a help that is cut at COLUMNS."""
     for words, message in ((['--output_dirname', 'run'], 'No such option: --output_dirname'), (['--debug', '1'], '1')):
-        done = run('2026', '-m', 'ais_bench', '--model', 'bs2.om', *words)
-        assert done.returncode == 2 and message in done.stderr
+        assert message in python('2026', '-m', 'ais_bench', '--model', 'bs2.om', *words, status=2).stderr
     (tmp_path / 'bs2.om').chmod(0o664)
     assert 'Traceback' in client('2026', '--model', 'bs2.om', status=1).stderr
     assert '--divide-input ' in client('2026', '--help', COLUMNS='300').stdout
@@ -221,9 +206,8 @@ def test_device_that_is_not_there(age, samples):
 @AGES
 def test_race_of_two_devices_for_a_folder(age, samples):
     """Only the newer client has it, and only where the folder of the run is not there before."""
-    status = 0 if age == '2023' else 1
     done = client(age, '--model', 'bs1.om', '--output', 'out', '--output_dirname', 'run', '--device', '0,1',
-                  status=status, STAND_IN_RACE='1')
+                  status=int(age != '2023'))
     assert ('can not make dir' in done.stdout) == (age != '2023')
 
 
@@ -263,7 +247,7 @@ json.dump(result, sys.stderr)
 @AGES
 def test_session(age, samples):
     """InferSession takes the model's type and number of bytes; what the real one would misread raises."""
-    result = python(age, SESSION)
+    result = json.loads(python(age, '-c', SESSION).stderr)
     assert result['input'] == ['0', [2, *SHAPE], 'float32', 2304]
     assert result['output'] == [[6, 5], 'float32', 120]
     scores = np.tile(expected(samples[1]), (2, 1))
@@ -299,32 +283,16 @@ json.dump([seconds, woken[0] - start, float(abs(output).max())], sys.stderr)
 '''
 
 
-@pytest.mark.parametrize('released', [False, True])
-def test_latency_holds_the_lock_of_python(released, samples):
-    """As in the real module, no other thread goes on while the device works, unless the lock is let go."""
+def test_latency_holds_the_lock_of_python(samples):
+    """As in the real module, no other thread goes on while the device works."""
     environment = {'STAND_IN_LATENCY_MS': '300', 'STAND_IN_NO_COMPUTE': '1'}
-    if released:
-        environment['STAND_IN_RELEASE_GIL'] = '1'
-    seconds, woken, largest = python('2025', LATENCY, **environment)
-    assert seconds >= 0.3
-    assert (woken < 0.25) == released
-    assert largest == 0
-
-
-@pytest.mark.parametrize('form, names', [
-    ('no_median', ['min', 'max', 'mean', 'percentile(99%)', 'count']),
-    ('other_percentile', ['min', 'max', 'mean', 'median', 'count', 'percentile_99']),
-])
-def test_summaries_of_forks(form, names, samples, tmp_path):
-    client('2025', '--model', 'bs1.om', '--output', 'out', '--output_dirname', 'run', STAND_IN_SUMMARY=form)
-    summary = json.loads((tmp_path / 'out' / 'run_summary.json').read_text())
-    assert list(summary['NPU_compute_time']) == list(summary['D2H_latency']) == names
+    seconds, woken, largest = json.loads(python('2025', '-c', LATENCY, **environment).stderr)
+    assert seconds >= 0.3 and woken >= 0.25 and largest == 0
 
 
 def test_without_aclruntime(samples):
     """`import ais_bench` succeeds and says nothing of whether it will run."""
-    done = run('2025', '-c', 'import ais_bench', STAND_IN_NO_ACLRUNTIME='1')
-    assert done.returncode == 0
+    python('2025', '-c', 'import ais_bench', STAND_IN_NO_ACLRUNTIME='1')
     done = client('2025', '--help', status=1, STAND_IN_NO_ACLRUNTIME='1')
     assert "ModuleNotFoundError: No module named 'aclruntime'" in done.stderr
     done = client('2023', '--help', status=1, STAND_IN_NO_ACLRUNTIME='libascendcl')

@@ -46,15 +46,21 @@ def write_files(folder, names):
 # ---- options ---------------------------------------------------------------------------------------
 
 
+OPTIONS = {'test/pth2om.sh': '--aoe    # AOE', 'test/eval_acc_perf.sh': '--tolerance "0.01"    # how'}
+
+
 @pytest.mark.parametrize('script', SCRIPTS)
 def test_help_and_slips(copy, script):
-    """Help with an example; an unknown option is refused; and both before anything is made."""
+    """Help with an example and the options; an unknown option is refused; and both before anything is made."""
     if script == 'setup.sh':
         shutil.copy(ROOT / script, copy)
     before = list_files(copy)
+    more = ['--batch_sizes', '4'] if script in OPTIONS else []
     for option in ('-h', '--help'):
-        done = shell(copy, script, option)
+        done = shell(copy, script, *more, option)
         assert done.returncode == 0 and f'bash {script}' in done.stdout and not done.stderr
+        assert f'  {OPTIONS.get(script, "--help")}' in done.stdout and '  --help' in done.stdout
+        assert 'set -euo' not in done.stdout
     if script not in ('test/atc.sh', 'test/run_tests.sh'):  # whose options are those of ATC and pytest
         done = shell(copy, script, '--no_such_thing', '1')
         assert done.returncode == 2 and '--no_such_thing: unknown' in done.stderr and '--help' in done.stderr

@@ -5,10 +5,6 @@
 2023: Ascend/tools at 9d6da90 (June 2023). 2025: gitee ascend/tools at 8da7f6455 (December 2025), which since 2024
 checks paths. 2026: Yanguan619/aclruntime at df1f9a44 (August 2026), with the command line of typer. They were run
 beside the stand-in, on the stand-in of aclruntime, and did the same. It is as strict as they are and stricter where
-they would read wrong memory. Missing: models of dynamic shape, profiling, dumps, AIPP.
-
-STAND_IN_SUMMARY=no_median|other_percentile gives the summaries of forks: without a median, or with the percentile
-under another name. STAND_IN_RACE=1 makes several devices of the newer client fail where they make the same folder,
-which they do now and then: see make_folders() in stand_in/path_check.py. The environment variables of devices are
-those of aclruntime_device.py.
+they would read wrong memory. Missing: models of dynamic shape, profiling, dumps, AIPP, and options that nobody here
+gives. The environment variables are those of the stand-in of aclruntime.
 """

@@ -1,13 +1,12 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""InferSession of both ages, the class that other programs use. Needs aclruntime, as the real module does."""
+"""InferSession of all ages, the class that other programs use. Needs aclruntime, as the real module does."""
 import aclruntime
 import numpy as np
 
+from ais_bench.stand_in import path_check  # which sends the log of the process to standard output
+
 AGE = aclruntime.AGE
-if AGE >= 2025:
-    # The newer client sends the log of the process to standard output as soon as this module is imported.
-    from ais_bench.stand_in import path_check
 
 
 class WrongMemory(RuntimeError):
@@ -15,15 +14,12 @@ class WrongMemory(RuntimeError):
 
 
 class Session:
-    """What both ages have."""
+    """What all ages have."""
 
     def __init__(self, device_id: int, model_path: str, acl_json_path: str = None, debug: bool = False, loop: int = 1):
-        self.device_id = device_id
-        self.model_path = model_path
-        self.loop = loop
+        if AGE >= 2025:
+            path_check.check_model(model_path)
         options = aclruntime.session_options()
-        if acl_json_path is not None:
-            options.acl_json_path = acl_json_path
         options.log_level = 1 if debug else 2
         options.loop = loop
         self.session = aclruntime.InferenceSession(model_path, device_id, options)
@@ -35,132 +31,49 @@ class Session:
     def get_outputs(self):
         return self.session.get_outputs()
 
-    def set_loop_count(self, loop):
-        self.session.options().loop = loop
-
-    def set_staticbatch(self):
-        self.session.set_staticbatch()
-
-    def create_tensor_from_arrays_to_device(self, array):
-        tensor = aclruntime.Tensor(array)
-        tensor.to_device(self.device_id)
-        return tensor
-
-    def convert_tensors_to_host(self, tensors):
+    def run(self, arrays):
+        """The outputs, as arrays. ARRAYS: of any type that has the bytes."""
+        feeds = [aclruntime.BaseTensor(array.ctypes.data, array.nbytes) for array in arrays]
+        tensors = self.session.run(self.outputs_names, feeds)
         for tensor in tensors:
             tensor.to_host()
-
-    def convert_tensors_to_arrays(self, tensors):
         return [np.array(tensor) for tensor in tensors]
 
-    def run(self, feeds, out_array=False):
-        """The outputs, as arrays or as tensors on the device. FEEDS: arrays of any type that have the bytes."""
-        pieces = feeds
-        if len(feeds) and isinstance(feeds[0], np.ndarray):
-            check_contiguous(feeds)
-            pieces = [aclruntime.BaseTensor(array.ctypes.data, array.nbytes) for array in feeds]
-        tensors = self.session.run(self.outputs_names, pieces)
-        if not out_array:
-            return tensors
-        self.convert_tensors_to_host(tensors)
-        return self.convert_tensors_to_arrays(tensors)
+    def infer(self, feeds, mode='static', custom_sizes=100000):
+        """The outputs of a batch, as arrays in the order of get_outputs(). FEEDS: a list, an array for each input.
 
-    def check_types(self, inputs):
-        """Raise where the real client would read the bytes of an array as numbers of another type."""
-        for i, (array, desc) in enumerate(zip(inputs, self.get_inputs())):
-            if isinstance(array, aclruntime.Tensor) or array.nbytes != desc.realsize:
-                continue
-            name = {'float64': 'double'}.get(array.dtype.name, array.dtype.name)
-            if name != desc.datatype.name or not array.dtype.isnative:
-                raise WrongMemory(f'feed {i} is {array.dtype}, the model takes {desc.datatype.name}')
+        In 2023 the class of an array must be np.ndarray itself, so np.memmap is refused. Since 2024 an array that is
+        not contiguous is copied.
+        """
+        if AGE >= 2025 and not (feeds and isinstance(feeds, list)):
+            raise ValueError('feeds must be a list of arrays')
+        for feed in feeds:
+            if type(feed) is not np.ndarray and (AGE == 2023 or not isinstance(feed, np.ndarray)):
+                raise RuntimeError(f'type:{type(feed)} invalid')
+        arrays = feeds if AGE == 2023 else [np.ascontiguousarray(feed) for feed in feeds]
+        for array, desc in zip(arrays, self.get_inputs()):
+            if not array.flags.c_contiguous:
+                raise WrongMemory('a feed is not C-contiguous')
+            if array.nbytes == desc.realsize and array.dtype != desc.numpy_type:
+                raise WrongMemory(f'a feed is {array.dtype}, the model takes {desc.datatype.name}')
+        return self.run(arrays)
 
 
 class OlderSession(Session):
-    """The session of 2023. It takes arrays by their address."""
-
-    def reset_sumaryinfo(self):
-        self.session.reset_sumaryinfo()
+    """Of 2023."""
 
     def sumary(self):
         return self.session.sumary()
 
-    def finalize(self):
-        self.session.finalize()
-
-    def infer(self, feeds, mode='static', custom_sizes=100000):
-        """The outputs of a batch, as arrays in the order of get_outputs(). FEEDS: one array for each input.
-
-        The class of an array must be np.ndarray itself: np.memmap is refused.
-        """
-        inputs = []
-        for feed in feeds:
-            if type(feed) not in (np.ndarray, aclruntime.Tensor):
-                raise RuntimeError(f'type:{type(feed)} invalid')
-            inputs.append(feed)
-        self.check_types(inputs)
-        return self.run(inputs, out_array=True)
-
 
 class NewerSession(Session):
-    """The session of 2024 and later. It checks its arguments and copies arrays that are not contiguous."""
-
-    def __init__(self, device_id: int, model_path: str, acl_json_path: str = None, debug: bool = False, loop: int = 1):
-        if not model_path:
-            raise RuntimeError('empty model path!')
-        path_check.check_model(model_path)
-        super().__init__(device_id, model_path, acl_json_path, debug, loop)
-
-    def reset_summaryinfo(self):
-        self.session.reset_sumaryinfo()
+    """Of 2024 and later."""
 
     def summary(self):
         return self.session.sumary()
 
     def free_resource(self):
         self.session.free_resource()
-
-    @staticmethod
-    def finalize():
-        aclruntime.InferenceSession.finalize()
-
-    def infer(self, feeds, mode='static', custom_sizes=100000, out_array=True):
-        """As the older session's, of a list only. OUT_ARRAY false: tensors on the device."""
-        if not isinstance(feeds, list) or not feeds:
-            raise ValueError('feeds must be a list of arrays')
-        inputs = []
-        for feed in feeds:
-            if not isinstance(feed, (np.ndarray, aclruntime.Tensor)):
-                raise RuntimeError(f'type:{type(feed)} invalid')
-            inputs.append(np.ascontiguousarray(feed) if isinstance(feed, np.ndarray) else feed)
-        self.check_types(inputs)
-        return self.run(inputs, out_array)
-
-
-def check_contiguous(arrays):
-    for i, array in enumerate(arrays):
-        if not array.flags.c_contiguous:
-            raise WrongMemory(f'feed {i} is not C-contiguous')
-
-
-class MemorySummary:
-    """The times of the copies between host and device. The two ages differ in the case of the names."""
-
-    @staticmethod
-    def get_H2D_time_list():
-        return aclruntime.MemorySummary().H2D_time_list
-
-    @staticmethod
-    def get_D2H_time_list():
-        return aclruntime.MemorySummary().D2H_time_list
-
-    @staticmethod
-    def reset():
-        aclruntime.MemorySummary().reset()
-
-    if AGE >= 2025:
-        get_h2d_time_list = get_H2D_time_list
-        get_d2h_time_list = get_D2H_time_list
-        del get_H2D_time_list, get_D2H_time_list
 
 
 InferSession = OlderSession if AGE == 2023 else NewerSession

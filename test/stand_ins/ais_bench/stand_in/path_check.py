@@ -1,15 +1,17 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What the client of 2024 and later asks of the paths that it reads and writes. Nobody is exempt, root neither."""
+"""What the client of 2024 and later asks of the paths that it reads and writes. Nobody is exempt, root neither.
+
+Importing it sends the log of the whole process to standard output, as importing the client does.
+"""
+import logging
 import os
 import re
 import stat
-import time
+import sys
 
-from ais_bench.stand_in.log import logger
-
-MAX_PATH = 4096
-MAX_NAME = 255
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='[%(levelname)s] %(message)s')
+logger = logging.getLogger('ais_bench')
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 OPEN_TO_OTHERS = WRITABLE_BY_OTHERS | stat.S_IROTH | stat.S_IXOTH
 
@@ -18,26 +20,23 @@ class OpenException(Exception):
     pass
 
 
-def check_string(path):
-    """The absolute path. Raises OpenException for one that is too long or has other characters than A-Z a-z 0-9 _ . / -
-
-    The folder in which the client was started is a part of it.
-    """
-    path = os.path.abspath(path)
-    problem = None
-    if len(path) > MAX_PATH or any(len(name) > MAX_NAME for name in path.split('/')):
-        problem = 'the path is too long'
-    elif re.search(r'[^A-Za-z0-9_./-]', path):
-        problem = 'the path has characters other than A-Z a-z 0-9 _ . / -'
-    if problem:
-        logger.error(f'{path}: {problem}')
-        raise OpenException(f'{path}: {problem}')
-    return path
+def failure(text):
+    """The exception of an error that the client explains only in its log."""
+    logger.error(text)
+    return RuntimeError()
 
 
 def is_allowed(path, access):
-    """Whether the client reads or writes PATH, a file or a folder; ACCESS: read or write. The log says why not."""
-    fault = find_fault(check_string(path), access)
+    """Whether the client reads or writes PATH, a file or a folder; ACCESS: read or write. The log says why not.
+
+    Raises OpenException for other characters than A-Z a-z 0-9 _ . / - in the absolute path: the folder in which the
+    client was started is a part of it.
+    """
+    path = os.path.abspath(path)
+    if re.search(r'[^A-Za-z0-9_./-]', path):
+        logger.error(f'{path}: the path has characters other than A-Z a-z 0-9 _ . / -')
+        raise OpenException(path)
+    fault = find_fault(path, access)
     if fault:
         logger.error(f'{path}: {fault}')
     return not fault
@@ -70,66 +69,25 @@ def find_fault(path, access):
 
 def check_model(path):
     """Raise ValueError unless PATH is an .om that InferSession loads."""
-    check_readable(path, os.path.isfile, 'file')
-    if os.path.splitext(path)[1] != '.om':
-        raise ValueError(f'{path} is no .om')
-
-
-def check_output_folder(path):
-    """Raise ValueError unless a folder that is there already can take outputs."""
-    check_readable(path, os.path.isdir, 'directory')
-
-
-def check_readable(path, is_kind, name):
     try:
-        whole = check_string(path)
+        good = os.path.isfile(path) and path.endswith('.om') and is_allowed(path, 'read')
     except OpenException:
         raise ValueError('The path string is illegal. Please check.')
-    if not is_kind(whole):
-        raise ValueError(f'The path:{path} is not a {name}.')
-    if not is_allowed(whole, 'read'):
+    if not good:
         raise ValueError(f'The path:{path} is illegal. Please check the error log for more detail.')
 
 
 def make_folders(path):
-    """Make a folder and its parents with mode 750.
-
-    Several devices do this at the same time, and the one that finds a folder made between its look and its mkdir()
-    fails, now and then. With STAND_IN_RACE=1 all but the first fail every time.
-    """
-    parents = [os.path.abspath(path)]
-    while os.path.dirname(parents[-1]) != parents[-1]:
-        parents.append(os.path.dirname(parents[-1]))
-    for folder in reversed(parents):
-        if os.path.exists(folder):
-            continue
-        if os.environ.get('STAND_IN_RACE') == '1':
-            time.sleep(0.3)
-        try:
-            os.mkdir(folder, 0o750)
-        except OSError as e:
-            raise RuntimeError(f'can not make dir: {folder}') from e
-
-
-def read_file(path):
-    """The bytes of an input file."""
-    whole = check_string(path)
-    if not os.path.isfile(whole) or os.path.islink(whole):
-        raise OpenException(f'{path} is a folder, a link or not there')
-    with open(path, 'rb') as f:
-        return f.read()
+    """Make a folder and its parents with mode 750."""
+    if not os.path.isdir(path):
+        make_folders(os.path.dirname(os.path.abspath(path)))
+        os.mkdir(path, 0o750)
 
 
 def create_file(path):
-    """Open a new file of mode 640 for writing. One of the same name is removed if it is the user's own.
-
-    The path is opened as it was given: below a folder that is not there, `..` leads nowhere.
-    """
-    whole = check_string(path)
-    if os.path.exists(whole):
-        if os.path.isdir(whole) or os.path.islink(whole):
-            raise OpenException(f'{path} is a folder or a link')
-        if os.stat(whole).st_uid != os.geteuid():
-            raise OpenException(f'{path} is of another user')
+    """Open a new file of mode 640 for writing. One of the same name is removed if it is the user's own."""
+    if os.path.exists(path):
+        if os.path.islink(path) or os.stat(path).st_uid != os.geteuid():
+            raise OpenException(f'{path} is a link, or of another user')
         os.remove(path)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), 'wb')
