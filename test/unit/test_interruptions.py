@@ -17,7 +17,7 @@ import time
 import numpy as np
 import pytest
 import xxhash
-from conftest import ROOT, STAND_INS, call, run, start
+from conftest import ROOT, STAND_INS, call, copy_short_videos, run, start
 from runs import ForkedRun, Run, processes, wait_for
 
 import r2plus1d_report
@@ -27,7 +27,8 @@ from r2plus1d.run import InputError
 from r2plus1d.store import replace_folder
 
 SECONDS = 60
-COPIES = 8  # of each of two short videos
+COPIES = 5  # of each of three short videos
+VIDEOS = 3 * COPIES
 SAMPLE = 3 * 3 * 8 * 256 * 256 * 4  # bytes
 LIST = 'data/ucf101/ucf101_val_split_1_rawframes.txt'
 OTHER_INTERVAL = ['--cfg-options', 'data.test.pipeline.0.frame_interval=4']
@@ -35,15 +36,9 @@ OTHER_INTERVAL = ['--cfg-options', 'data.test.pipeline.0.frame_interval=4']
 
 @pytest.fixture(scope='module')
 def videos(dataset, tmp_path_factory):
-    """A data set of 16 videos, so that preprocessing takes long enough to be hit."""
+    """A data set of 15 videos, so that preprocessing takes long enough to be hit."""
     folder = tmp_path_factory.mktemp('videos')
-    lines = []
-    for i in range(COPIES):
-        for video, frames, label in (('Basketball/v_Basketball_g01_c01', 29, 1), ('YoYo/v_YoYo_g01_c01', 64, 2)):
-            frames_of_it = f'data/ucf101/rawframes/{video}'
-            shutil.copytree(dataset / frames_of_it, folder / f'{frames_of_it}{i}')
-            lines.append(f'{video}{i} {frames} {label}\n')
-    (folder / LIST).write_text(''.join(lines))
+    copy_short_videos(dataset, folder, COPIES)
     return folder
 
 
@@ -141,8 +136,8 @@ def test_preprocessing_goes_on(many, small, whole, number, victim, status, words
     one_line_of(text, *filter(None, [words]))
     assert not (many / 'bins').exists()
     done = done_bins(many / 'bins.part')
-    assert 2 < len(done) < 2 * COPIES
-    assert f'{len(done)} of {2 * COPIES} files were done' in preprocess(many, small).stderr
+    assert 2 < len(done) < VIDEOS
+    assert f'{len(done)} of {VIDEOS} files were done' in preprocess(many, small).stderr
     assert {name: (many / 'bins' / name).stat().st_ino for name in done} == done
     assert files(many / 'bins') == files(whole)
     assert not list(many.glob('bins.*'))
@@ -292,7 +287,7 @@ def test_inferences_of_the_same_second(many, small, whole):
         status, text = started.ended()
         assert status == 0, text
     outputs = [files(folder) for folder in (many / 'out').iterdir() if folder.is_dir()]
-    assert len(outputs) == 2 and len(outputs[0]) == 2 * COPIES and outputs[0] == outputs[1]
+    assert len(outputs) == 2 and len(outputs[0]) == VIDEOS and outputs[0] == outputs[1]
     assert len(os.listdir(many / 'out')) == 4
 
 
@@ -391,7 +386,7 @@ def test_inference_on_a_full_disk(small, whole, disk, kind):
     one_line_of(done.stderr, 'run.part/bin', 'No space left on device; make room')
     disk(10 ** 6)
     start(*command)
-    assert len(os.listdir(folder / 'out/run')) == 2 * COPIES
+    assert len(os.listdir(folder / 'out/run')) == VIDEOS
 
 
 def test_a_file_that_grows_too_large(many, small):
@@ -442,7 +437,7 @@ def test_an_evaluation_ends_with_all_its_processes(many, small, whole, number, v
 
 def test_a_second_evaluation_is_refused(many, small):
     refused_while(evaluate(many, small), many / 'predata_bts1.lock', lambda: evaluate(many, small))
-    assert json.loads((many / 'result_bs2.json').read_text())['num_videos'] == 2 * COPIES
+    assert json.loads((many / 'result_bs2.json').read_text())['num_videos'] == VIDEOS
 
 
 @pytest.fixture(scope='module')
