@@ -19,6 +19,7 @@ from unittest import mock
 
 import cv2
 import forked
+import jinja2
 import numpy as np
 import pytest
 
@@ -150,6 +151,20 @@ def delete_folders_of_fixtures(request, tmp_path_factory):
         for path in set(tmp_path_factory.getbasetemp().iterdir()) - before:
             if not path.name.startswith(SHARED_FOLDERS):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def templates_are_compiled_once():
+    """As the template of the report, of which hundreds are made in this process, for 0.1 s each."""
+    known, compile_template = {}, jinja2.Environment.compile
+
+    def compile_once(environment, source, name, filename):
+        if source not in known:
+            known[source] = compile_template(environment, source, name, filename)
+        return known[source]
+
+    with mock.patch.object(jinja2.Environment, 'compile', compile_once):
+        yield
 
 
 @pytest.fixture(scope='session')
