@@ -102,15 +102,16 @@ def call(script, *arguments, cwd=None, check=True):
                    check)
 
 
-def make_video(path, frames, seed):
+def make_video(path, frames, seed, size=(320, 240), codec='XVID'):
     """A clip as UCF-101's are: 320x240, 25 fps, MPEG-4 in .avi; noise that drifts."""
     rng = np.random.default_rng(seed)
-    canvas = cv2.resize(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8), (640, 480))
+    width, height = size
+    canvas = cv2.resize(rng.integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8), (2 * width, 2 * height))
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'XVID'), 25, (320, 240))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, size)
     for i in range(frames):
-        x, y = 160 + int(100 * np.sin(i / 15 + seed)), 120 + int(80 * np.cos(i / 11))
-        writer.write(canvas[y:y + 240, x:x + 320])
+        x, y = width // 2 + int(width / 3.2 * np.sin(i / 15 + seed)), height // 2 + int(height / 3 * np.cos(i / 11))
+        writer.write(canvas[y:y + height, x:x + width])
     writer.release()
 
 

@@ -446,12 +446,3 @@ def test_scripts_take_damaged_videos_on_demand(video, small, tmp_path):
     info = json.loads((tmp_path / 'bins/info.json').read_text())
     assert info['allow_damaged'] is True
     assert preprocess().returncode == 1  # bins of damaged videos are not kept by a run that takes none
-
-
-def test_infer_names_the_bin(small, tmp_path):
-    paths = write_bins(tmp_path / 'bins', (0, 0), [3, 3, 8, 256, 256])
-    put(np.nan, 77)(paths[1])
-    done = start(ROOT / 'r2plus1d_infer.py', '--model', small.sim, '--input', tmp_path / 'bins', '--output',
-                 tmp_path / 'out', check=False)
-    assert done.returncode == 1 and 'Traceback' not in done.stderr and not list((tmp_path / 'out').glob('*'))
-    assert f'{paths[1].name}: value 77 is nan' in done.stderr.strip().splitlines()[-1]

@@ -22,7 +22,7 @@ import cv2
 import mutations
 import numpy as np
 import pytest
-from conftest import CONFIG, ROOT, SMALL, annotations, call
+from conftest import CONFIG, ROOT, SMALL, annotations, call, make_video
 from hypothesis import HealthCheck, given, seed, settings
 from test_damage import VIDEO_CONFIG, Engine, limited_time, load_bins, write_bins
 
@@ -116,14 +116,8 @@ class Video(Subject):
     """A video as UCF-101's are, but smaller."""
 
     def make(self):
-        rng = np.random.default_rng(0)
-        canvas = cv2.resize(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8), (150, 100))
         path = self.folder / self.name
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*self.codec), 25, (96, 64))
-        for i in range(80):
-            x, y = int(20 + 15 * np.sin(i / 9)), int(15 + 12 * np.cos(i / 7))
-            writer.write(canvas[y:y + 64, x:x + 96])
-        writer.release()
+        make_video(path, 80, 0, (96, 64), self.codec)
         self.config = read_config(str(VIDEO_CONFIG))
         return path
 
@@ -317,6 +311,7 @@ def outcome(subject, data, expected):
     return f'not to be known: {reason}'
 
 
+@pytest.mark.filterwarnings('ignore:Casting complex values')
 @pytest.mark.parametrize('name', SUBJECTS)
 def test_damaged_files(name, dataset, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
