@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from conftest import CONFIG, ROOT, SMALL, call, start
+from conftest import CONFIG, ROOT, SMALL, start
 
 from r2plus1d import video_file
 from r2plus1d.batches import Files
@@ -418,31 +418,29 @@ def test_errors_of_seeking_are_no_damage(video, monkeypatch, is_damaged):
 # ---- the scripts -------------------------------------------------------------------------------------
 
 
+SCRIPTS = {
+    'preprocess': '--config config.py --output_path bins',
+    'infer': '--config config.py --model {model} --output out --output_dirname run',
+    'predict': '--config config.py --model {model} --video {video} --classes classes.txt',
+}
+
+
 def test_scripts_take_damaged_videos_on_demand(video, small, tmp_path):
     """Each script refuses a damaged video, says how to take it, and then says that it took it."""
     fill(.4, NOISE)(video)
     (tmp_path / 'classes.txt').write_text('1 A\n2 B\n3 C\n')
     (tmp_path / 'config.py').write_text(SMALL.format(base=VIDEO_CONFIG))
-    model = ['--model', small.sim, '--config', 'config.py']
 
-    def preprocess(*options):
-        return call('r2plus1d_preprocess', '--config=config.py', '--output_path=bins', *options, check=False)
+    def run_script(name, *more):
+        options = SCRIPTS[name].format(model=small.sim, video=video).split()
+        return start(ROOT / f'r2plus1d_{name}.py', *options, *more, check=False)
 
-    def infer(*options):
-        return start(ROOT / 'r2plus1d_infer.py', *model, '--output', 'out', '--output_dirname', 'run', *options,
-                     check=False)
-
-    def predict(*options):
-        return start(ROOT / 'r2plus1d_predict.py', *model, '--video', video, '--classes', 'classes.txt', *options,
-                     check=False)
-
-    for script in (preprocess, infer, predict):
-        done = script()
+    for name in SCRIPTS:
+        done = run_script(name)
         line = done.stderr.strip().splitlines()[-1]
         assert done.returncode == 1 and not done.stdout and video.name in line and '--allow_damaged' in line
-        done = script('--allow_damaged')
+        done = run_script(name, '--allow_damaged')
         assert done.returncode == 0, done.stderr
         assert f'{video.name}: the decoder reports' in done.stderr
-    info = json.loads((tmp_path / 'bins/info.json').read_text())
-    assert info['allow_damaged'] is True
-    assert preprocess().returncode == 1  # bins of damaged videos are not kept by a run that takes none
+    assert json.loads((tmp_path / 'bins/info.json').read_text())['allow_damaged'] is True
+    assert run_script('preprocess').returncode == 1  # bins of damaged videos are not kept by a run that takes none

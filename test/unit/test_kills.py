@@ -10,7 +10,6 @@ has to leave the files of an undisturbed run, byte for byte, and no other. Of an
 
 set-up and the demo run with stand-ins for what takes long in them: pip, Python, and the scripts that the demo starts.
 """
-import dataclasses
 import functools
 import json
 import os
@@ -22,8 +21,6 @@ import signal
 import sys
 import tarfile
 import time
-from pathlib import Path
-from typing import Any, Callable
 
 import pytest
 from conftest import CONFIG, ROOT, SMALL, annotations, copy_short_videos, save_random_checkpoint
@@ -62,12 +59,11 @@ TIMES = ('npu_compute_time_list', 'NPU_compute_time', 'throughput', 'pid', 'envi
 WRITTEN = re.compile(rb'\d{4}-\d\d-\d\d \d\d:\d\d|"peak_memory": ?\d+')  # when a report was written, and by how much
 
 
-@dataclasses.dataclass
 class Step:
     """What runs in the folder WORK by start(logs). BEFORE, AFTER: copies of the folder; SECONDS: how long it takes."""
 
-    work: Path
-    start: Callable[[Path], Any]
+    def __init__(self, work, start):
+        self.work, self.start = work, start
 
     def run_undisturbed(self, name):
         self.before, self.after = (self.work.parent / f'{when}_{name}' for when in ('before', 'after'))

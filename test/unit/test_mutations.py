@@ -22,7 +22,7 @@ import cv2
 import mutations
 import numpy as np
 import pytest
-from conftest import CONFIG, ROOT, SMALL, annotations, call, make_video
+from conftest import CONFIG, SMALL, annotations, call, make_video
 from hypothesis import HealthCheck, given, seed, settings
 from test_damage import VIDEO_CONFIG, Engine, limited_time, load_bins, write_bins
 
@@ -250,9 +250,7 @@ class Result(Summary):
         return path
 
     def read(self):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(str(ROOT / 'test'))
-            done = call('parse', f'--work_dir={self.folder}', '--batch_sizes=1', '--reference=0.3', check=False)
+        done = call('parse', f'--work_dir={self.folder}', '--batch_sizes=1', '--reference=0.3', check=False)
         if done.returncode:  # an error, or a verdict of no
             raise InputError((done.stderr or f'{self.path}: {done.stdout}').strip().replace('\n', ' '))
         print(done.stderr, end='', file=sys.stderr)

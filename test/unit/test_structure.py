@@ -5,13 +5,14 @@
 Each change is read by every script that reads the form. It is taken, or refused by one line; there is no traceback.
 """
 import copy
+import itertools
 import json
 import shutil
 
 import mutations
 import numpy as np
 import pytest
-from conftest import ROOT, call
+from conftest import call
 from made_runs import NAMES, Run
 
 from r2plus1d.bins import Info, config_digest
@@ -84,17 +85,15 @@ def other_structures(good):
 
 
 @pytest.mark.parametrize('form', FORMS)
-def test_other_structures(made, form, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'test'))
+def test_other_structures(made, form):
     name, readers = FORMS[form]
     path, good = made / name, (made / name).read_text()
     for reader in readers:
         done = read(made, reader)
         assert done.returncode == 0 or 'verdict' in done.stdout, done.stderr
     try:
-        for text in other_structures(good):
+        for text, reader in itertools.product(other_structures(good), readers):
             path.write_text(text)
-            for reader in readers:
-                read(made, reader)
+            read(made, reader)
     finally:
         path.write_text(good)
