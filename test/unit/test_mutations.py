@@ -22,7 +22,7 @@ import cv2
 import mutations
 import numpy as np
 import pytest
-from conftest import CONFIG, SMALL, annotations, call, make_video
+from conftest import CONFIG, SMALL, call, make_video
 from hypothesis import HealthCheck, given, seed, settings
 from test_damage import VIDEO_CONFIG, Engine, limited_time, load_bins, write_bins
 
@@ -40,7 +40,6 @@ SECONDS = 45
 MUTATIONS = int(os.environ.get('MUTATIONS', 10000))  # of all subjects together
 SEED = int(os.environ.get('MUTATIONS_SEED', 0))
 LONGEST = 20  # seconds that one file may take
-LIST = 'data/ucf101/ucf101_val_split_1_rawframes.txt'
 
 
 class Subject:
@@ -68,24 +67,16 @@ class FrameList(Subject):
     is_alone = False
 
     def make(self):
-        data = self.folder / 'data/ucf101'
-        shutil.copytree(self.dataset / 'data/ucf101/rawframes', data / 'rawframes')
-        if not self.is_alone:
-            (data / 'annotations').mkdir()
-            for name, text in annotations().items():
-                (data / 'annotations' / name).write_bytes(text.encode())
-        shutil.copy(self.dataset / LIST, self.folder / LIST)
+        left_out = ['videos', *(['annotations'] if self.is_alone else [])]
+        shutil.copytree(self.dataset / 'data', self.folder / 'data', ignore=shutil.ignore_patterns(*left_out))
         (self.folder / 'config.py').write_text(SMALL.format(base=CONFIG))
         self.config = read_config('config.py')
-        return self.folder / LIST
+        return self.folder / 'data/ucf101/ucf101_val_split_1_rawframes.txt'
 
     def read(self):
         clips = Clips(self.config)
-        found = {}
-        for i, name in enumerate(clips.names):
-            numbers, frames = clips[i]
-            found[os.path.relpath(name)] = (clips.labels[i], numbers, zlib.crc32(np.array(frames)))
-        return found
+        return {os.path.relpath(name): (label, numbers, zlib.crc32(np.array(frames)))
+                for name, label, (numbers, frames) in zip(clips.names, clips.labels, clips)}
 
     def reason(self, expected, found):
         known = {name: frames for name, (_, *frames) in expected.items()}
