@@ -19,6 +19,7 @@ from unittest import mock
 
 import cv2
 import forked
+import jinja2
 import numpy as np
 import pytest
 
@@ -101,15 +102,16 @@ def call(script, *arguments, cwd=None, check=True):
                    check)
 
 
-def make_video(path, frames, seed):
+def make_video(path, frames, seed, size=(320, 240), codec='XVID'):
     """A clip as UCF-101's are: 320x240, 25 fps, MPEG-4 in .avi; noise that drifts."""
     rng = np.random.default_rng(seed)
-    canvas = cv2.resize(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8), (640, 480))
+    width, height = size
+    canvas = cv2.resize(rng.integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8), (2 * width, 2 * height))
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'XVID'), 25, (320, 240))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, size)
     for i in range(frames):
-        x, y = 160 + int(100 * np.sin(i / 15 + seed)), 120 + int(80 * np.cos(i / 11))
-        writer.write(canvas[y:y + 240, x:x + 320])
+        x, y = width // 2 + int(width / 3.2 * np.sin(i / 15 + seed)), height // 2 + int(height / 3 * np.cos(i / 11))
+        writer.write(canvas[y:y + height, x:x + width])
     writer.release()
 
 
@@ -152,6 +154,20 @@ def delete_folders_of_fixtures(request, tmp_path_factory):
                 shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def templates_are_compiled_once():
+    """As the template of the report, of which hundreds are made in this process, for 0.1 s each."""
+    known, compile_template = {}, jinja2.Environment.compile
+
+    def compile_once(environment, source, name, filename):
+        if source not in known:
+            known[source] = compile_template(environment, source, name, filename)
+        return known[source]
+
+    with mock.patch.object(jinja2.Environment, 'compile', compile_once):
+        yield
+
+
 @pytest.fixture(scope='session')
 def dataset(tmp_path_factory):
     """A folder with data/ucf101: videos, annotations, and frames and lists made by mmaction2's tools."""
@@ -167,6 +183,17 @@ def dataset(tmp_path_factory):
     start(tools / 'build_file_list.py', 'ucf101', 'data/ucf101/rawframes/', '--level', '2', '--format', 'rawframes',
            '--shuffle', cwd=folder)
     return folder
+
+
+def copy_short_videos(dataset, folder, copies):
+    """A data set in FOLDER of COPIES of each of the three test videos that have less than 100 frames."""
+    data, lines = folder / 'data/ucf101', []
+    for line in (dataset / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines():
+        video, frames, label = line.split()
+        for i in range(copies if int(frames) < 100 else 0):
+            shutil.copytree(dataset / 'data/ucf101/rawframes' / video, data / 'rawframes' / f'{video}{i}')
+            lines.append(f'{video}{i} {frames} {label}\n')
+    (data / 'ucf101_val_split_1_rawframes.txt').write_text(''.join(lines))
 
 
 def save_random_checkpoint(config, path):

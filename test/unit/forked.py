@@ -19,53 +19,45 @@ FORKS = multiprocessing.get_context('forkserver')
 FORKS.set_forkserver_preload(['torch.onnx', 'mmaction.apis'])
 
 
-def _main(arguments, cwd, files, env=()):
-    """What the forked process does: run the script ARGUMENTS[0], or the module after -m, with the other arguments."""
+def _main(arguments, cwd, files, env):
+    """What the forked process does: run the script ARGUMENTS[0], or the module after -m, with the other arguments.
+
+    It is in a process group of its own, whose number is the process id. FILES: where its two outputs go. ENV: variables
+    beside those that it has.
+    """
+    os.setsid()
     os.environ.update(env)
     for descriptor, path in enumerate(files, 1):
-        os.dup2(os.open(path, os.O_WRONLY), descriptor)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     multiprocessing.set_start_method('fork', force=True)  # as in any script; the server had set another one
     warnings.simplefilter('ignore')
     os.chdir(cwd)
     here = Path(__file__).resolve().parent
     path = [entry for entry in sys.path if Path(entry).resolve() not in (here, *here.parents[:2])]
-    path[:0] = filter(None, dict(env).get('PYTHONPATH', '').split(os.pathsep))
+    path[:0] = filter(None, env.get('PYTHONPATH', '').split(os.pathsep))
+    is_module = arguments[0] == '-m'
+    sys.argv = arguments[is_module:]
+    sys.path = [cwd if is_module else str(Path(arguments[0]).parent), *path]
     try:
-        if arguments[0] == '-m':
-            sys.path = [cwd, *path]
-            sys.argv = arguments[1:]
+        if is_module:
             runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
         else:
-            sys.path = [str(Path(arguments[0]).parent), *path]
-            sys.argv = arguments
             runpy.run_path(arguments[0], run_name='__main__')
     finally:
         threading._shutdown()  # ends pools of processes; a multiprocessing.Process would wait for these before
 
 
-def _main_of_group(*arguments):
-    """_main() in a process group of its own, whose number is the process id."""
-    os.setsid()
-    _main(*arguments)
-
-
-def start(command, cwd, files):
-    """Start a script in a process group of its own, with its two outputs into FILES: a multiprocessing.Process."""
-    process = FORKS.Process(target=_main_of_group, args=([str(word) for word in command], str(cwd), files))
+def start(command, cwd, files, env=()):
+    """Start a script, or a module after -m, with arguments: a multiprocessing.Process."""
+    process = FORKS.Process(target=_main, args=([str(word) for word in command], str(cwd), files, dict(env)))
     process.start()
     return process
 
 
 def run(*command, cwd=None, env=()):
-    """Run a script, or a module after -m, with arguments; its subprocess.CompletedProcess, with text. ENV: more
-    variables.
-    """
-    command = [str(word) for word in command]
+    """The subprocess.CompletedProcess, with text, of a script or of a module after -m."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ('stdout', 'stderr')]
-        for path in files:
-            path.touch()
-        process = FORKS.Process(target=_main, args=(command, str(cwd or os.getcwd()), files, env))
-        process.start()
+        process = start(command, cwd or os.getcwd(), files, env)
         process.join()
         return CompletedProcess(command, process.exitcode, *(path.read_text('utf-8') for path in files))

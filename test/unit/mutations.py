@@ -5,11 +5,11 @@
     damaged = apply([('lose a line', 7, 123456)], good)
 
 A change is (name, A, B): what is done, and two numbers of which each kind makes its position, length or value. By
-numbers hypothesis makes a failing example smaller.
+numbers hypothesis makes a failing example smaller. BYTES, LINES, JSON, NPY and FLOATS are the kinds, by name, of damage
+to such a file: functions of (data, A, B).
 """
 import io
 import json
-import random
 import re
 
 import numpy as np
@@ -17,178 +17,96 @@ from hypothesis import strategies
 
 NUMBERS = strategies.integers(0, 2**32 - 1)
 PAGE = 4096
+LONGEST_PART = 3000
 TEXTS = ('0', '-1', '1.5', '1e999', 'nan', '-', '.', ' ', '\t', '\r', '\0', '"', '١', '１', 'é', '#', '../', '/',
          '9' * 5000)
 
 
-def position(data, number):
-    return number % max(1, len(data))
+# ---- parts of a file -----------------------------------------------------------------------------------
+
+# (from, to) of a part of N bytes
+PLACES = {
+    'all': lambda n, a, b: (0, n),
+    'a point': lambda n, a, b: (a % n, a % n),
+    'the end': lambda n, a, b: (a % n, n),
+    'a byte': lambda n, a, b: (a % n, a % n + 1),
+    'a byte at the start': lambda n, a, b: (a % min(n, 300), a % min(n, 300) + 1),
+    'a page': lambda n, a, b: (a % n // PAGE * PAGE, a % n // PAGE * PAGE + PAGE),
+    'a part': lambda n, a, b: (a % n, min(n, a % n + 1 + b % LONGEST_PART)),
+}
 
 
-def span(data, a, b, longest=3000):
-    """(start, end) of a part of the data."""
-    start = position(data, a)
-    return start, min(len(data), start + 1 + b % longest)
-
-
-# ---- bytes -------------------------------------------------------------------------------------------
-
-
-def cut(data, a, b):
-    return data[:position(data, a)]
-
-
-def flip_a_bit(data, a, b):
-    i = position(data, a)
-    return data[:i] + bytes(byte ^ (1 << b % 8) for byte in data[i:i + 1]) + data[i + 1:]
-
-
-def change_a_byte(data, a, b):
-    i = position(data, a)
-    return data[:i] + bytes([b % 256])[:len(data)] + data[i + 1:]
-
-
-def damage_the_start(data, a, b):
-    return change_a_byte(data[:300], a, b) + data[300:]
-
-
-def zero_a_page(data, a, b):
-    start = position(data, a) // PAGE * PAGE
-    return data[:start] + bytes(len(data[start:start + PAGE])) + data[start + PAGE:]
-
-
-def zero_a_part(data, a, b):
-    start, end = span(data, a, b)
-    return data[:start] + bytes(end - start) + data[end:]
-
-
-def garble_a_part(data, a, b):
-    start, end = span(data, a, b)
-    return data[:start] + random.Random(b).getrandbits(8 * (end - start)).to_bytes(end - start, 'big') + data[end:]
-
-
-def lose_a_part(data, a, b):
-    start, end = span(data, a, b)
-    return data[:start] + data[end:]
-
-
-def double_a_part(data, a, b):
-    start, end = span(data, a, b)
-    return data[:end] + data[start:end] + data[end:]
-
-
-def exchange_two_parts(data, a, b):
-    half = len(data) // 2
-    return data[half:] + data[:half]
-
-
-def append_zeros(data, a, b):
-    return data + bytes(1 + b % 5000)
-
-
-def append_it_again(data, a, b):
-    return data + data
-
-
-BYTES = (cut, flip_a_bit, change_a_byte, damage_the_start, zero_a_page, zero_a_part, garble_a_part, lose_a_part,
-         double_a_part, exchange_two_parts, append_zeros, append_it_again)
-
-
-# ---- lines and digits --------------------------------------------------------------------------------
-
-
-def change_lines(change):
+def change(place, new):
+    """The damage that puts NEW(what is there, b) in one of the PLACES, or in one place where a pattern matches."""
     def damage(data, a, b):
-        lines = data.splitlines(keepends=True)
-        if lines:
-            change(lines, a % len(lines), b % len(lines))
-        return b''.join(lines)
-
-    damage.__name__ = change.__name__
+        if isinstance(place, str):
+            start, end = PLACES[place](max(1, len(data)), a, b)
+        else:
+            matches = [match.span() for match in re.finditer(place, data)]
+            if not matches:
+                return data
+            start, end = matches[a % len(matches)]
+        return data[:start] + new(data[start:end], b) + data[end:]
     return damage
 
 
-@change_lines
-def lose_a_line(lines, i, j):
-    del lines[i]
-
-
-@change_lines
-def double_a_line(lines, i, j):
-    lines.insert(j, lines[i])
-
-
-@change_lines
-def exchange_two_lines(lines, i, j):
-    lines[i], lines[j] = lines[j], lines[i]
-
-
-@change_lines
-def insert_a_blank_line(lines, i, j):
-    lines.insert(i, b'\n')
-
-
-@change_lines
-def join_two_lines(lines, i, j):
-    lines[i] = lines[i].rstrip(b'\r\n')
-
-
-def change_match(pattern, replace):
-    """A damage that replaces one place where PATTERN matches by REPLACE(match, number)."""
-    def damage(data, a, b):
-        matches = list(re.finditer(pattern, data))
-        if not matches:
-            return data
-        match = matches[a % len(matches)]
-        return data[:match.start()] + replace(match, b) + data[match.end():]
-    return damage
-
-
-def named(name, damage):
-    damage.__name__ = name
-    return damage
-
-
-change_a_digit = named('change_a_digit', change_match(rb'\d', lambda match, b: b'%d' % (b % 10)))
-lose_a_digit = named('lose_a_digit', change_match(rb'\d', lambda match, b: b''))
-double_a_digit = named('double_a_digit', change_match(rb'\d', lambda match, b: match[0] * 2))
-replace_a_number = named('replace_a_number', change_match(rb'-?\d+(\.\d+)?', lambda match, b: text_of(b)))
-change_a_letter = named('change_a_letter', change_match(rb'[A-Za-z]', lambda match, b: bytes([97 + b % 26])))
-lose_a_sign = named('lose_a_sign', change_match(rb'[-._ ,:]', lambda match, b: b''))
-
-
-def text_of(b):
+def text(old, b):
     return TEXTS[b % len(TEXTS)].encode()
 
 
-def insert_text(data, a, b):
-    i = position(data, a)
-    return data[:i] + text_of(b) + data[i:]
+BYTES = {
+    'cut': change('the end', lambda old, b: b''),
+    'flip a bit': change('a byte', lambda old, b: bytes(byte ^ 1 << b % 8 for byte in old)),
+    'change a byte': change('a byte', lambda old, b: bytes([b % 256] * len(old))),
+    'damage the start': change('a byte at the start', lambda old, b: bytes([b % 256] * len(old))),
+    'zero a page': change('a page', lambda old, b: bytes(len(old))),
+    'zero a part': change('a part', lambda old, b: bytes(len(old))),
+    'garble a part': change('a part', lambda old, b: np.random.default_rng(b).bytes(len(old))),
+    'lose a part': change('a part', lambda old, b: b''),
+    'double a part': change('a part', lambda old, b: old + old),
+    'exchange two parts': change('all', lambda old, b: old[len(old) // 2:] + old[:len(old) // 2]),
+    'append zeros': change('all', lambda old, b: old + bytes(1 + b % 5000)),
+    'append it again': change('all', lambda old, b: old + old),
+}
+
+# ---- lines and digits ----------------------------------------------------------------------------------
 
 
-def windows_lines(data, a, b):
-    return data.replace(b'\r\n', b'\n').replace(b'\n', b'\r\n')
+def change_lines(new):
+    """The damage that makes NEW(lines, i, j) of the lines."""
+    def damage(data, a, b):
+        lines = data.splitlines(keepends=True)
+        return b''.join(new(lines, a % len(lines), b % len(lines))) if lines else data
+    return damage
 
 
-def byte_order_mark(data, a, b):
-    return b'\xef\xbb\xbf' + data
+def exchange(lines, i, j):
+    lines[i], lines[j] = lines[j], lines[i]
+    return lines
 
 
-def utf16(data, a, b):
-    return data.decode('latin-1').encode('utf-16')
+LINES = {
+    **{name: BYTES[name] for name in ('cut', 'flip a bit', 'change a byte', 'zero a page', 'zero a part', 'lose a part',
+                                      'append zeros', 'append it again')},
+    'lose a line': change_lines(lambda lines, i, j: lines[:i] + lines[i + 1:]),
+    'double a line': change_lines(lambda lines, i, j: lines[:j] + lines[i:i + 1] + lines[j:]),
+    'exchange two lines': change_lines(exchange),
+    'insert a blank line': change_lines(lambda lines, i, j: lines[:i] + [b'\n'] + lines[i:]),
+    'join two lines': change_lines(lambda lines, i, j: lines[:i] + [lines[i].rstrip(b'\r\n')] + lines[i + 1:]),
+    'change a digit': change(rb'\d', lambda old, b: b'%d' % (b % 10)),
+    'lose a digit': change(rb'\d', lambda old, b: b''),
+    'double a digit': change(rb'\d', lambda old, b: old + old),
+    'replace a number': change(rb'-?\d+(\.\d+)?', text),
+    'change a letter': change(rb'[A-Za-z]', lambda old, b: bytes([97 + b % 26])),
+    'lose a sign': change(rb'[-._ ,:]', lambda old, b: b''),
+    'insert text': change('a point', text),
+    'lines of Windows': change('all', lambda old, b: old.replace(b'\r\n', b'\n').replace(b'\n', b'\r\n')),
+    'a byte-order mark': change('all', lambda old, b: b'\xef\xbb\xbf' + old),
+    'UTF-16': change('all', lambda old, b: old.decode('latin-1').encode('utf-16')),
+    'lose the last line end': change('all', lambda old, b: old.rstrip(b'\r\n')),
+}
 
-
-def lose_the_last_line_end(data, a, b):
-    return data.rstrip(b'\r\n')
-
-
-LINES = (cut, flip_a_bit, change_a_byte, zero_a_page, zero_a_part, lose_a_part, append_zeros, append_it_again,
-         lose_a_line, double_a_line, exchange_two_lines, insert_a_blank_line, join_two_lines, change_a_digit,
-         change_a_digit, lose_a_digit, double_a_digit, replace_a_number, change_a_letter, lose_a_sign, insert_text,
-         windows_lines, byte_order_mark, utf16, lose_the_last_line_end)
-
-
-# ---- JSON --------------------------------------------------------------------------------------------
+# ---- JSON ----------------------------------------------------------------------------------------------
 
 
 def places(value, found=None):
@@ -201,8 +119,8 @@ def places(value, found=None):
     return found
 
 
-def change_json(change):
-    """A damage that changes the structure: CHANGE(container, key, b, all places)."""
+def change_json(change_place):
+    """The damage that changes the structure: CHANGE_PLACE(container, key, b, all places)."""
     def damage(data, a, b):
         try:
             content = json.loads(data)
@@ -210,14 +128,11 @@ def change_json(change):
             return data
         found = places(content)
         if found:
-            change(*found[a % len(found)], b, found)
+            change_place(*found[a % len(found)], b, found)
         return json.dumps(content).encode()
-
-    damage.__name__ = change.__name__
     return damage
 
 
-@change_json
 def another_number(container, key, b, found):
     numbers = [place for place in found if isinstance(place[0][place[1]], (int, float))]
     if numbers:
@@ -225,7 +140,6 @@ def another_number(container, key, b, found):
         container[key] = container[key] * (1 + b % 7) + b % 3
 
 
-@change_json
 def exchange_two_values(container, key, b, found):
     other, other_key = found[b % len(found)]
     first, second = container[key], other[other_key]
@@ -233,83 +147,76 @@ def exchange_two_values(container, key, b, found):
         container[key], other[other_key] = second, first
 
 
-def nest_deeply(data, a, b):
-    return b'[' * 100000 + data
-
-
 def double_keys(data, a, b):
     """The first value of the text once more, at its end: of two values of one key Python takes the last."""
     pair = re.match(rb'\{("[^"]*": ?[^,{}\[\]]*)', data)
-    changed = change_a_digit(pair[1], a, b) if pair else b''
+    changed = LINES['change a digit'](pair[1], a, b) if pair else b''
     return data.rstrip()[:-1] + b', ' + changed + b'}' if pair else data
 
 
-JSON = (*LINES, another_number, another_number, exchange_two_values, nest_deeply, double_keys)
+JSON = {
+    **LINES,
+    'another number': change_json(another_number),
+    'exchange two values': change_json(exchange_two_values),
+    'nest deeply': change('all', lambda old, b: b'[' * 100000 + old),
+    'double keys': double_keys,
+}
 
-
-# ---- NPY ---------------------------------------------------------------------------------------------
+# ---- arrays --------------------------------------------------------------------------------------------
 
 DTYPES = ('f2', 'f8', '>f4', 'i4', 'u1', 'c8', 'b1', 'U3', 'O', 'M8[s]', [('a', 'f4')])
+RESHAPE = (lambda x: x.T, lambda x: x.ravel(), lambda x: x[..., :-1], lambda x: x[1:], lambda x: x[None],
+           lambda x: np.concatenate([x, x]), lambda x: x[:0], np.asfortranarray, lambda x: x[::-1])
+STRANGE = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0, 1.25)
 
 
-def change_npy(change):
+def change_npy(new):
+    """The damage that makes NEW(array, a, b) of the array."""
     def damage(data, a, b):
+        out = io.BytesIO()
         try:
-            array = np.load(io.BytesIO(data))
-            out = io.BytesIO()
-            np.save(out, change(array, a, b))
-            return out.getvalue()
+            with np.errstate(all='ignore'):
+                np.save(out, new(np.load(io.BytesIO(data)), a, b))
         except Exception:  # it was damaged before
             return data
-
-    damage.__name__ = change.__name__
+        return out.getvalue()
     return damage
 
 
-@change_npy
-def another_dtype(array, a, b):
-    with np.errstate(all='ignore'):
-        return array.astype(DTYPES[a % len(DTYPES)])
-
-
-@change_npy
-def another_shape(array, a, b):
-    return (array.T, array.ravel(), array[..., :-1], array[1:], array[None], np.concatenate([array, array]),
-            array[:0], np.asfortranarray(array), array[::-1])[a % 9]
-
-
-@change_npy
 def not_finite(array, a, b):
     array = array.copy()
-    array.flat[a % array.size] = (np.nan, np.inf, -np.inf, 1e30)[b % 4]
+    array.flat[a % array.size] = STRANGE[b % 4]
     return array
-
-
-NPY = (*BYTES, another_dtype, another_dtype, another_shape, another_shape, not_finite)
-
-
-# ---- floats ------------------------------------------------------------------------------------------
 
 
 def change_a_value(data, a, b):
     values = np.frombuffer(data[:len(data) // 4 * 4], np.float32).copy()
     if values.size:
-        values[a % values.size] = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0, 1.25)[b % 7]
+        values[a % values.size] = STRANGE[b % len(STRANGE)]
     return values.tobytes()
 
 
-FLOATS = (*BYTES, change_a_value)
+NPY = {
+    **BYTES,
+    'another type': change_npy(lambda array, a, b: array.astype(DTYPES[a % len(DTYPES)])),
+    'another shape': change_npy(lambda array, a, b: RESHAPE[a % len(RESHAPE)](array)),
+    'a value that is not finite': change_npy(not_finite),
+}
+FLOATS = {**BYTES, 'change a value': change_a_value}
 
+# ---- all -----------------------------------------------------------------------------------------------
 
-# ---- all ---------------------------------------------------------------------------------------------
+ALL = {**JSON, **NPY, **FLOATS}
+TWICE = ('change a digit', 'another number', 'another type', 'another shape')  # as often as others
 
 
 def changes(kinds):
     """Strategy: one to three changes of these kinds."""
-    return strategies.lists(strategies.tuples(strategies.sampled_from(kinds), NUMBERS, NUMBERS), min_size=1, max_size=3)
+    names = strategies.sampled_from([*kinds, *(name for name in TWICE if name in kinds)])
+    return strategies.lists(strategies.tuples(names, NUMBERS, NUMBERS), min_size=1, max_size=3)
 
 
 def apply(steps, data):
-    for damage, a, b in steps:
-        data = damage(data, a, b)
+    for name, a, b in steps:
+        data = ALL[name](data, a, b)
     return data

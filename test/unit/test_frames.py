@@ -6,6 +6,7 @@ Each picture of a made video shows its number, so that no decoder has to be beli
 folder with a table expected.tsv of what ffmpeg shows of them, are tried where it is there.
 """
 import csv
+import functools
 import os
 import pathlib
 from fractions import Fraction
@@ -34,6 +35,7 @@ def size(request, monkeypatch):
         monkeypatch.setattr('r2plus1d.container.MOST_STORED', 0)
 
 
+@functools.lru_cache(None)
 def picture(number):
     """A picture that shows its NUMBER by eight squares in a row, before a ground that moves."""
     ground = np.random.default_rng(1).integers(40, 90, (HEIGHT, 2 * WIDTH, 3), dtype=np.uint8)
@@ -57,8 +59,7 @@ class Pipe:
 def write_video(path, codec, times=STEADY, unit=Fraction(1, 25), pix_fmt='yuv420p', options=None, b_frames=None,
                 container=None, muxing=None, gop=12):
     """A video of picture(0), picture(1), … at these TIMES, which are multiples of the time UNIT."""
-    target = Pipe(path) if container in ('matroska', 'mp4') else str(path)
-    with av.open(target, 'w', format=container, options=muxing or {}) as out:
+    with av.open(Pipe(path) if container else str(path), 'w', format=container, options=muxing or {}) as out:
         stream = out.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
         stream.codec_context.time_base = unit
@@ -72,6 +73,12 @@ def write_video(path, codec, times=STEADY, unit=Fraction(1, 25), pix_fmt='yuv420
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return str(path)
+
+
+@pytest.fixture
+def short(tmp_path):
+    """A video of five frames."""
+    return pathlib.Path(write_video(tmp_path / 'video.mp4', 'libx264', STEADY[:5]))
 
 
 def copy_packets(source, target, change, **muxing):
@@ -96,12 +103,19 @@ def read(path, numbers, **options):
 
 def decode_all(path):
     """(time stamp, image) of all frames from the start on, by PyAV alone."""
-    shown = []
     with av.open(str(path)) as container, av.logging.Capture():
-        for packet in container.demux(video=0):
-            if packet.size or packet.pts is None:
-                shown += [(frame.pts, frame.to_ndarray(format='rgb24')) for frame in packet.decode()]
-    return shown
+        return [(frame.pts, frame.to_ndarray(format='rgb24')) for packet in container.demux(video=0)
+                if packet.size or packet.pts is None for frame in packet.decode()]
+
+
+def check_numbers(path, shown, left, *lists):
+    """Of these lists of numbers read() gives the images that are SHOWN, of those LEFT of 0, 1, …; the index."""
+    for numbers in lists:
+        index, images = read(path, numbers)
+        assert len(index.times) == len(shown) == len(left)
+        assert [number_in(image) for image in images] == [left[number] for number in numbers]
+        assert all((image == shown[number][1]).all() for number, image in zip(numbers, images))
+    return index
 
 
 # ---- made videos ---------------------------------------------------------------------------------------
@@ -140,18 +154,10 @@ def test_frames_by_number_and_time(tmp_path, size, name):
     except (av.FFmpegError, ValueError) as e:
         pytest.skip(f'this PyAV cannot make it: {e}')
     times = [float(time) for time in options.get('times', STEADY)]
-    expected = [image for _, image in decode_all(path)]
-    assert len(expected) == COUNT
-    for numbers in ([0, 1], [50, 58, 66], [COUNT - 1], [35, 34], list(range(0, COUNT, 11))):
-        index, images = read(path, numbers)
-        assert [number_in(image) for image in images] == numbers
-        assert all((image == expected[number]).all() for number, image in zip(numbers, images))
+    index = check_numbers(path, decode_all(path), range(COUNT), [0, 1], [50, 58, 66], [COUNT - 1], [35, 34],
+                          list(range(0, COUNT, 11)))
     np.testing.assert_allclose(index.times, times, atol=.001)
     assert index.duration_s == pytest.approx(times[-1] + .04, abs=.1)
-
-
-def leave_out(first):
-    return lambda number, packet: packet if number >= first else None
 
 
 def move(packet, seconds):
@@ -171,34 +177,30 @@ def hide(number, packet):
     return hidden
 
 
-# name: (kind that it is made of, change of the packets, options of the container, numbers that are left)
+# name: (options of what it is made of and its ending, change of the packets, options of the container, numbers left)
 CHANGED = {
-    'cut by an edit list.mp4': (dict(codec='libx264', unit=Fraction(1, 25), b_frames=3),
-                                lambda number, packet: move(packet, -1.2),
+    'cut by an edit list.mp4': (dict(codec='libx264', b_frames=3), '.mp4', lambda number, packet: move(packet, -1.2),
                                 {'avoid_negative_ts': 'disabled', 'use_editlist': '1'}, range(30, COUNT)),
-    'begins later.mkv': (dict(codec='libx264'), lambda number, packet: move(packet, 7), {}, range(COUNT)),
-    'begins between keyframes.ts': (dict(codec='libx264'), leave_out(5), {}, range(12, COUNT)),
-    'begins in an open gop.mkv': (dict(codec='libx264', options=OPEN_GOP), leave_out(12), {}, None),
-    'hidden frames.webm': (dict(codec='libvpx', options={'deadline': 'realtime'}), hide, {},
+    'begins later.mkv': (dict(codec='libx264'), '.ts', lambda number, packet: move(packet, 7), {}, range(COUNT)),
+    'begins between keyframes.ts': (dict(codec='libx264'), '.ts',
+                                    lambda number, packet: packet if number >= 5 else None, {}, range(12, COUNT)),
+    'begins in an open gop.mkv': (dict(codec='libx264', options=OPEN_GOP), '.ts',
+                                  lambda number, packet: packet if number >= 12 else None, {}, None),
+    'hidden frames.webm': (dict(codec='libvpx', options={'deadline': 'realtime'}), '.webm', hide, {},
                            [number for number in range(COUNT) if number % 30 != 20]),
 }
 
 
 @pytest.mark.parametrize('name', CHANGED)
 def test_frames_of_changed_videos(tmp_path, size, name):
-    options, change, muxing, left = CHANGED[name]
-    ending = '.webm' if options['codec'] == 'libvpx' else '.mp4' if 'edit' in name else '.ts'
+    options, ending, change, muxing, left = CHANGED[name]
     source = write_video(tmp_path / f'source{ending}', **options)
     path = copy_packets(source, tmp_path / name, change, **muxing)
-    expected = decode_all(path)
-    left = [number_in(image) for _, image in expected] if left is None else list(left)
-    count = len(expected)
-    for numbers in ([0, 1], [count // 2, count // 2 + 8], [count - 1]):
-        index, images = read(path, numbers)
-        assert len(index.times) == count == len(left)
-        assert [number_in(image) for image in images] == [left[number] for number in numbers]
-        assert all((image == expected[number][1]).all() for number, image in zip(numbers, images))
-    steps = np.diff([stamp for stamp, _ in expected])
+    shown = decode_all(path)
+    count = len(shown)
+    left = left or [number_in(image) for _, image in shown]
+    index = check_numbers(path, shown, left, [0, 1], [count // 2, count // 2 + 8], [count - 1])
+    steps = np.diff([stamp for stamp, _ in shown])
     np.testing.assert_allclose(np.diff(index.times) / steps, (index.times[1] - index.times[0]) / steps[0], rtol=1e-3)
 
 
@@ -223,16 +225,15 @@ MATRICES = {  # a, b, c, d of x' = a x + c y, y' = b x + d y; what becomes of th
 
 
 @pytest.mark.parametrize('kind', MATRICES)
-def test_display_matrices(tmp_path, kind):
+def test_display_matrices(short, kind):
     """The matrix is written into the header of the .mp4, in the place of that which its writer has made."""
     (a, b, c, d), turn = MATRICES[kind]
-    path = pathlib.Path(write_video(tmp_path / 'video.mp4', 'libx264', STEADY[:5]))
-    _, (plain,) = read(path, [3])
-    content = path.read_bytes()
+    _, (plain,) = read(short, [3])
+    content = short.read_bytes()
     place = content.index(b'tkhd') + 44  # of ISO 14496-12, 8.3.2: version 0
     matrix = (65536 * np.array([a, b, 0, c, d, 0, 0, 0, 16384])).astype('>i4')
-    path.write_bytes(content[:place] + matrix.tobytes() + content[place + 36:])
-    _, (found,) = read(path, [3])
+    short.write_bytes(content[:place] + matrix.tobytes() + content[place + 36:])
+    _, (found,) = read(short, [3])
     assert (found == turn(plain)).all()
 
 
@@ -242,10 +243,6 @@ def test_a_matrix_of_another_angle_is_refused():
 
 
 # ---- what cannot be read -------------------------------------------------------------------------------
-
-
-def write_text(text):
-    return lambda path: path.write_bytes(text)
 
 
 def write_audio(path):
@@ -262,35 +259,38 @@ def write_unknown_codec(path):
     path.write_bytes(path.read_bytes().replace(b'avc1', b'avs3'))
 
 
+def write_list(path):
+    write_video(path.with_name('video.mp4'), 'libx264', STEADY[:5])
+    path.write_text("ffconcat version 1.0\nfile 'video.mp4'\n")
+
+
 def write_cut(name, share):
-    def write(path):
+    def make(path):
         whole = path.with_name(name)
         write_video(whole, 'libx264', muxing={'movflags': 'faststart'} if name.endswith('mp4') else {})
         path.write_bytes(whole.read_bytes()[:int(share * whole.stat().st_size)])
-    return write
+    return make
 
 
 REFUSED = {
-    'text.mp4': (write_text(b'this is no video'), 'not a video'),
-    'zeros.avi': (write_text(bytes(20000)), 'not a video'),
-    'empty.avi': (write_text(b''), 'is empty'),
+    'text.mp4': (lambda path: path.write_bytes(b'this is no video'), 'not a video'),
+    'zeros.avi': (lambda path: path.write_bytes(bytes(20000)), 'not a video'),
+    'empty.avi': (lambda path: path.touch(), 'is empty'),
     'one.avi': (lambda path: write_video(path, 'mpeg4', STEADY[:1]), 'has 1 frame,'),
     'audio.mp4': (write_audio, 'no video in it, only audio'),
     'unknown.mp4': (write_unknown_codec, 'cannot decode its codec; .* ffmpeg -i IN'),
     'cut.mp4': (write_cut('whole.mp4', .9), 'cut off'),
     'no index.mp4': (write_cut('whole.mov', .9), 'not a video .* moov atom not found'),
     'cut.mkv': (write_cut('whole.mkv', .95), 'cut off'),
-    'list.avi': (write_text(b"ffconcat version 1.0\nfile 'video.mp4'\n"), 'a list of other files'),
+    'list.avi': (write_list, 'a list of other files'),
     'zero\0.avi': (lambda path: None, 'zero byte'),
 }
 
 
 @pytest.mark.parametrize('name', REFUSED)
 def test_videos_that_cannot_be_read(tmp_path, name):
-    write, words = REFUSED[name]
-    if name == 'list.avi':
-        write_video(tmp_path / 'video.mp4', 'libx264', STEADY[:5])
-    write(tmp_path / name)
+    make, words = REFUSED[name]
+    make(tmp_path / name)
     with pytest.raises(InputError, match=words) as raised:
         read(tmp_path / name, [0])
     assert str(raised.value).startswith(f'{tmp_path}/') and '\n' not in str(raised.value)
@@ -298,24 +298,22 @@ def test_videos_that_cannot_be_read(tmp_path, name):
 
 @pytest.mark.parametrize('name', [os.fsdecode(b'\xca\xd3\xc6\xb5.mp4'), 'a:b.mp4', 'concat:x.mp4',
                                   '2026-11-28T12:30:05.mp4', 'x%03d.mp4', 'http:/host/x.mp4'])
-def test_names_that_a_library_could_take_for_more(tmp_path, monkeypatch, name):
+def test_names_that_a_library_could_take_for_more(short, tmp_path, monkeypatch, name):
     """They are relative paths of local files: no network, no other file."""
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    source = write_video(tmp_path / 'source.mp4', 'libx264', STEADY[:5])
-    os.rename(source, tmp_path / name)
+    short.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    index, (image,) = read_clip(name, lambda index: [3]).index, read(name, [3])[1]
+    index, (image,) = read(name, [3])
     assert len(index.times) == 5 and number_in(image) == 3
 
 
-def test_a_claimed_duration_is_not_believed(tmp_path):
-    path = pathlib.Path(write_video(tmp_path / 'video.mp4', 'libx264', STEADY[:5]))
-    content = bytearray(path.read_bytes())
+def test_a_claimed_duration_is_not_believed(short):
+    content = bytearray(short.read_bytes())
     for name, place in ((b'mvhd', 20), (b'tkhd', 24), (b'mdhd', 20)):
         start = content.index(name) + place
         content[start:start + 4] = b'\xff\xff\xff\xf0'
-    path.write_bytes(content)
-    index = read_index(str(path))
+    short.write_bytes(content)
+    index = read_index(str(short))
     assert len(index.times) == 5 and index.duration_s == pytest.approx(.2)
 
 
@@ -325,16 +323,11 @@ REASONS = {'no video, a cover picture': 'no video in it|has 1 frame', 'damaged':
            'one frame': 'has 1 frame', 'cut off': 'cut off', 'encrypted': 'encrypted|the decoder reports'}
 TURNED = {'decord_video_180.mov': 'by 180 degrees', 'decord_video_90.mov': 'by 90 degrees',
           'hflip.mp4': 'left is right', 'mp4_sample_rotate_and_reflect.mp4': 'transposed'}
+EXPECTED = VIDEO_SAMPLES / 'expected.tsv'
+SAMPLES = list(csv.DictReader(EXPECTED.open(encoding='utf-8'), delimiter='\t')) if EXPECTED.is_file() else []
 
 
-def expected_videos():
-    if not (VIDEO_SAMPLES / 'expected.tsv').is_file():
-        return [pytest.param(None, marks=pytest.mark.skip(reason=f'needs {VIDEO_SAMPLES}/expected.tsv'))]
-    with open(VIDEO_SAMPLES / 'expected.tsv', newline='', encoding='utf-8') as f:
-        return [pytest.param(row, id=row['file']) for row in csv.DictReader(f, delimiter='\t')]
-
-
-@pytest.mark.parametrize('row', expected_videos())
+@pytest.mark.parametrize('row', SAMPLES, ids=[row['file'] for row in SAMPLES])
 def test_videos_of_other_people(size, row):
     path = VIDEO_SAMPLES / row['file']
     count = int(row['frames'])
