@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import CONFIG
+from conftest import CONFIG, refusal
 from test_frames import MS, STEADY, UNSTEADY, number_in, write_video
 
 from r2plus1d.container import Index
@@ -47,7 +47,7 @@ LISTS = {
     'a.avi 7\n': 'line 1: "7" is the name of class 2, from 0 on, and the number of another one',
     'a.avi Walk\n': 'line 1: "Walk" is neither a class',
     'a.avi\nb\0.avi\n': 'line 2 holds a zero byte',
-    'a b c\n': 'line 1 has 3 fields',
+    'a b c\n': 'line 1 has 3 fields, expected "path" or "path label"; put a path with spaces in quotes',
     '"a\n': 'line 1: No closing quotation',
     'a.avi 0\na.avi 1\n': 'is there twice, with different labels',
     '\n': 'lists no video',
@@ -58,11 +58,14 @@ LISTS = {
 def test_lists(tmp_path, text):
     path = tmp_path / 'list.txt'
     path.write_text(text)
-    if isinstance(LISTS[text], dict):
+    with refusal(LISTS[text] if isinstance(LISTS[text], str) else None, path):
         assert {video.path: video.label for video in find_videos([str(path)], NAMES)} == LISTS[text]
-    else:
-        with pytest.raises(InputError, match=LISTS[text]):
-            find_videos([str(path)], NAMES)
+
+
+def test_a_named_pipe_is_no_video(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.avi')
+    with refusal('is a named pipe', tmp_path / 'pipe.avi'):
+        find_videos([str(tmp_path / 'pipe.avi')], NAMES)
 
 
 # ---- windows -------------------------------------------------------------------------------------------
