@@ -52,7 +52,7 @@ def test_flags_that_are_refused(folder, flags, words):
 
 @pytest.mark.parametrize('source, words', [('no', 'no such file'), ('empty', 'no .bin'), ('uint8', 'float32')])
 def test_inputs_that_are_refused(folder, source, words):
-    """The last one has bins of another kind whose size fits by chance: 4 values of uint8 are as long as one of float32.
+    """The last one has bins of another kind, whose size may fit by chance: four of uint8 are as long as one of float32.
     """
     from r2plus1d.batches import Files
     from r2plus1d.engines import make_engine

@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,14 +80,12 @@ def folder(dataset, tmp_path, monkeypatch):
     os.umask(before)
 
 
-def write_config(path, video, **changes):
+def write_config(path, video):
     """A config for the frames of one video, and its list beside it."""
-    changes = dict(ann_file=f'{path}.txt', data_prefix='frames', **changes)
-    with open(path, 'w', encoding='utf-8', errors='surrogateescape') as f:
-        f.write(SMALL.format(base=CONFIG)
-                + f'data = dict(test=dict({", ".join(f"{key}={value!r}" for key, value in changes.items())}))\n')
-    with open(f'{path}.txt', 'w', encoding='utf-8') as f:
-        f.write(f'{video} 29 1\n')
+    test = {'ann_file': f'{path}.txt', 'data_prefix': 'frames'}
+    text = SMALL.format(base=CONFIG) + f'data = dict(test={test!r})\n'
+    Path(path).write_text(text, 'utf-8', 'surrogateescape')
+    Path(f'{path}.txt').write_text(f'{video} 29 1\n', 'utf-8')
 
 
 def check_files(folder):

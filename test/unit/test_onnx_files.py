@@ -14,6 +14,7 @@ import onnx
 import pytest
 from conftest import ROOT, call, fails, refusal, run, start
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 
 from r2plus1d.models import check_memory, read_onnx_input
 from r2plus1d.run import InputError
@@ -31,10 +32,8 @@ def make_model(path, shape, weights=None, values=(1, 1), more=(), outputs='y', d
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     weight = numpy_helper.from_array(np.array(values, np.float32).reshape(-1, 1), 'w')
     if weights:
+        set_external_data(weight, weights, 0, 8)
         weight.ClearField('raw_data')
-        weight.data_location = TensorProto.EXTERNAL
-        for key, value in (('location', weights), ('offset', '0'), ('length', '8')):
-            weight.external_data.add(key=key, value=value)
     step = [numpy_helper.from_array(value, name) for name, value in (('s', np.float32(1)), ('z', np.uint8(128)))]
     nodes = [helper.make_node('Add', ['0', 'w'], ['x']), helper.make_node('Flatten', ['x'], ['y']), *more]
     graph = helper.make_graph(nodes, 'g', [source], results, [weight, *step])

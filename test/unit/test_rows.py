@@ -53,7 +53,8 @@ def test_a_torn_end_is_cut(tmp_path):
         assert (tmp_path / 'rows.jsonl').read_bytes() == content
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('r2plus1d.store.MOMENT', 0.1)  # of waiting for another process
     path = tmp_path / 'rows.jsonl'
     settings = tmp_path / 'rows.jsonl.settings.json'
 
