@@ -27,6 +27,7 @@ class Code:
         return self.call[0], self.call[1:]
 
 
+BIAS = 'cls_head.fc_cls.bias'
 WEIGHTS = {'head.weight': torch.arange(6.0).reshape(2, 3)}
 OLD_FORM = functools.partial(torch.save, _use_new_zipfile_serialization=False)
 # name: (what is saved, how)
@@ -135,15 +136,13 @@ def open_door(folder, door, *options, check=False):
     return start(*(str(word).replace('{}', 'model.pth') for word in DOORS[door]), *options, cwd=folder, check=check)
 
 
-def spoil(state, content):
-    """What is saved in the place of a checkpoint with these weights."""
-    if content == 'other classes':
-        return {'state_dict': {name: value[:7] if name.startswith('cls_head') else value
-                               for name, value in state.items()}}
-    if content == 'not a number':
-        next(iter(state.values()))[0] = np.nan
-        return {'state_dict': state}
-    return {'state_dict': WEIGHTS, 'meta': Code()}
+# what is saved in the place of a checkpoint with these weights
+SPOILED = {
+    'code': lambda state: {'state_dict': WEIGHTS, 'meta': Code()},
+    'other classes': lambda state: {'state_dict': {name: value[:7] if name.startswith('cls_head') else value
+                                                   for name, value in state.items()}},
+    'not a number': lambda state: {'state_dict': {**state, BIAS: state[BIAS] * np.nan}},
+}
 
 
 @pytest.mark.parametrize('content, door, words', [
@@ -156,7 +155,8 @@ def test_each_command_refuses_it(folder, small, content, door, words):
     if content == 'HTML':
         (folder / 'model.pth').write_bytes(OTHER_FILES['HTML'][0])
     else:
-        torch.save(spoil(torch.load(small.checkpoint, weights_only=True)['state_dict'], content), folder / 'model.pth')
+        state = torch.load(small.checkpoint, weights_only=True)['state_dict']
+        torch.save(SPOILED[content](state), folder / 'model.pth')
     done = open_door(folder, door)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert all(text in done.stderr.strip().splitlines()[-1] for text in ('model.pth: ', *words)), done.stderr

@@ -12,7 +12,7 @@ from conftest import ROOT, run
 import r2plus1d.precision
 from r2plus1d.precision import Timings
 
-SECONDS = 10
+SECONDS = 5
 MODEL, KEPT = Path('m.onnx'), Path('m.onnx.speed.json')
 
 

@@ -22,7 +22,7 @@ from made_runs import make_run
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.store import file_digest
 
-SECONDS = 60
+SECONDS = 30
 
 NAMES = {
     'plain': 'name',

@@ -19,7 +19,7 @@ from onnx.external_data_helper import set_external_data
 from r2plus1d.models import check_memory, read_onnx_input
 from r2plus1d.run import InputError
 
-SECONDS = 30
+SECONDS = 15
 GOOD = [None, 3, 3, 8, 2, 2]
 
 

@@ -12,7 +12,7 @@ from conftest import ROOT, call, fails, run
 from r2plus1d.output_files import save_output
 from r2plus1d.results import Performance
 
-SECONDS = 20
+SECONDS = 10
 GOOD = {'top1_acc': 1.0, 'top5_acc': 1.0, 'mean_class_accuracy': 1.0, 'num_videos': 6, 'num_expected': 6,
         'average_clips': 'score'}
 SUMMARY = {'args': ['ais_bench'],

@@ -19,7 +19,7 @@ from test_dataset import make_clip
 import r2plus1d_predict
 from r2plus1d.engines import make_engine, start_engines
 
-SECONDS = 50
+SECONDS = 45
 VIDEO = 'v_YoYo_g02_c01'
 
 
@@ -221,14 +221,13 @@ def test_engines_are_side_by_side_for_many_single_samples(small, options, expect
 
 
 def test_the_same_command_continues(small, folder, rows, dataset):
-    """After a kill in the middle of a row: other rows are not computed again; changed settings; mended videos."""
+    """After a kill in the middle of a row: other rows are not computed again; mended videos."""
     output = folder / 'again.jsonl'
     shutil.copy(folder / 'rows.jsonl.settings.json', folder / 'again.jsonl.settings.json')
     lines = (folder / 'rows.jsonl').read_bytes().splitlines(keepends=True)
     kept = [line.replace(b'"frames": ', b'"frames": 9') for line in lines[:9]]  # a row computed again would differ
     output.write_bytes(b''.join(kept) + lines[9][:50])
     options = ['--classes', 'classes.txt', '--video', 'clips', '--output', 'again.jsonl']
-    fails(predict(small, *options, '--topk=3', cwd=folder, check=False), 1, 'topk was 5 and is 3 now')
     done = predict(small, *options, cwd=folder, check=False)
     assert done.returncode == 1 and '9 of 14 videos are done' in done.stderr
     assert output.read_bytes().startswith(b''.join(kept))
@@ -281,6 +280,3 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
     predict(small, *options, cwd=tmp_path, check=False)
     assert subtitles.read_text('utf-8') == text
     assert not (tmp_path / 'srt/cut.srt').exists()
-    subtitles.write_text('of the user')
-    refused = predict(small, *options, cwd=tmp_path, check=False)
-    assert refused.returncode == 1 and 'it is kept' in refused.stderr and subtitles.read_text() == 'of the user'

@@ -11,7 +11,7 @@ from conftest import ROOT, call, fails, refusal
 
 from r2plus1d.bins import read_info
 
-SECONDS = 15
+SECONDS = 10
 LIST = 'data/ucf101/ucf101_val_split_1_rawframes.txt'
 
 

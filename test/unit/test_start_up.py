@@ -11,7 +11,7 @@ import pytest
 from conftest import CONFIG, ROOT, fails, run
 from test_outputs import infer
 
-SECONDS = 25
+SECONDS = 10
 SLOW = {'torch', 'mmcv', 'mmaction', 'onnx', 'onnxruntime', 'openvino'}
 SCRIPTS = sorted(path.name for path in ROOT.glob('r2plus1d_*.py')
                  if '\n@script_main\n' in path.read_text(encoding='utf-8'))

@@ -13,7 +13,6 @@ from r2plus1d.container import Index
 from r2plus1d.inference import Facts, Task, Video, Window
 from r2plus1d.videos import Decoder, count_windows, find_videos, tasks_of
 
-SECONDS = 10
 NAMES = ['Run', 'Jump', '7']
 
 def test_folders(tmp_path, capsys):
