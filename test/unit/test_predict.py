@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from test_chain import infer, postprocess
 from test_dataset import make_clip
 
 import r2plus1d_predict
-from r2plus1d.engines import make_engine, start_engines
+from r2plus1d.engines import start_engines
 
 SECONDS = 45
 VIDEO = 'v_YoYo_g02_c01'
@@ -206,14 +207,15 @@ def test_engines_side_by_side(small):
     ({}, True),  # the test split of the config
     (dict(batchsize=2), False),  # the memory of each engine grows with the batch
 ])
-def test_engines_are_side_by_side_for_many_single_samples(small, options, expected, tmp_path, monkeypatch):
+def test_engines_are_side_by_side_for_many_single_samples(options, expected, tmp_path, monkeypatch):
     """One video alone has all cores."""
     (tmp_path / 'clips').mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [make_engine(args.model, 'onnxruntime')])
-    args = argparse.Namespace(**{**dict(model=str(small.sim), backend='onnxruntime', batchsize=None, video=None,
-                                        every=None), **options})
-    engine, = start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()
+    engine = mock.Mock(batch_size=None, sample_shape=[1], dtype=np.dtype(np.float32))
+    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [engine])
+    args = argparse.Namespace(**{**dict(model='m.onnx', backend='auto', batchsize=None, video=None, every=None),
+                                 **options})
+    start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()
     assert engine.for_throughput is expected
 
 

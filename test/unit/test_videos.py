@@ -15,6 +15,7 @@ from r2plus1d.videos import Decoder, count_windows, find_videos, tasks_of
 
 NAMES = ['Run', 'Jump', '7']
 
+
 def test_folders(tmp_path, capsys):
     """Class folders give labels; links are followed, each folder once; a folder that cannot be read is told."""
     for name in ('all/Run/a.mts', 'all/Run/deep/b.OGV', 'all/other/c.f4v', 'all/d.divx', 'all/e.txt',
