@@ -10,6 +10,7 @@ import importlib
 import io
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,29 @@ def checked(done, check=True):
     if check:
         assert done.returncode == 0, f'{done.args}\n{done.stdout}\n{done.stderr}'
     return done
+
+
+def fails(done, status, *words):
+    """A command failed with STATUS, printed nothing and ended with one line on standard error that has all WORDS."""
+    assert done.returncode == status, done.stderr
+    assert 'Traceback' not in done.stderr and not done.stdout
+    line = done.stderr.strip().splitlines()[-1]
+    for word in words:
+        assert str(word) in line, done.stderr
+
+
+@contextlib.contextmanager
+def refusal(words, path=None):
+    """Within this context an InputError is raised, one line about the file PATH that has the WORDS; none for None."""
+    from r2plus1d.run import InputError
+    if words is None:
+        yield
+        return
+    with pytest.raises(InputError, match=re.escape(words)) as error:
+        yield
+    message = str(error.value)
+    assert '\n' not in message and len(message) < 300 + len(str(path))
+    assert path is None or message.startswith(f'{path}: ')
 
 
 def run(*command, check=True, **options):
@@ -137,6 +161,12 @@ def annotations():
     return {name: ''.join(line + '\r\n' for line in lines) for name, lines in lists.items()}
 
 
+def write_annotations(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in annotations().items():
+        (folder / name).write_bytes(text.encode())
+
+
 def write_annotation_zip(path):
     with zipfile.ZipFile(path, 'w') as f:
         for name, text in annotations().items():
@@ -174,9 +204,7 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dataset')
     data = folder / 'data' / 'ucf101'
     make_videos(data / 'videos')
-    (data / 'annotations').mkdir()
-    for name, text in annotations().items():
-        (data / 'annotations' / name).write_bytes(text.encode())
+    write_annotations(data / 'annotations')
     tools = ROOT / 'mmaction2' / 'tools' / 'data'
     start(tools / 'build_rawframes.py', './data/ucf101/videos/', './data/ucf101/rawframes/', '--task', 'rgb',
            '--level', '2', '--ext', 'avi', '--use-opencv', cwd=folder)

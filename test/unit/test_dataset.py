@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """r2plus1d_dataset.py on a few videos with odd names, and what mmaction2 makes of its config."""
 import shutil
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,6 +14,8 @@ from r2plus1d.own_data import mirrored_pairs
 
 import mmcv
 
+MINE = Path('data/mine')
+CLASSES = ['long jump', 'rest', '跳高']
 NAMES = ['a b.mp4', "it's (1).avi", '视频.mkv', 'x.mp4', 'x.avi', 'g01_c01.mp4', 'g01_c02.mp4', 'é%20#.MOV']
 
 
@@ -33,120 +36,117 @@ def make_clip(path, seed, frames=12, size=(64, 48)):
 @pytest.fixture(scope='module')
 def clips(tmp_path_factory):
     folder = tmp_path_factory.mktemp('own') / 'my videos'
-    for label, name in enumerate(['long jump', '跳高', 'rest']):
+    for label, name in enumerate(CLASSES):
         for i, video in enumerate(NAMES):
             make_clip(folder / name / video, 100 * label + i, size=(48, 64) if i % 3 else (64, 48))
     return folder
 
 
-@pytest.fixture
-def own(clips, tmp_path):
-    return shutil.copytree(clips, tmp_path / 'my videos')
+@pytest.fixture(autouse=True)
+def own(clips, tmp_path, monkeypatch):
+    """The folder of the videos, in the folder where the test works."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(clips, 'my videos'))
 
 
-def make(own, *options, output='data/mine', check=True):
-    return call('r2plus1d_dataset', '--videos', own.name, '--output', output, *options, cwd=own.parent, check=check)
+def make(*options, output=MINE, check=True):
+    return call('r2plus1d_dataset', '--videos=my videos', '--output', output, *options, check=check)
 
 
-def lists(own, output='data/mine'):
-    return {part: [line.rsplit(' ', 1) for line in (own.parent / output / f'{part}.txt').read_text().splitlines()]
+def lists(output=MINE):
+    return {part: [line.rsplit(' ', 1) for line in (output / f'{part}.txt').read_text().splitlines()]
             for part in ('train', 'val', 'test')}
 
 
-def table(own, output='data/mine'):
+def table():
     """{path: row} of videos.tsv."""
-    _, head, *rows = (own.parent / output / 'videos.tsv').read_text('utf-8').splitlines()
+    _, head, *rows = (MINE / 'videos.tsv').read_text('utf-8').splitlines()
     rows = [dict(zip(head.split('\t'), row.split('\t'))) for row in rows]
     return {row['path'].split('/', 1)[1]: row for row in rows}
 
 
-def read_config(own, monkeypatch, output='data/mine'):
+def read_config():
     import mmaction.datasets  # noqa: F401 - as mmaction2's tools do before they read a config
-    monkeypatch.chdir(own.parent)
-    return mmcv.Config.fromfile(str(own.parent / output / 'config.py'))
+    return mmcv.Config.fromfile(str(MINE / 'config.py'))
 
 
-def first_sample(cfg, part):
+def first_shape(cfg, part):
     from mmaction.datasets import build_dataset
-    return build_dataset(cfg.data[part])[0]
+    return build_dataset(cfg.data[part])[0]['imgs'].shape
 
 
-def test_a_data_set_of_odd_names(own, monkeypatch):
-    (own / 'rest' / 'broken.mp4').write_bytes(b'no video at all')
-    make_clip(own / 'rest' / 'short.mp4', 1, frames=3)
-    shutil.copy(own / 'rest' / 'x.mp4', own / 'rest' / 'zz copy.mp4')
-    (own / 'rest' / 'notes.txt').write_text('mine')
-    done = make(own)
-    rows = table(own)
+def test_a_data_set_of_odd_names(own):
+    (own / 'rest/broken.mp4').write_bytes(b'no video at all')
+    make_clip(own / 'rest/short.mp4', 1, frames=3)
+    shutil.copy(own / 'rest/x.mp4', own / 'rest/zz copy.mp4')
+    (own / 'rest/notes.txt').write_text('mine')
+    done = make()
+    rows = table()
     left_out = {path: row['left out because'] for path, row in rows.items() if row['part'] == '-'}
     assert set(left_out) == {'rest/broken.mp4', 'rest/short.mp4', 'rest/zz copy.mp4', 'rest/notes.txt'}
     assert 'too short: 3 frames' in left_out['rest/short.mp4'] and 'x.mp4' in left_out['rest/zz copy.mp4']
     assert all(path in done.stderr for path in left_out) and '[INFO] data/mine: 3 classes, 18 for train' in done.stderr
-    found = lists(own)
+    found = lists()
     names = [name for part in found.values() for name, _ in part]
     assert len(set(names)) == len(names) == 24 and all(name.isascii() and ' ' not in name for name in names)
     for part in ('val', 'test'):
         assert sorted(label for _, label in found[part]) == ['0', '1', '2']  # one video of each class
-    for name in ('long jump', '跳高', 'rest'):
+    for name in CLASSES:
         assert rows[f'{name}/g01_c01.mp4']['part'] == rows[f'{name}/g01_c02.mp4']['part'] == 'train'
         assert rows[f'{name}/x.mp4']['frames'] == '12'
-    assert (own.parent / 'data/mine/classes.txt').read_text('utf-8') == '1 long jump\n2 rest\n3 跳高\n'
-    links = own.parent / 'data/mine/videos'
+    assert (MINE / 'classes.txt').read_text('utf-8') == '1 long jump\n2 rest\n3 跳高\n'
+    links = MINE / 'videos'
     assert all((links / row['name']).samefile(own / path) for path, row in rows.items() if row['part'] != '-')
 
-    cfg = read_config(own, monkeypatch)
-    assert cfg.classes == ['long jump', 'rest', '跳高'] and cfg.model.cls_head.num_classes == 3
+    cfg = read_config()
+    assert cfg.classes == CLASSES and cfg.model.cls_head.num_classes == 3
     assert 'Flip' not in [step['type'] for step in cfg.data.train.pipeline] and cfg.evaluation.save_best == 'top1_acc'
-    assert first_sample(cfg, 'train')['imgs'].shape == (1, 3, 8, 224, 224)
-    assert first_sample(cfg, 'test')['imgs'].shape == (3, 3, 8, 256, 256)
+    assert first_shape(cfg, 'train') == (1, 3, 8, 224, 224) and first_shape(cfg, 'test') == (3, 3, 8, 256, 256)
 
-    make(own, output='data/again')
-    assert lists(own, 'data/again') == found
-    make(own, '--seed', 1)  # its own folder is replaced
-    assert lists(own) != found and not list(own.parent.glob('data/*.part'))
+    make(output='data/again')
+    assert lists(Path('data/again')) == found
+    make('--seed', 1)  # its own folder is replaced
+    assert lists() != found and not list(Path('data').glob('*.part'))
 
 
-def test_what_is_not_ours_stays(own):
-    make(own)
-    config = own.parent / 'data/mine/config.py'
+def test_what_is_not_ours_stays():
+    make()
+    config = MINE / 'config.py'
     config.write_text(config.read_text() + '# mine\n')
-    assert 'was changed since this script wrote it' in make(own, check=False).stderr
-    (own.parent / 'data/mine/notes').write_text('mine')
-    assert 'notes in it is not of this script' in make(own, check=False).stderr
+    assert 'was changed since this script wrote it' in make(check=False).stderr
+    (MINE / 'notes').write_text('mine')
+    assert 'notes in it is not of this script' in make(check=False).stderr
     for output in ('my videos', 'my videos/rest/data', '.'):
-        assert 'choose ' in make(own, output=output, check=False).stderr
-    assert (own.parent / 'data/mine/notes').exists() and config.read_text().endswith('# mine\n')
+        assert 'choose ' in make(output=output, check=False).stderr
+    assert (MINE / 'notes').exists() and config.read_text().endswith('# mine\n')
 
 
-def test_lists_that_are_damaged_later(own, monkeypatch):
+def test_lists_that_are_damaged_later():
     """mmaction2's tools read the config first, and so refuse them before the first epoch."""
-    make(own)
-    train = own.parent / 'data/mine/train.txt'
+    make()
+    train = MINE / 'train.txt'
     good = train.read_text()
-    test = (own.parent / 'data/mine/test.txt').read_text().splitlines()[0]
+    test = (MINE / 'test.txt').read_text().splitlines()[0]
     for bad, message in ((good.replace(' 0\n', ' 7\n', 1), 'label 7, and the model has 3 classes'),
                          (good + test + '\n', f'{test.split()[0]} is in data/mine/train.txt, too')):
         train.write_text(bad)
         with pytest.raises(SystemExit, match=message):
-            read_config(own, monkeypatch)
+            read_config()
     train.write_text(good)
-    read_config(own, monkeypatch)
+    read_config()
 
 
-def test_a_split_of_the_user(own, monkeypatch):
-    split = own.parent / 'split.txt'
-    good = [f'{part} {name}/{video}' for name in ('long jump', '跳高', 'rest')
-            for part, video in zip(('train', 'val', 'test'), NAMES)]
-    split.write_text('\n'.join(good) + '\n')
-    make(own, '--split', split)
-    rows = table(own)
-    assert {f'{row["part"]} {path}' for path, row in rows.items() if row['part'] != '-'} == set(good)
-    for line, message in (('test rest/a b.mp4', 'is in train already'), ('test rest/none.mp4', 'expected "PART CLASS'),
-                          ('dev rest/x.mp4', 'expected "PART CLASS/VIDEO"')):
-        split.write_text('\n'.join([*good, line]) + '\n')
-        assert message in make(own, '--split', split, check=False).stderr
-    split.write_text('train rest/x.mp4\n')
-    assert 'has no usable video for val' in make(own, '--split', split, check=False).stderr
+def test_a_split_of_the_user():
+    good = [f'{part} {name}/{video}' for name in CLASSES for part, video in zip(('train', 'val', 'test'), NAMES)]
+    for lines, message in (
+            (good, None), ([*good, 'test rest/a b.mp4'], 'is in train already'),
+            ([*good, 'test rest/none.mp4'], 'expected "PART CLASS/VIDEO"'),
+            ([*good, 'dev rest/x.mp4'], 'expected "PART CLASS/VIDEO"'),
+            (['train rest/x.mp4'], 'has no usable video for val')):
+        Path('split.txt').write_text('\n'.join(lines) + '\n')
+        done = make('--split=split.txt', check=message is None)
+        assert message is None or message in done.stderr
+    assert {f'{row["part"]} {path}' for path, row in table().items() if row['part'] != '-'} == set(good)
 
 
 @pytest.mark.parametrize('classes, pairs', [
@@ -158,15 +158,15 @@ def test_pairs_that_a_mirror_exchanges(classes, pairs):
     assert mirrored_pairs(classes) == pairs
 
 
-def test_mirrored_classes(own, monkeypatch):
+def test_mirrored_classes(own):
     (own / 'rest').rename(own / 'step left')
     (own / 'long jump').rename(own / 'step right')
-    done = make(own, check=False)
+    done = make(check=False)
     assert done.returncode == 2 and '"step left=step right"' in done.stderr and '--mirrored none' in done.stderr
-    assert not (own.parent / 'data/mine').exists()
-    assert make(own, '--mirrored', 'step left=up', check=False).returncode == 2
-    make(own, '--mirrored', 'step left=step right', '--base', ROOT / 'demo/r2plus1d_r18_demo.py')  # it has pairs, too
-    cfg = read_config(own, monkeypatch)
+    assert not MINE.exists()
+    assert make('--mirrored', 'step left=up', check=False).returncode == 2
+    make('--mirrored', 'step left=step right', '--base', ROOT / 'demo/r2plus1d_r18_demo.py')  # it has pairs, too
+    cfg = read_config()
     flip, = [step for step in cfg.data.train.pipeline if step['type'] == 'Flip']
     assert flip.flip_label_map == {0: 1, 1: 0} and flip.flip_ratio == 0.5
     flip.flip_ratio = 1
@@ -181,15 +181,13 @@ def test_mirrored_classes(own, monkeypatch):
 
 
 @pytest.mark.parametrize('shape, view', [('center', (1, 3, 8, 256, 256)), ('stretch', (1, 3, 8, 256, 341))])
-def test_one_view_for_all_shapes(own, monkeypatch, shape, view):
+def test_one_view_for_all_shapes(shape, view):
     from r2plus1d.data import Samples
     from r2plus1d.data import read_config as read
-    make(own, '--shape', shape)
-    cfg = read_config(own, monkeypatch)
+    make('--shape', shape)
     samples = Samples(read('data/mine/config.py'))
     assert {samples[i][1].shape for i in range(len(samples))} == {view}
-    if shape == 'stretch':
-        assert first_sample(cfg, 'train')['imgs'].shape == view
+    assert shape == 'center' or first_shape(read_config(), 'train') == view
 
 
 def test_config_of_one_center_crop():
@@ -199,14 +197,12 @@ def test_config_of_one_center_crop():
     assert len(cfg.data.test.pipeline) == len(main.data.test.pipeline) and cfg.data.train == main.data.train
 
 
-def test_frames_on_disk(own, monkeypatch):
-    make(own, '--frames', '--base', CONFIG)
-    cfg = read_config(own, monkeypatch)
-    assert cfg.data.test.type == 'RawframeDataset'
-    row = table(own)['rest/x.mp4']
-    frames = own.parent / 'data/mine/rawframes' / row['name'][:-len('.mp4')]
+def test_frames_on_disk():
+    make('--frames', '--base', CONFIG)
+    cfg = read_config()
+    frames = MINE / 'rawframes' / table()['rest/x.mp4']['name'][:-len('.mp4')]
     assert [path.name for path in sorted(frames.iterdir())] == [f'img_{i:05}.jpg' for i in range(1, 13)]
-    assert first_sample(cfg, 'test')['imgs'].shape == (3, 3, 8, 256, 256)
+    assert cfg.data.test.type == 'RawframeDataset' and first_shape(cfg, 'test') == (3, 3, 8, 256, 256)
 
 
 def test_recordings_by_their_names():

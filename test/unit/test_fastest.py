@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, run
@@ -11,82 +12,72 @@ from conftest import ROOT, run
 import r2plus1d.precision
 from r2plus1d.precision import Timings
 
-SECONDS = 10
+SECONDS = 5
+MODEL, KEPT = Path('m.onnx'), Path('m.onnx.speed.json')
 
 
 @pytest.fixture
-def model(tmp_path):
-    (tmp_path / 'm.onnx').write_bytes(b'a model')
-    return tmp_path / 'm.onnx'
-
-
-@pytest.fixture
-def kept(model):
-    return model.with_name('m.onnx.speed.json')
-
-
-@pytest.fixture
-def choose(model, monkeypatch):
+def choose(tmp_path, monkeypatch):
     """choose(seconds) is what is taken where these are measured; choose() where nothing may be measured."""
     def choose(seconds=None, names=('f32', 'bf16', 'f16'), engine='OpenVINO 1'):
         monkeypatch.setattr(r2plus1d.precision, 'measure', lambda runs: {name: seconds[name] for name in runs})
-        return Timings(str(model), engine).fastest(names, lambda name: lambda: None)
+        return Timings('m.onnx', engine).fastest(names, lambda name: lambda: None)
 
+    monkeypatch.chdir(tmp_path)
+    MODEL.write_bytes(b'a model')
     return choose
 
 
 @pytest.mark.parametrize('f32, bf16, f16, expected', [
     (1, 1.8, 1.77, 'f32'), (1, 0.5, 0.6, 'bf16'), (1, 0.6, 0.5, 'f16'), (1, 0.99, 0.98, 'f32')])
-def test_the_fastest_is_taken_and_said_once_measured(choose, kept, capsys, f32, bf16, f16, expected):
+def test_the_fastest_is_taken_and_said_once_measured(choose, capsys, f32, bf16, f16, expected):
     assert choose({'f32': f32, 'bf16': bf16, 'f16': f16}) == expected
     said = capsys.readouterr().err
     assert f'--precision auto: {expected} (f32 {f32:.3g} s, bf16 {bf16:.3g} s, f16 {f16:.3g} s' in said
-    content = kept.read_bytes()
-    assert choose() == expected and capsys.readouterr().err == said and kept.read_bytes() == content
+    content = KEPT.read_bytes()
+    assert choose() == expected and capsys.readouterr().err == said and KEPT.read_bytes() == content
 
 
-def test_it_is_measured_again_for_what_is_new(choose, model, kept, monkeypatch):
-    assert choose(names=['f32']) == 'f32' and not kept.exists()  # nothing to choose from
+def test_it_is_measured_again_for_what_is_new(choose):
+    assert choose(names=['f32']) == 'f32' and not KEPT.exists()  # nothing to choose from
     assert choose({'f32': 1, 'bf16': 2}, names=['f32', 'bf16']) == 'f32'
     assert choose({'f32': 1, 'bf16': 2, 'f16': 0.5}) == 'f16'
     assert choose({'f32': 1, 'bf16': 0.5, 'f16': 2}, engine='OpenVINO 2') == 'bf16'
     assert choose({'f32': 1, 'bf16': 2, 'f16': 2}, engine='OpenVINO 1, another CPU') == 'f32'
-    assert choose() == 'f16' and len(json.loads(kept.read_text())['seconds']) == 3
-    model.write_bytes(b'another model')
-    assert choose({'f32': 1, 'bf16': 2, 'f16': 2}) == 'f32' and len(json.loads(kept.read_text())['seconds']) == 1
+    assert choose() == 'f16' and len(json.loads(KEPT.read_text())['seconds']) == 3
+    MODEL.write_bytes(b'another model')
+    assert choose({'f32': 1, 'bf16': 2, 'f16': 2}) == 'f32' and len(json.loads(KEPT.read_text())['seconds']) == 1
 
 
 @pytest.mark.parametrize('content', [
     'of the user', '{}', '[]', '{"kind": "another", "version": 1, "seconds": {}}', 'newer', 'link', 'folder'])
-def test_a_file_of_its_name_that_is_not_ours_stays(choose, kept, content, tmp_path):
-    target = tmp_path / 'target'
+def test_a_file_of_its_name_that_is_not_ours_stays(choose, content):
+    choose({'f32': 1, 'bf16': 2, 'f16': 2})
+    ours = KEPT.read_text()
+    KEPT.unlink()
     if content == 'folder':
-        kept.mkdir()
+        KEPT.mkdir()
     else:
-        choose({'f32': 1, 'bf16': 2, 'f16': 2})
-        text = kept.read_text()
-        kept.unlink()
         if content == 'link':
-            kept.symlink_to(target)
-        (target if content == 'link' else kept).write_text(
-            {'newer': text.replace('"version": 1', '"version": 2'), 'link': text}.get(content, content))
-        before = kept.read_bytes()
+            KEPT.symlink_to('target')
+        KEPT.write_text({'newer': ours.replace('"version": 1', '"version": 2'), 'link': ours}.get(content, content))
+        before = KEPT.read_bytes()
     for best in ('bf16', 'f16'):
         assert choose({'f32': 1, 'bf16': 1, 'f16': 1, best: 0.5}) == best
-    assert kept.is_dir() or (kept.read_bytes() == before and kept.is_symlink() == (content == 'link'))
+    assert KEPT.is_dir() or (KEPT.read_bytes() == before and KEPT.is_symlink() == (content == 'link'))
 
 
-def test_a_folder_that_keeps_nothing(choose, kept, monkeypatch, capsys):
+def test_a_folder_that_keeps_nothing(choose, monkeypatch, capsys):
     def refuse(*_):
-        raise PermissionError(13, 'Permission denied', str(kept))
+        raise PermissionError(13, 'Permission denied', str(KEPT))
 
     monkeypatch.setattr(r2plus1d.precision, 'write_json', refuse)
-    assert choose({'f32': 1, 'bf16': 2, 'f16': 0.5}) == 'f16' and not kept.exists()
+    assert choose({'f32': 1, 'bf16': 2, 'f16': 0.5}) == 'f16' and not KEPT.exists()
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_precision_that_is_asked_for_and_slower_is_said(choose, model, capsys):
-    timings = Timings(str(model), 'OpenVINO 1')
+def test_a_precision_that_is_asked_for_and_slower_is_said(choose, capsys):
+    timings = Timings('m.onnx', 'OpenVINO 1')
     timings.warn_if_slower('bf16')
     assert not capsys.readouterr().err
     choose({'f32': 1, 'bf16': 1.8, 'f16': 0.5})

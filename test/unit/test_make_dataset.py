@@ -5,7 +5,7 @@ import re
 
 import cv2
 import pytest
-from conftest import REAL, ROOT, run, start
+from conftest import REAL, ROOT, call, fails, start
 
 SECONDS = 15
 
@@ -77,14 +77,11 @@ def test_official_names(tmp_path):
     assert [name[len('videos/'):] for name in videos(tmp_path / 'out')] == lines(tmp_path / 'out', 'testlist01.txt')
 
 
-def test_bad_arguments(tmp_path):
-    for options, word in ((['--classes', '0'], '--classes'), (['--names', tmp_path], 'classInd.txt')):
-        done = start(SCRIPT, '--out', tmp_path / 'x', *options, check=False)
-        assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
-    assert not (tmp_path / 'x').exists()
-    for script, options in (('run.sh', ['--no']), ('train.sh', ['folder', '--no'])):
-        done = run('bash', ROOT / 'demo' / script, *options, check=False)
-        assert done.returncode == 2 and '--no' in done.stderr
-    for folder in tmp_path / 'none', ROOT / 'demo':  # not there; no frames in it
-        done = start(ROOT / 'demo/shuffle_frames.py', folder, tmp_path / 'x', check=False)
-        assert done.returncode == 2 and str(folder) in done.stderr and len(done.stderr.strip().splitlines()) == 1
+@pytest.mark.parametrize('command, words', [
+    ('make_dataset --out {}/x --classes 0', '--classes'), ('make_dataset --out {}/x --names {}', 'classInd.txt'),
+    ('shuffle_frames {}/none {}/x', '{}/none'), (f'shuffle_frames {ROOT}/demo {{}}/x', f'{ROOT}/demo')])
+def test_bad_arguments(tmp_path, command, words):
+    script, *options = command.replace('{}', str(tmp_path)).split()
+    done = call(script, *options, check=False)
+    fails(done, 2, words.replace('{}', str(tmp_path)))
+    assert len(done.stderr.strip().splitlines()) == 1 and not list(tmp_path.iterdir())

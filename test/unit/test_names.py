@@ -12,16 +12,18 @@ import re
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL, call, run, start
+from conftest import CONFIG, ROOT, SMALL, call, fails, run, start
 from made_runs import make_run
+from test_report import text_of
 
 from r2plus1d.output_files import OutputWriter
 from r2plus1d.store import file_digest
 
-SECONDS = 60
+SECONDS = 30
 
 NAMES = {
     'plain': 'name',
@@ -79,14 +81,12 @@ def folder(dataset, tmp_path, monkeypatch):
     os.umask(before)
 
 
-def write_config(path, video, **changes):
+def write_config(path, video):
     """A config for the frames of one video, and its list beside it."""
-    changes = dict(ann_file=f'{path}.txt', data_prefix='frames', **changes)
-    with open(path, 'w', encoding='utf-8', errors='surrogateescape') as f:
-        f.write(SMALL.format(base=ROOT / 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
-                + f'data = dict(test=dict({", ".join(f"{key}={value!r}" for key, value in changes.items())}))\n')
-    with open(f'{path}.txt', 'w', encoding='utf-8') as f:
-        f.write(f'{video} 29 1\n')
+    test = {'ann_file': f'{path}.txt', 'data_prefix': 'frames'}
+    text = SMALL.format(base=CONFIG) + f'data = dict(test={test!r})\n'
+    Path(path).write_text(text, 'utf-8', 'surrogateescape')
+    Path(f'{path}.txt').write_text(f'{video} 29 1\n', 'utf-8')
 
 
 def check_files(folder):
@@ -98,13 +98,18 @@ def check_files(folder):
 
 @pytest.mark.parametrize('kind', NAMES)
 def test_files_of_any_name(folder, kind):
-    """Config, list, bins, outputs, and their folders: preprocessing and postprocessing. Errors about them are one line.
+    """Config, list, bins, outputs, their folders, and a video, where its name can stand in a list: preprocessing and
+    postprocessing. Errors about them are one line.
     """
     name = NAMES[kind]
     config = f'./{name}.py'
-    write_config(config, 'Class/video')
-    call('r2plus1d_preprocess', f'--config={config}', f'--output_path={name}')
+    frames = folder / 'frames/Class' / (name if is_text(name) and ' ' not in name else 'video')
+    (folder / 'frames/Class/video').rename(frames)
+    write_config(config, f'Class/{frames.name}')
+    preprocess = ['r2plus1d_preprocess', f'--config={config}', f'--output_path={name}']
+    call(*preprocess)
     check_files(folder / name)
+    assert sorted(os.listdir(name)) == ['bin0-0_1.bin', 'info.json']
     info = json.loads((folder / name / 'info.json').read_text())
     assert info['num_videos'] == 1 and info['config'] == os.path.abspath(config)
     with OutputWriter(f'out {name}', None, 'TXT') as outputs:
@@ -118,49 +123,28 @@ def test_files_of_any_name(folder, kind):
     shutil.rmtree(name)
     (folder / name).mkdir()
     (folder / name / 'notes.txt').touch()
-    for script, *arguments in (['r2plus1d_postprocess', f'--result_path={name}'],
-                               ['r2plus1d_preprocess', f'--config={config}', f'--output_path={name}']):
+    for script, *arguments in (['r2plus1d_postprocess', f'--result_path={name}'], preprocess):
         done = call(script, *arguments, check=False)
         line, = done.stderr.splitlines()
         assert done.returncode == 1 and line.isprintable() and line.startswith(f'{script}.py: ')
-
-
-@pytest.mark.parametrize('kind', [kind for kind, name in NAMES.items() if is_text(name) and ' ' not in name])
-def test_videos_of_any_name(folder, kind):
-    """A video's name stands in the list, and an error about its frames tells it."""
-    name = NAMES[kind]
-    (folder / 'frames/Class/video').rename(folder / 'frames/Class' / name)
-    write_config('config.py', f'Class/{name}')
-    call('r2plus1d_preprocess', '--config=config.py', '--output_path=bins')
-    assert sorted(os.listdir('bins')) == ['bin0-0_1.bin', 'info.json']
-    (folder / 'frames/Class' / name / 'img_00001.jpg').unlink()
-    done = call('r2plus1d_preprocess', '--config=config.py', '--output_path=other', check=False)
-    assert done.returncode == 1 and f'Class/{name}/img_00001.jpg: no such file' in done.stderr
+    (frames / 'img_00001.jpg').unlink()
+    fails(call(*preprocess, check=False), 1, f'Class/{frames.name}/img_00001.jpg: no such file')
 
 
 # ---- the report ----------------------------------------------------------------------------------------
 
 
-class Page(html.parser.HTMLParser):
-    """The tags and the text of a page. A name that is taken for HTML would add a tag or an attribute."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags = []
-        self.text = ''
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = {name: value for name, value in attributes}
-        assert not any(name.startswith('on') for name in attributes)
-        self.tags.append((tag, sorted(attributes)))
-
-    def handle_data(self, data):
-        self.text += data
+def tags_of(page):
+    """Each tag with the names of its attributes. A name that is taken for HTML would add a tag or an attribute."""
+    tags = []
+    parser = html.parser.HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: tags.append((tag, sorted(name for name, _ in attributes)))
+    parser.feed(page)
+    return tags
 
 
 def report(folder, classes, names):
-    """(page, names in it) of the same run each time, with these CLASSES and with NAMES for those videos it shows."""
+    """The page of the same run each time, with these CLASSES and with NAMES for those videos that it shows."""
     made = make_run(folder)
     (folder / 'classInd.txt').write_text(''.join(f'{i} {text}\n' for i, text in enumerate(classes, 1)))
     text = (folder / 'list.txt').read_text()
@@ -172,8 +156,7 @@ def report(folder, classes, names):
     (folder / 'list.txt').write_text(text)
     for summary in folder.glob('*_out/*_summary.json'):  # as of a run of this list
         summary.write_text(summary.read_text().replace(made.list_sha256, file_digest(str(folder / 'list.txt'))))
-    call('r2plus1d_report', *made.arguments(f'--output={folder}/<b>report/index.html'))
-    return Page((folder / '<b>report/index.html').read_text('utf-8'))
+    return made.report(f'--output={folder}/<b>report/index.html')
 
 
 def test_a_report_shows_names_as_they_are(tmp_path):
@@ -181,9 +164,10 @@ def test_a_report_shows_names_as_they_are(tmp_path):
     videos = [text.replace(' ', '_').replace('/', '') for text in texts[-4:]]
     plain = report(tmp_path / 'plain', [f'class {i}' for i in range(6)], [])
     hostile = report(tmp_path / 'hostile', texts[1:7], videos)
-    assert plain.tags == hostile.tags
+    assert tags_of(plain) == tags_of(hostile)
+    assert not any(attribute.startswith('on') for _, attributes in tags_of(plain) for attribute in attributes)
     for name in [*texts[1:7], *videos]:
-        assert name in hostile.text, name
+        assert name in text_of(hostile), name
 
 
 # ---- scripts that run a model, and the shell scripts ---------------------------------------------------
@@ -203,9 +187,9 @@ def everything(folder, dataset, small):
 
 def test_models_of_the_worst_name(everything):
     path = f'{everything}/{EVERYTHING}'
-    done = start(ROOT / 'r2plus1d_infer.py', '--model', f'{path}.onnx', '--config', f'{path}.py', '--outfmt', 'TXT',
-                 '--output', f'{path}_out', cwd=everything.parent)
-    done = start(ROOT / 'r2plus1d_postprocess.py', '--result_path', f'{path}_out', cwd=everything.parent)
+    start(ROOT / 'r2plus1d_infer.py', '--model', f'{path}.onnx', '--config', f'{path}.py', '--outfmt', 'TXT',
+          '--output', f'{path}_out', cwd=everything.parent)
+    done = call('r2plus1d_postprocess', '--result_path', f'{path}_out', cwd=everything.parent)
     assert json.loads(done.stdout)['num_videos'] == 1
     done = start(ROOT / 'r2plus1d_predict.py', '--model', f'{path}.onnx', '--config', f'{path}.py', '--video',
                  f'{path}.avi', '--classes', f'{path}.txt', cwd=everything.parent)

@@ -8,17 +8,19 @@ import os
 import re
 import shutil
 import sys
+from unittest import mock
 
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, VIDEOS, call, make_video, run, start
+from conftest import ROOT, VIDEOS, call, fails, make_video, run, start
 from test_chain import infer, postprocess
+from test_dataset import make_clip
 
 import r2plus1d_predict
-from r2plus1d.engines import make_engine, start_engines
+from r2plus1d.engines import start_engines
 
-SECONDS = 50
+SECONDS = 45
 VIDEO = 'v_YoYo_g02_c01'
 
 
@@ -42,13 +44,6 @@ def check_same_rows(found, expected):
         assert dict(found[key], probabilities=0) == dict(row, probabilities=0)
 
 
-def write_8k(path):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 25, (7680, 4320))
-    for _ in range(2):
-        writer.write(np.zeros((4320, 7680, 3), np.uint8))
-    writer.release()
-
-
 @pytest.fixture(scope='module')
 def folder(dataset, tmp_path_factory):
     """A folder with the videos of the data set and bad ones, and the class list."""
@@ -62,7 +57,7 @@ def folder(dataset, tmp_path_factory):
     (bad / 'text.mp4').write_text('this is no video')
     (bad / 'nowhere.avi').symlink_to('nowhere')
     make_video(bad / 'one.avi', 1, 0)
-    write_8k(bad / 'large.avi')
+    make_clip(bad / 'large.avi', 0, frames=2, size=(7680, 4320))
     (folder / 'classes.txt').write_text('1 ApplyEyeMakeup\n2 Basketball\n3 YoYo\n')
     return folder
 
@@ -149,6 +144,28 @@ def test_several_videos_are_printed(small, folder):
     assert json.loads(lines[4])['num_videos'] == 2
 
 
+@pytest.mark.parametrize('options, status, words', [
+    (['--video=no.avi'], 2, ['--video', 'no.avi']),
+    (['--output=rows.txt'], 2, ['rows.txt', '.jsonl']),
+    (['--srt=folder'], 2, ['--srt needs --every']),
+    (['--every=0'], 2, ['--every']),
+    (['--ray=cluster'], 2, ['--ray cluster']),
+    (['--classes=wrong.txt', '--ray=local'], 1, ['wrong.txt', 'line 1']),
+    (['--model=classes.txt'], 1, ['classes.txt', 'not an ONNX model']),
+])
+def test_what_is_refused(small, folder, options, status, words):
+    (folder / 'wrong.txt').write_text('A\nB\n')
+    done = call('r2plus1d_predict', f'--model={small.sim}', f'--config={small.config}', '--classes=classes.txt',
+                '--video=clips', *options, cwd=folder, check=False)
+    fails(done, status, *words)
+
+
+def test_more_classes_than_the_model_has(small, folder):
+    (folder / 'long.txt').write_text(''.join(f'{i} c{i}\n' for i in range(1, 402)))
+    fails(predict(small, '--classes=long.txt', f'--video=clips/YoYo/{VIDEO}.avi', cwd=folder, check=False), 1,
+          'long.txt', '401', '400')
+
+
 # ---- engines side by side --------------------------------------------------------------------------------
 
 # In a process of its own: pytest's has PyTorch's threads, and forks.
@@ -190,14 +207,15 @@ def test_engines_side_by_side(small):
     ({}, True),  # the test split of the config
     (dict(batchsize=2), False),  # the memory of each engine grows with the batch
 ])
-def test_engines_are_side_by_side_for_many_single_samples(small, options, expected, tmp_path, monkeypatch):
+def test_engines_are_side_by_side_for_many_single_samples(options, expected, tmp_path, monkeypatch):
     """One video alone has all cores."""
     (tmp_path / 'clips').mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [make_engine(args.model, 'onnxruntime')])
-    args = argparse.Namespace(**{**dict(model=str(small.sim), backend='onnxruntime', batchsize=None, video=None,
-                                        every=None), **options})
-    engine, = start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()
+    engine = mock.Mock(batch_size=None, sample_shape=[1], dtype=np.dtype(np.float32))
+    monkeypatch.setattr('r2plus1d.engines.make_engines', lambda args: [engine])
+    args = argparse.Namespace(**{**dict(model='m.onnx', backend='auto', batchsize=None, video=None, every=None),
+                                 **options})
+    start_engines(args, many_batches=not r2plus1d_predict.is_one_sample(args)).result()
     assert engine.for_throughput is expected
 
 
@@ -205,16 +223,13 @@ def test_engines_are_side_by_side_for_many_single_samples(small, options, expect
 
 
 def test_the_same_command_continues(small, folder, rows, dataset):
-    """After a kill in the middle of a row: other rows are not computed again; changed settings; mended videos."""
+    """After a kill in the middle of a row: other rows are not computed again; mended videos."""
     output = folder / 'again.jsonl'
     shutil.copy(folder / 'rows.jsonl.settings.json', folder / 'again.jsonl.settings.json')
     lines = (folder / 'rows.jsonl').read_bytes().splitlines(keepends=True)
     kept = [line.replace(b'"frames": ', b'"frames": 9') for line in lines[:9]]  # a row computed again would differ
     output.write_bytes(b''.join(kept) + lines[9][:50])
     options = ['--classes', 'classes.txt', '--video', 'clips', '--output', 'again.jsonl']
-    refused = call('r2plus1d_predict', '--model', small.sim, '--config', small.config, '--precision=f32', *options,
-                   '--topk=3', cwd=folder, check=False)
-    assert refused.returncode == 1 and 'topk was 5 and is 3 now' in refused.stderr
     done = predict(small, *options, cwd=folder, check=False)
     assert done.returncode == 1 and '9 of 14 videos are done' in done.stderr
     assert output.read_bytes().startswith(b''.join(kept))
@@ -250,9 +265,8 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
         frames = tmp_path / f'frames{i}'
         frames.mkdir()
         for number in range(1, 41 if i < 2 else 22):
-            _, frame = capture.read()
-            cv2.imwrite(str(frames / f'img_{number:05}.png'), frame)
-            (frames / f'img_{number:05}.png').rename(frames / f'img_{number:05}.jpg')
+            png = cv2.imencode('.png', capture.read()[1])[1]
+            (frames / f'img_{number:05}.jpg').write_bytes(png.tobytes())
         expected = inference_recognizer(model, str(frames))
         np.testing.assert_allclose(row['probabilities'], [p for _, p in expected], atol=1e-5)
     subtitles = tmp_path / f'srt/{VIDEO}.srt'
@@ -268,6 +282,3 @@ def test_windows_of_a_long_video(small, folder, tmp_path):
     predict(small, *options, cwd=tmp_path, check=False)
     assert subtitles.read_text('utf-8') == text
     assert not (tmp_path / 'srt/cut.srt').exists()
-    subtitles.write_text('of the user')
-    refused = predict(small, *options, cwd=tmp_path, check=False)
-    assert refused.returncode == 1 and 'it is kept' in refused.stderr and subtitles.read_text() == 'of the user'

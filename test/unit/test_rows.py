@@ -8,6 +8,7 @@ import itertools
 import json
 
 import pytest
+from conftest import refusal
 
 from r2plus1d.inference import Video
 from r2plus1d.predictions import Subtitles, Tally, check_folders, srt_time
@@ -18,14 +19,13 @@ from r2plus1d.store import file_digest
 
 VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '\udcff', [], [None], ['\udcff'], {}, {'a': 1})
 GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2], probabilities=[0.5])
+SETTINGS = RowsSettings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None, backend='auto',
+                    precision='f32', allow_damaged=False, model_file='m', config_file='p', classes_file='c')
 
 
-# ---- the file ------------------------------------------------------------------------------------------
-
-
-SETTINGS = RowsSettings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
-                        backend='auto', precision='f32', allow_damaged=False, model_file='m', config_file='p',
-                        classes_file='c')
+def windows_of(path, **outcome):
+    """The rows of a video of two windows."""
+    return [Row(f'{path}#{i}', path, window=i, windows=2, start_s=i, end_s=i + 1, **outcome) for i in range(2)]
 
 
 def journal_of(path, **changes):
@@ -34,9 +34,7 @@ def journal_of(path, **changes):
 
 def test_a_torn_end_is_cut(tmp_path):
     """At every byte: what is left are whole rows, and all windows of a video or none."""
-    videos = [[Row(f'{name}#{i}', name, window=i, windows=2, start_s=i, end_s=i + 1, error='e') for i in range(2)]
-              for name in 'ab']
-    videos.append([Row('ç', 'ç', error='e')])
+    videos = [windows_of('a', error='e'), windows_of('b', error='e'), [Row('ç', 'ç', error='e')]]
     with journal_of(tmp_path / 'rows.jsonl') as journal:
         ends = [0]
         for video in videos:
@@ -53,12 +51,13 @@ def test_a_torn_end_is_cut(tmp_path):
         assert (tmp_path / 'rows.jsonl').read_bytes() == content
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('r2plus1d.store.MOMENT', 0.1)  # of waiting for another process
     path = tmp_path / 'rows.jsonl'
     settings = tmp_path / 'rows.jsonl.settings.json'
 
     def refused(words, **changes):
-        with pytest.raises(InputError, match=words), journal_of(path, **changes):
+        with refusal(words), journal_of(path, **changes):
             pass
 
     with journal_of(path) as journal:
@@ -72,9 +71,6 @@ def test_other_files_are_refused(tmp_path):
     refused('model was null and is "m" now')
     settings.unlink()
     refused('no such file')
-
-
-# ---- rows ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('change, words', [
@@ -125,12 +121,9 @@ def test_cells_of_csv_are_no_formulas(tmp_path):
         assert [row[column] for row in rows] == expected
 
 
-# ---- what is predicted again ---------------------------------------------------------------------------
-
-
 def test_rows_that_stand_twice_count_once(tmp_path):
     """The last one; also where a killed run has left a part of a video that was there already."""
-    windows = [Row(f'b#{i}', 'b', window=i, windows=2, start_s=i, end_s=i + 1, error='e') for i in range(2)]
+    windows = windows_of('b', error='e')
     with journal_of(tmp_path / 'rows.jsonl') as journal:
         for rows in ([GOOD], windows, [dataclasses.replace(GOOD, probabilities=[0.25])], windows[:1]):
             journal.add(rows)
@@ -170,26 +163,15 @@ def test_what_is_predicted_again(tmp_path, monkeypatch, capsys):
     assert noted_precision('rows.jsonl', 'model') is None
 
 
-# ---- labels --------------------------------------------------------------------------------------------
-
-
 def test_a_class_list_in_another_order_than_the_folders():
     videos = [Video('clips/YoYo/a.avi', 0), Video('clips/other/b.avi', 1)]
     check_folders('list.txt', ['YoYo', 'Basketball'], videos)
-    with pytest.raises(InputError, match='list.txt: class 2 is YoYo, and the videos of YoYo have label 0'):
+    with refusal('class 2 is YoYo, and the videos of YoYo have label 0', 'list.txt'):
         check_folders('list.txt', ['Basketball', 'YoYo'], videos)
-
-
-# ---- subtitles -----------------------------------------------------------------------------------------
 
 
 def test_times_of_subtitles():
     assert [srt_time(s) for s in (0, 59.9996, 3723.05)] == ['00:00:00,000', '00:01:00,000', '01:02:03,050']
-
-
-def windows_of(path, name):
-    return [Row(f'{path}#{i}', path, classes=[name], class_indices=[0], probabilities=[1], window=i, windows=2,
-                start_s=i, end_s=i + 1) for i in range(2)]
 
 
 def test_names_of_subtitles(tmp_path, monkeypatch):
@@ -202,25 +184,30 @@ def test_names_of_subtitles(tmp_path, monkeypatch):
     given = ['clips', 'list.txt', '-v.avi']
     for some in (videos, videos[:1], videos[2:]):
         assert Subtitles('srt', given, some).names == {video.path: names[video.path] for video in some}
-    with pytest.raises(InputError, match='clips/a/x.avi and clips/a/x.mp4: both would have the subtitles srt/a/x.srt'):
+    with refusal('clips/a/x.avi and clips/a/x.mp4: both would have the subtitles srt/a/x.srt'):
         Subtitles('srt', given, [*videos, Video('clips/a/x.mp4')])
     assert not (tmp_path / 'srt').exists()
 
 
 def test_subtitles_of_others_are_kept(tmp_path, monkeypatch):
+    def subtitles():
+        return Subtitles('srt', ['x.avi'], [Video('x.avi')])
+
+    def write(name):
+        subtitles().write(windows_of('x.avi', classes=[name], class_indices=[0], probabilities=[1]))
+
     monkeypatch.chdir(tmp_path)
     path = tmp_path / 'srt/x.srt'
-    videos = [Video('x.avi')]
-    Subtitles('srt', ['x.avi'], videos).write(windows_of('x.avi', 'one'))
-    Subtitles('srt', ['x.avi'], videos).write(windows_of('x.avi', 'two'))
+    write('one')
+    write('two')
     assert path.read_text().endswith('2\n00:00:01,000 --> 00:00:02,000\ntwo 100%\n\n')
     path.unlink()
     (tmp_path / 'srt/x.srt.part').write_text('of a killed run')
-    Subtitles('srt', ['x.avi'], videos).write(windows_of('x.avi', 'one'))
+    write('one')
     path.unlink()
     for make in (lambda: path.write_text('mine'), path.mkdir, lambda: path.symlink_to(tmp_path / 'mine')):
         make()
-        with pytest.raises(InputError, match='srt/x.srt: was not written by this script'):
-            Subtitles('srt', ['x.avi'], videos)
+        with refusal('was not written by this script', 'srt/x.srt'):
+            subtitles()
         path.rmdir() if path.is_dir() else path.unlink()
     assert not (tmp_path / 'mine').exists()

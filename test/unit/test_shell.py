@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import ROOT, run
+from conftest import CONFIG, ROOT, fails, run
 from runs import processes, wait_for
 
 SECONDS = 20
@@ -66,6 +66,35 @@ def test_help_and_slips(copy, script):
         assert done.returncode == 2 and '--no_such_thing: unknown' in done.stderr and '--help' in done.stderr
         assert done.stderr.count('\n') == 1
     assert list_files(copy) == before
+
+
+@pytest.mark.parametrize('script, options, words', [
+    *((script, options, words) for script in ('pth2om.sh', 'eval_acc_perf.sh') for options, words in (
+        ('--no=1', '--no'), ('config', 'config'), ('--config=no.py', 'no.py'), ('--batch_sizes=1 x', '"1 x"'),
+        ('--batch_sizes=0', '"0"'), ('--batch_sizes=-1', '"-1"'), ('--config', 'value'))),
+    ('pth2om.sh', '--checkpoint=no.pth', 'no.pth'),
+    *(('eval_acc_perf.sh', option, option.replace('=', ' ')) for option in (
+        '--reference=abc', '--reference=-inf', '--reference=nan', '--reference=88.92', '--tolerance=inf',
+        '--tolerance=-0.1', '--average_clips=mean', '--device=0;1', '--precision=f8')),
+    ('eval_acc_perf.sh', '--datasets_path=./data/ucf101', '--datasets_path'),
+])
+def test_arguments_are_refused_before_any_work(tmp_path, script, options, words):
+    """A reference that is no number was noticed after hours of inference."""
+    (tmp_path / 'model.pth').touch()
+    needed = ['--checkpoint', 'model.pth'] if script == 'pth2om.sh' and 'checkpoint' not in options else []
+    fails(shell(tmp_path, ROOT / 'test' / script, *needed, options), 2, words)
+    assert list_files(tmp_path) == ['model.pth']
+
+
+@pytest.mark.parametrize('work_dir, words', [
+    ('file', 'is a file'), ('file/folder', 'cannot be made'), ('/proc/folder', 'cannot be made'),
+    ('.', 'run test/pth2om.sh first')])
+def test_an_evaluation_refuses_a_folder(tmp_path, work_dir, words):
+    """One that cannot be made, and one without a model."""
+    (tmp_path / 'file').touch()
+    done = shell(tmp_path, ROOT / 'test/eval_acc_perf.sh', '--config', CONFIG, '--work_dir', work_dir)
+    assert done.returncode == 1 and words in done.stderr and done.stderr.endswith('fail!\n') and not done.stdout
+    assert (work_dir == '.' or work_dir in done.stderr) and list_files(tmp_path) == ['file']
 
 
 def names_of(session):
