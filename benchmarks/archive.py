@@ -11,6 +11,7 @@ by each way in turn, because other work on the machine slows one part more than 
 to the last one, start-up apart.
 """
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -47,24 +48,16 @@ def link_videos(demo, folder, count):
 
 def processes_below(root):
     """The numbers of the process ROOT and of all that it has started."""
-    children = {}
-    for path in glob.glob('/proc/[0-9]*/stat'):
-        try:
-            with open(path) as f:
-                pid, _, rest = f.read().partition(' ')
-        except OSError:
-            continue
-        parent = int(rest.rpartition(')')[2].split()[1])
-        children.setdefault(parent, []).append(int(pid))
     found = [root]
     for pid in found:
-        found += children.get(pid, [])
+        for path in glob.glob(f'/proc/{pid}/task/*/children'):
+            with contextlib.suppress(OSError), open(path) as f:
+                found += map(int, f.read().split())
     return found
 
 
 def read_processes(root):
-    """{name of a process: (MB of its own, MB of memory that it shares, s of CPU)}; the object store is shared memory.
-    """
+    """{name of a process: (MB of its own, MB of shared memory, such as the object store, s of CPU)}."""
     found = {}
     for pid in processes_below(root):
         try:
@@ -87,13 +80,9 @@ def read_processes(root):
 
 
 def name_of(command, is_driver):
-    if is_driver:
-        return 'driver'
-    for word, name in (('ray::Worker', 'actor'),
-                       ('ray::IDLE', 'idle workers'), ('gcs_server', 'gcs_server'), ('raylet/raylet', 'raylet')):
-        if word in command:
-            return name
-    return 'helpers of Ray'
+    names = {'ray::Worker': 'actor', 'ray::IDLE': 'idle workers', 'gcs_server': 'gcs_server', 'raylet/raylet': 'raylet'}
+    found = [name for word, name in names.items() if word in command]
+    return 'driver' if is_driver else found[0] if found else 'helpers of Ray'
 
 
 def predict(folder, model, config, classes, videos, way, stages):

@@ -13,7 +13,8 @@ limit.py          the limit of the machine: the fastest of single operations, in
 preprocessing.py  from frames or .avi files to .bin files
 videos.py         the whole way from .avi files to the accuracy; the time to the first prediction
 common.py         the models, with random weights, since speed does not depend on them
-tables.py         the results as Markdown and as a chart
+
+Each of these makes the tables of its results, too.
 
 What is compared is measured in turns, in several rounds, so that a change of the machine's load meets all of it.
 Figures are medians over the rounds; the limit is the best of them. A figure whose rounds differ by more than 20% of it
@@ -28,12 +29,11 @@ import sys
 import tempfile
 import time
 
+import engines
 import limit
-import numpy as np
-import onnx
-from common import ROOT, machine, make_models, run
-from engines import choose_rows, measure
-from tables import draw_chart, markdown
+import preprocessing
+import videos
+from common import LARGEST_SPREAD, ROOT, machine, make_models, run
 
 from r2plus1d.forms import read_json
 from r2plus1d.precision import CPU_PRECISIONS, PRECISIONS
@@ -42,58 +42,12 @@ from r2plus1d.store import write_whole
 
 PARTS = ['inference', 'preprocessing', 'end_to_end']
 
-# ---- inference, in rounds --------------------------------------------------------------------------
-
 
 def choose_precisions(limits):
     """f32; those that the CPU has, which the limits tell; those of quantized models where NNCF makes them."""
     found = {'f32', *(entry['precision'] for entry in limits)}
     return [name for name in CPU_PRECISIONS
             if (importlib.util.find_spec('nncf') if PRECISIONS[name].needs_quantized else name in found)]
-
-
-def measure_inference(args, models, precisions):
-    """The part "inference" of the results: {"rows": see summarize_runs(), "limits": one a precision, see limit.py}."""
-    rows = choose_rows(args.engines, precisions)
-    jobs = [(row, batch_size) for batch_size in args.batch_sizes for row in rows]
-    runs = {job: [] for job in jobs}
-    limits = []
-    for number in range(1, args.rounds + 1):
-        limits += limit.measure_in_process(args.seconds / 10)
-        for row, batch_size in jobs:
-            found = measure(row, models[row.model], batch_size, args.seconds)
-            runs[row, batch_size].append(found)
-            seconds = np.median(found['times'])
-            print(f'round {number}: {row.name}, batch size {batch_size}: {seconds:.3f} s', flush=True)
-    gflop = {ending: limit.count_gflop(onnx.load(models['onnx' + ending]), 1) for ending in ('', '_frame')}
-    entries = []
-    for row, batch_size in jobs:
-        ending = '_frame' if row.model.endswith('_frame') else ''
-        entries.append(summarize_runs(row, batch_size, runs[row, batch_size], gflop[ending]))
-    return {'rows': entries, 'limits': limit.fastest(limits)}
-
-
-def summarize_runs(row, batch_size, runs, gflop):
-    """One entry of the rows, of the measurements in all rounds. GFLOP: of one video.
-
-    rounds: the median seconds of a batch in each round; median: that of these. start and peak_mb are medians, too.
-    """
-    rounds = [float(np.median(found['times'])) for found in runs]
-    median = float(np.median(rounds))
-    return {
-        'engine': row.name,
-        'precision': row.precision,
-        'gflop': gflop,
-        'batch_size': batch_size,
-        'rate': batch_size / median,
-        'rounds': rounds,
-        'median': median,
-        'start': float(np.median([found['start'] for found in runs])),
-        'peak_mb': float(np.median([found['peak_mb'] for found in runs])),
-    }
-
-
-# ---- the run ---------------------------------------------------------------------------------------
 
 
 def versions():
@@ -106,17 +60,16 @@ def versions():
 def measure_part(part, args, folder):
     """What stands for a part in the results; its measure function says what that is."""
     if part == 'preprocessing':
-        from preprocessing import measure_sizes
-        return {'sizes': measure_sizes(args.frames, folder, args.videos, args.rounds)}
+        return {'sizes': preprocessing.measure_sizes(args.frames, folder, args.videos, args.rounds)}
     precisions = choose_precisions(limit.fastest(limit.measure_in_process(0)))
     models = make_models(args.frames, folder, 'int8' in precisions)
     if part == 'inference':
-        return measure_inference(args, models, precisions)
-    from videos import choose_ways, measure_end_to_end, measure_first_prediction
-    ways = choose_ways(models, precisions, args.engines)
+        return engines.measure_inference(args, models, precisions)
+    ways = videos.choose_ways(models, precisions, args.engines)
     return {
-        'first_prediction': measure_first_prediction(args.frames, folder, ways, args.rounds),
-        'entries': measure_end_to_end(args.frames, folder, ways, models['checkpoint'], args.end_to_end, args.rounds),
+        'first_prediction': videos.measure_first_prediction(args.frames, folder, ways, args.rounds),
+        'entries': videos.measure_end_to_end(args.frames, folder, ways, models['checkpoint'], args.end_to_end,
+                                             args.rounds),
     }
 
 
@@ -141,8 +94,27 @@ def benchmark(args, folder):
         write_whole(path, json.dumps(results, indent=1).encode())
         write_whole(args.output + '.md', markdown(results).encode())
         if 'inference' in results:
-            draw_chart(results, args.output + '.png')
+            engines.draw_chart(results, args.output + '.png')
     return results
+
+
+def markdown(results):
+    """The text of results.md, of the content of results.json, which benchmark() describes."""
+    sections = []
+    for name, part in results.items():
+        sections.append([f'`{part["command"]}`', '',
+                         f'Machine: {part["machine"]}; {part["versions"]}; {part["date"]}.'])
+        if name == 'inference':
+            sections.append(engines.inference_lines(part))
+        elif name == 'preprocessing':
+            for size, ways in part['sizes'].items():
+                sections.append(preprocessing.preprocessing_lines(size, ways))
+        else:
+            sections.append(videos.end_to_end_lines(part['entries']))
+            if 'first_prediction' in part:
+                sections.append(videos.first_prediction_lines(part['first_prediction']))
+    sections.append([f'**!**: the rounds differ by more than {LARGEST_SPREAD:.0%} of the median.'])
+    return '\n\n'.join('\n'.join(lines) for lines in sections) + '\n'
 
 
 def numbers(parser, name, text):

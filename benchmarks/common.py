@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of the benchmark share: the root of the repository, its configs, the machine, the models, and run().
+"""What the files of the benchmark share: root and configs of the repository, the machine, run(), tables, the models.
 
 Importing this module puts the root on sys.path, so that the root's modules can be imported.
 """
@@ -8,11 +8,14 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from r2plus1d.environment import cpu_facts, cpu_name
+from r2plus1d.environment import cpu_count, cpu_facts, cpu_name
 from r2plus1d.run import InputError, one_line
 
 ROOT = sys.path[0]
+LARGEST_SPREAD = 0.2  # of a figure that is not marked
 CONFIG = os.path.join(ROOT, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 FRAME_CONFIG = os.path.join(ROOT, 'configs/r2plus1d_r34_fullframe_8x8x1_180e_ucf101_rgb2.py')
 VIDEO_CONFIG = os.path.join(ROOT, 'configs/r2plus1d_r34_video_8x8x1_180e_ucf101_rgb2.py')
@@ -31,7 +34,7 @@ def machine():
     flags = facts.get('flags', '').split()
     known = [name for name in INSTRUCTIONS if name in flags]
     kind = f' (family {facts["cpu family"]}, model {facts["model"]})' if 'cpu family' in facts else ''
-    return f'{cpu_name()}{kind}, {os.cpu_count()} cores' + (f', with {", ".join(known)}' if known else '')
+    return f'{cpu_name()}{kind}, {cpu_count()} cores' + (f', with {", ".join(known)}' if known else '')
 
 
 def run(*command, cwd=None):
@@ -51,6 +54,18 @@ def table(*rows):
     """Lines of Markdown: the first row is the head."""
     lines = ['| ' + ' | '.join(map(str, row)) + ' |' for row in rows]
     return [lines[0], '| ' + ' | '.join('---' for _ in rows[0]) + ' |', *lines[1:]]
+
+
+def rounded(value, digits):
+    """A number as text with so many digits behind the point; nothing for None."""
+    return '' if value is None else f'{value:.{digits}f}'
+
+
+def spread(rounds, digits):
+    """"least to largest" of a figure in all rounds, marked where they differ by more than LARGEST_SPREAD of it."""
+    least, largest = min(rounds), max(rounds)
+    mark = ' **!**' if largest - least > LARGEST_SPREAD * np.median(rounds) else ''
+    return f'{least:.{digits}f} to {largest:.{digits}f}{mark}'
 
 
 # ---- the models: full size, random weights, since speed does not depend on them -----------------------

@@ -72,67 +72,53 @@ def count_products(node, source, weight, output):
 # ---- operations ------------------------------------------------------------------------------------
 
 
-class Chain:
-    """An ONNX graph of DEPTH equal operations in a row, with random weights. int8: with Quantize- and DequantizeLinear.
+def make_chain(shape, kernel, int8):
+    """An ONNX model of DEPTH equal operations in a row, with random weights. int8: with Quantize- and DequantizeLinear.
 
-    With a kernel they are convolutions that keep the shape of their input, without one matrix products.
+    With a kernel they are convolutions that keep the shape of their input, without one matrix products. Weights are
+    such that the values stay about as large as they are; int8 ones have steps of 1 / 40 of that.
     """
+    rng = np.random.default_rng(0)
+    nodes = []
+    weights = []
 
-    def __init__(self, shape, kernel, int8):
-        self.nodes = []
-        self.weights = []
-        self.rng = np.random.default_rng(0)
-        name = 'x'
-        for _ in range(DEPTH):
-            source = name
-            if int8:
-                source = self.quantize(name)
-            name = self.add_operation(source, shape[1], kernel, int8)
-        graph = helper.make_graph(
-            self.nodes, 'chain', [helper.make_tensor_value_info('x', TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)], self.weights)
-        self.model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7)
-
-    def add(self, kind, *inputs, **attributes):
+    def add(kind, *inputs, **attributes):
         """Add a node; inputs are names of tensors, or arrays. Returns the name of its output."""
-        names = []
-        for tensor in inputs:
+        names = list(inputs)
+        for i, tensor in enumerate(inputs):
             if not isinstance(tensor, str):
-                name = f'constant{len(self.weights)}'
-                self.weights.append(numpy_helper.from_array(tensor, name))
-                tensor = name
-            names.append(tensor)
-        output = f'{kind}{len(self.nodes)}'
-        self.nodes.append(helper.make_node(kind, names, [output], output, **attributes))
+                names[i] = f'constant{len(weights)}'
+                weights.append(numpy_helper.from_array(np.asarray(tensor), names[i]))
+        output = f'{kind}{len(nodes)}'
+        nodes.append(helper.make_node(kind, names, [output], output, **attributes))
         return output
 
-    def quantize(self, name):
-        """A tensor as uint8, which is how NNCF quantizes what follows a Relu. A step is 4 / 255: values are about 1."""
-        step, zero = np.float32(4 / 255), np.uint8(0)
-        quantized = self.add('QuantizeLinear', name, np.array(step), np.array(zero))
-        return self.add('DequantizeLinear', quantized, np.array(step), np.array(zero))
-
-    def add_operation(self, source, channels, kernel, int8):
-        """Weights are such that the values stay about as large as they are; int8 ones have steps of 1 / 40 of that."""
-        shape = (channels, channels, *kernel)
-        scale = 1 / np.sqrt(channels * np.prod(kernel))
-        weight = self.rng.standard_normal(shape, dtype=np.float32)
+    name = 'x'
+    scale = np.float32(1 / np.sqrt(shape[1] * np.prod(kernel)))
+    for _ in range(DEPTH):
+        weight = rng.standard_normal((shape[1], shape[1], *kernel), dtype=np.float32)
         if int8:
+            # As uint8, which is how NNCF quantizes what follows a Relu. A step is 4 / 255: values are about 1.
+            step, zero = np.float32(4 / 255), np.uint8(0)
+            name = add('DequantizeLinear', add('QuantizeLinear', name, step, zero), step, zero)
             rounded = np.clip(np.round(weight * 40), -127, 127).astype(np.int8)
-            weight = self.add('DequantizeLinear', rounded, np.array(scale / 40, np.float32), np.array(0, np.int8))
+            weight = add('DequantizeLinear', rounded, scale / np.float32(40), np.int8(0))
         else:
-            weight = (weight * scale).astype(np.float32)
-        if not kernel:
-            return self.add('MatMul', source, weight)
-        pads = [length // 2 for length in kernel]
-        return self.add('Conv', source, weight, kernel_shape=kernel, pads=pads * 2)
+            weight = weight * scale
+        if kernel:
+            name = add('Conv', name, weight, kernel_shape=kernel, pads=[length // 2 for length in kernel] * 2)
+        else:
+            name = add('MatMul', name, weight)
+    source, result = (helper.make_tensor_value_info(end, TensorProto.FLOAT, shape) for end in ('x', name))
+    graph = helper.make_graph(nodes, 'chain', [source], [result], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7)
 
 
 def measure(precision, shape, kernel, seconds):
     """(GFLOP/s in the fastest of several runs, number format in which it ran) of a chain, by the project's engine."""
     no_telemetry()
     import openvino
-    model = Chain(shape, kernel, precision == 'int8').model
+    model = make_chain(shape, kernel, precision == 'int8')
     core = openvino.Core()
     network = core.read_model(model.SerializeToString())
     compiled = OpenVINO.compile(core, network, precision)

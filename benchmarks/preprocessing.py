@@ -15,16 +15,15 @@ import time
 from dataclasses import dataclass
 
 import cv2
-from common import CONFIG, FRAME_CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
-
-import mmcv
-from mmaction.datasets import build_dataloader, build_dataset
+import numpy as np
+from common import CONFIG, FRAME_CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, rounded, run, spread, table
 
 WORKERS = (4, 1, 2, 8)  # of mmaction2's dataloader; the first one is what the others are compared with
 VIDEO_WORKERS = (2, 4)  # the same for video files
 ENLARGED = (1280, 720)
 ENLARGED_VIDEOS = 12  # so many different ones: frames of 1280 x 720 take space
 LIST = 'data/ucf101/ucf101_val_split_1_{}.txt'
+TEST_VIDEOS = 3783  # of UCF-101, test split 1
 
 # ---- the videos --------------------------------------------------------------------------------------
 
@@ -96,6 +95,8 @@ def enlarge_videos(frames, folder, size=ENLARGED, count=ENLARGED_VIDEOS):
 
 def preprocess_by_mmaction2(folder, bins, workers, library=None):
     """Seconds of the original guide's loop. LIBRARY (OpenCV, PyAV, Decord): of the same loop from .avi files."""
+    import mmcv
+    from mmaction.datasets import build_dataloader, build_dataset
     cfg = mmcv.Config.fromfile(CONFIG).data.test
     form = 'videos' if library else 'rawframes'
     cfg.ann_file, cfg.data_prefix = os.path.join(folder, LIST.format(form)), f'{folder}/data/ucf101/{form}'
@@ -176,3 +177,20 @@ def measure_sizes(frames, folder, count, rounds):
                                  ('{} x {}'.format(*ENLARGED), enlarged, max(2, count // 4))):
         results[name] = measure_preprocessing(make_videos(source, f'{folder}/links', number), f'{folder}/bins', rounds)
     return results
+
+
+def preprocessing_lines(size, ways):
+    rows = [('preprocessing', 'videos/s', 'ratio', 'rounds: videos/s', 'MB a video',
+             f'GB of the test split ({TEST_VIDEOS:,})')]
+    rates = {name: np.median(row['rate']) for name, row in ways.items()}
+    guide = next(iter(rates.values()))
+    for name, row in ways.items():
+        rows.append((
+            name,
+            rounded(rates[name], 1),
+            rounded(rates[name] / guide, 2),
+            spread(row['rate'], 1),
+            rounded(row['bytes'] / 1e6, 1),
+            rounded(row['bytes'] * TEST_VIDEOS / 1e9, 1),
+        ))
+    return [f'Videos of {size}, from frames or .avi files to .bin files:', '', *table(*rows)]

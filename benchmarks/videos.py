@@ -15,7 +15,8 @@ import shutil
 import sys
 import time
 
-from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, run
+import numpy as np
+from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, rounded, run, spread, table
 
 from r2plus1d.forms import read_json
 from r2plus1d.precision import PRECISIONS
@@ -184,3 +185,49 @@ def measure_videos(frames, folder, ways, checkpoint, count, rounds):
     bytes_of_videos = size_of(os.path.join(folder, 'data', 'ucf101', 'videos'))
     return {'videos': videos, 'results': results, 'frames_seconds': frames_seconds,
             'bytes': [bytes_of_videos, bytes_of_frames]}
+
+
+# ---- tables --------------------------------------------------------------------------------------------
+
+
+def end_to_end_lines(entries):
+    """A table with a column of seconds for each number of videos.
+
+    The rate without start-up is that of the first and the last of these numbers: so many more videos take so much
+    longer.
+    """
+    last = entries[-1]
+    seconds = [{name: np.median(row['seconds']) for name, row in entry['results'].items()} for entry in entries]
+    first = next(iter(last['results']))
+    rows = [('way', *(f'{entry["videos"]} videos: s' for entry in entries), 'ratio', 'rounds: s', 'of pure inference',
+             'videos/s without start-up')]
+    for name, row in last['results'].items():
+        share = np.median(row['share']) if row['share'] else None
+        rate = None
+        if len(entries) > 1:
+            rate = (last['videos'] - entries[0]['videos']) / (seconds[-1][name] - seconds[0][name])
+        rows.append((
+            name,
+            *(rounded(found[name], 1) for found in seconds),
+            rounded(seconds[-1][first] / seconds[-1][name], 2),
+            spread(row['seconds'], 1),
+            rounded(share, 2),
+            rounded(rate, 2),
+        ))
+    videos_mb, frames_mb = (size / last['videos'] / 1e6 for size in last['bytes'])
+    frames_seconds = np.median(last['frames_seconds'])
+    return ['From .avi files to the accuracy, start-up included; full-size model, batch 1. Ratio, rounds and share are '
+            f'of {last["videos"]} videos; the rate without start-up is that of the difference to '
+            f'{entries[0]["videos"]}.', '',
+            *table(*rows), '',
+            f'The frames: build_rawframes.py took {frames_seconds:.1f} s of the first way; '
+            f'{frames_mb:.1f} MB of JPEGs a video, from {videos_mb:.2f} MB of .avi.']
+
+
+def first_prediction_lines(results):
+    """RESULTS: of measure_first_prediction()."""
+    rows = [('model', 'seconds', 'rounds: s')]
+    for name, seconds in results.items():
+        rows.append((name.replace(OURS, PREDICT), rounded(np.median(seconds), 2), spread(seconds, 2)))
+    return ['One video by r2plus1d_predict.py, full-size model, from the start of the command to its end:', '',
+            *table(*rows)]

@@ -1,8 +1,10 @@
 # Copyright 2026 the contributors of R(2+1)D for Ascend
 # SPDX-License-Identifier: Apache-2.0
 """Small runs as test/eval_acc_perf.sh leaves them, made without a model: what the tests of the report look at."""
+import copy
 import json
 import pathlib
+import shutil
 
 import cv2
 import numpy as np
@@ -33,8 +35,15 @@ def summary(path, bs, times, files=None, **more):
         'environment': ENVIRONMENT, 'model_sha256': 'ab' * 32, **more}))
 
 
+def write_config(folder):
+    """A config for the list and the frames in a folder; its path."""
+    (folder / 'config.py').write_text(f"_base_ = ['{CONFIG}']\ndata = dict(test=dict(\n"
+                                      f"    ann_file='{folder}/list.txt', data_prefix='{folder}/frames'))\n")
+    return folder / 'config.py'
+
+
 class Run:
-    """What test/eval_acc_perf.sh leaves: scores of videos x 3 x outputs, batch sizes 1 and 16."""
+    """What test/eval_acc_perf.sh leaves: scores of videos x views x outputs, batch sizes 1 and 16."""
 
     extension = 'txt'  # of the outputs
     batch_sizes = (1, 16)
@@ -51,19 +60,9 @@ class Run:
             self.make_frames(folder / 'frames' / video, i)
         (folder / 'list.txt').write_text(''.join(f'{v} 20 {label}\n' for v, label in zip(self.videos, labels)))
         self.list_sha256 = file_digest(str(folder / 'list.txt'))
-        (folder / 'config.py').write_text(f"_base_ = ['{CONFIG}']\ndata = dict(test=dict(\n"
-                                          f"    ann_file='{folder}/list.txt', data_prefix='{folder}/frames'))\n")
-        better = (self.average > self.average[np.arange(len(labels)), labels][:, None]).sum(1)
-        classes = [(better[self.labels == c] == 0).mean() for c in set(labels)]
-        self.accuracy = dict(top1_acc=float((better == 0).mean()), top5_acc=float((better < 5).mean()),
-                             mean_class_accuracy=float(np.mean(classes)), num_videos=len(labels),
-                             average_clips=average_clips, views=3)
-        theirs = sum(classes) / len({*labels, *self.predicted})  # with the classes that were only predicted
-        if theirs != self.accuracy['mean_class_accuracy']:
-            self.accuracy['mmaction2_mean_class_accuracy'] = float(theirs)
+        write_config(folder)
         rng = np.random.default_rng(0)
         for bs in self.batch_sizes:
-            (folder / f'result_bs{bs}.json').write_text(json.dumps(self.accuracy))
             Evaluation(f'{folder}/config.py', str(folder), 0.8892, 0.01, average_clips, 'm.onnx', '0',
                        0).write(str(folder), bs)
             out = folder / f'predata_bts1_bs{bs}_out' / '2026_03_04-05_06_07'
@@ -75,6 +74,9 @@ class Run:
                 files[str(i)] = {'infiles': [f'predata_bts1/bin{i}-{i}_{label}.bin'], 'outfiles': [f'elsewhere/{name}']}
             self.times = rng.uniform(900, 1100, len(labels)).tolist()
             summary(out.parent / (out.name + '_summary.json'), bs, self.times, files, list_sha256=self.list_sha256)
+            result = call('r2plus1d_postprocess', f'--result_path={out.parent}', f'--average_clips={average_clips}',
+                          f'--num_videos={len(labels)}', f'--crops={scores.shape[1]}')
+            (folder / f'result_bs{bs}.json').write_text(result.stdout)
 
     def make_frames(self, path, i):
         """20 frames, each of one grey: its number."""
@@ -86,9 +88,33 @@ class Run:
         return [f'--work_dir={self.folder}', f'--config={self.folder}/config.py',
                 f'--classes={self.folder}/classInd.txt', *more]
 
+    def copy(self, folder):
+        """The same run in another folder, without a report."""
+        other = copy.copy(self)
+        other.folder = shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns('report'))
+        other.change('config.py', str(self.folder), str(folder))
+        return other
+
+    def change(self, name, old, new):
+        """Replace a part of a file, which has to be there."""
+        path = self.folder / name
+        text = path.read_text(encoding='utf-8')
+        assert old in text
+        path.write_text(text.replace(old, new), encoding='utf-8')
+
+    def change_summaries(self, change):
+        """CHANGE is called with the content of each summary, which is then written again."""
+        for path in self.folder.glob('predata_bts1_bs*_out/*_summary.json'):
+            content = json.loads(path.read_text())
+            change(content)
+            path.write_text(json.dumps(content))
+
     def report(self, *more):
-        """The page, which is written to the last of the arguments where that is an --output."""
-        call('r2plus1d_report', *self.arguments(*more))
+        """The page, which is written to the last of the arguments where that is an --output.
+
+        What the command printed on standard error stays in self.log.
+        """
+        self.log = call('r2plus1d_report', *self.arguments(*more)).stderr
         option, _, output = more[-1].partition('=') if more else ('', '', '')
         page = pathlib.Path(output) if option == '--output' else self.folder / 'report' / 'index.html'
         return page.read_text(encoding='utf-8')

@@ -79,7 +79,7 @@ def processes(session):
     return found
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, 'what was waited for did not happen'

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmark: that it measures what it says. Its figures are of no interest here."""
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -18,10 +19,11 @@ from conftest import ROOT, run, start
 
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import archive
+import benchmark
+import common
 import engines
 import limit
 import preprocessing
-import tables
 import videos
 
 from r2plus1d.precision import PRECISIONS
@@ -38,9 +40,8 @@ def quick_start(monkeypatch):
         assert executable == sys.executable
         return start(*command, cwd=cwd)
 
-    monkeypatch.setattr(engines, 'run', start_script)
-    monkeypatch.setattr(videos, 'run', start_script)
-    monkeypatch.setattr(preprocessing, 'run', start_script)
+    for module in (engines, videos, preprocessing):
+        monkeypatch.setattr(module, 'run', start_script)
 
 
 # ---- tables ----------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ def test_tables_of_the_committed_results(name):
     results = json.loads((ROOT / f'benchmarks/{name}.json').read_text())
     committed = (ROOT / f'benchmarks/{name}.md').read_text()
     assert len([line for line in committed.splitlines() if line.startswith('|')]) > 20
-    assert tables.markdown(results) == committed
+    assert benchmark.markdown(results) == committed
 
 
 def test_tables_of_the_committed_archive():
@@ -62,19 +63,19 @@ def test_tables_of_the_committed_archive():
 
 def test_chart_of_the_committed_results(tmp_path):
     results = json.loads((ROOT / 'benchmarks/results.json').read_text())
-    tables.draw_chart(results, tmp_path / 'chart.png')
+    engines.draw_chart(results, tmp_path / 'chart.png')
     assert (tmp_path / 'chart.png').read_bytes().startswith(b'\x89PNG')
 
 
 @pytest.mark.parametrize('precision, share', [('f32', 2 * 300 / 1000), ('int8', 2 * 300 / 3000), ('bf16', None)])
 def test_share_is_of_the_limit_at_the_same_precision(precision, share):
     row = {'rate': 2, 'gflop': 300, 'precision': precision}
-    assert tables.share_of_limit(row, {'f32': 1000, 'int8': 3000}) == share
+    assert engines.share_of_limit(row, {'f32': 1000, 'int8': 3000}) == share
 
 
 @pytest.mark.parametrize('rounds, text', [([1, 1.1, 1.2], '1.0 to 1.2'), ([1.2, 0.9, 1], '0.9 to 1.2 **!**')])
 def test_figures_that_vary_are_marked(rounds, text):
-    assert tables.spread(rounds, 1) == text
+    assert common.spread(rounds, 1) == text
 
 
 # ---- the arithmetic and the limit ------------------------------------------------------------------
@@ -100,12 +101,14 @@ def test_arithmetic_of_a_convolution(kernel, strides, pads):
 
 
 @pytest.mark.parametrize('int8', [False, True])
-def test_arithmetic_of_a_chain(int8):
-    products = limit.Chain([64, 64], (), int8).model
-    assert limit.count_gflop(products, 64) == pytest.approx(limit.DEPTH * 2 * 64**3 / 1e9)
+@pytest.mark.parametrize('shape, kernel, products', [
+    ([64, 64], (), 64**3),
     # A kernel of three frames on a single frame: two thirds of it lie on the padding.
-    convolutions = limit.Chain([3, 16, 1, 8, 8], (3, 1, 1), int8).model
-    assert limit.count_gflop(convolutions, 3) == pytest.approx(limit.DEPTH * 2 * 3 * 16 * 16 * 8 * 8 / 1e9)
+    ([3, 16, 1, 8, 8], (3, 1, 1), 3 * 16 * 16 * 8 * 8),
+])
+def test_arithmetic_of_a_chain(shape, kernel, products, int8):
+    model = limit.make_chain(shape, kernel, int8)
+    assert limit.count_gflop(model, shape[0]) == pytest.approx(limit.DEPTH * 2 * products / 1e9)
 
 
 @needs_openvino
@@ -170,20 +173,17 @@ def test_ways_to_preprocess_write_the_same_bins(dataset, quick_start, monkeypatc
         found[name] = {path.name: path for path in folder.glob('*.bin')}
     lines = (dataset / 'data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines()
     assert len(lines) < count
-    labels = [(lines * 2)[i].split()[-1] for i in range(count)]
-    names = {f'bin{i}-{i}_{label}.bin' for i, label in enumerate(labels)}
+    names = {f'bin{i}-{i}_{line.split()[-1]}.bin' for i, line in enumerate((lines * 2)[:count])}
     assert all(bins.keys() == names for bins in found.values())
     for source in ('frames: ', '.avi: '):
-        ways = [bins for way, bins in found.items() if way.startswith(source) and 'PyAV' not in way]
-        assert len(ways) >= 3
-        first = ways[0]
-        for bins in ways[1:]:
-            for name in names:
-                size = bins[name].stat().st_size
-                if size == first[name].stat().st_size:
-                    assert bins[name].read_bytes() == first[name].read_bytes()
-                else:  # bytes in the place of float32, three crops of 256 or the full frame of 341
-                    assert size in (first[name].stat().st_size / 4, first[name].stat().st_size / 4 / 3 / 256 * 341)
+        first, *others = [bins for way, bins in found.items() if way.startswith(source) and 'PyAV' not in way]
+        assert len(others) >= 2
+        for name, bins in itertools.product(names, others):
+            size, size_of_first = (each[name].stat().st_size for each in (bins, first))
+            if size == size_of_first:
+                assert bins[name].read_bytes() == first[name].read_bytes()
+            else:  # bytes in the place of float32, three crops of 256 or the full frame of 341
+                assert size in (size_of_first / 4, size_of_first / 4 / 3 / 256 * 341)
 
 
 def test_enlarged_videos(dataset, quick_start, tmp_path):
@@ -205,8 +205,7 @@ def test_from_avi_files_to_the_accuracy(dataset, small, quick_start, monkeypatch
     ways = {f'{videos.OURS}, f32': (small.sim, 'f32', str(tmp_path / 'config.py'))}
     found = videos.measure_videos(str(dataset), str(tmp_path), ways, small.checkpoint, 3, 1)
     theirs, ours, predicted = found['results'].values()
-    assert list(found['results'])[1:] == [f'{videos.OURS}, f32', f'{videos.PREDICT}, f32']
-    assert found['videos'] == 3
+    assert list(found['results'])[1:] == [f'{videos.OURS}, f32', f'{videos.PREDICT}, f32'] and found['videos'] == 3
     assert predicted['seconds'][0] > 0 and not predicted['share']
     assert theirs['seconds'][0] > found['frames_seconds'][0] > 0
     # Decoding takes time that pure inference does not: about 0.6 with the small model, and a busy machine blurs it.
@@ -221,7 +220,7 @@ def test_first_prediction(dataset, small, quick_start, tmp_path):
     ways = {f'{videos.OURS}, f32': (small.sim, 'f32', videos.CONFIG)}
     found = videos.measure_first_prediction(str(dataset), str(tmp_path), ways, 2)
     assert len(found[f'{videos.OURS}, f32']) == 2 and all(0 < seconds < 60 for seconds in found[f'{videos.OURS}, f32'])
-    assert '| r2plus1d_predict.py, f32 | ' in '\n'.join(tables.first_prediction_lines(found))
+    assert '| r2plus1d_predict.py, f32 | ' in '\n'.join(videos.first_prediction_lines(found))
 
 
 def test_ways_are_chosen_by_their_names():

@@ -5,7 +5,6 @@ import importlib.util
 import json
 import tempfile
 import types
-from functools import partial
 
 import cv2
 import numpy as np
@@ -15,6 +14,9 @@ import torch
 from conftest import CONFIG, ROOT, call, export, start
 
 from r2plus1d.class_names import read_class_names
+from r2plus1d.data import Samples, read_config
+
+from mmaction.models import build_model
 
 SECONDS = 30
 
@@ -32,6 +34,7 @@ data = dict(
 """
 CLOSE = 1e-4  # of logits, float against float
 ALIKE = 0.1  # of int8 logits, engine against engine: the RMS of the difference over that of the logits
+needs_nncf = pytest.mark.skipif(not importlib.util.find_spec('nncf'), reason='NNCF is optional: pip install nncf')
 PLAIN = {'Add', 'Concat', 'Constant', 'Conv', 'Gather', 'Gemm', 'GlobalAveragePool', 'MaxPool', 'Relu', 'Reshape',
          'Shape', 'Unsqueeze'} | {'Cast', 'Sub', 'Mul'}
 
@@ -52,9 +55,6 @@ def fit(config, path):
     """A network that tells the clips apart, without training: its convolutions are random, its BatchNorm
     statistics are those of the training clips, its last layer is fitted to them. Returns the model.
     """
-    from r2plus1d.data import Samples, read_config
-
-    from mmaction.models import build_model
     torch.manual_seed(0)
     cfg = read_config(str(config))
     model = build_model(cfg.model).train()
@@ -100,10 +100,9 @@ def made(tmp_path_factory):
 @pytest.fixture
 def optimize(made):
     """optimize(*flags) runs the script in the data's folder: (status, stdout, stderr); APART where engines run."""
-    def optimize(*flags, model=made.sim, config=made.config, apart=False):
-        flags = ['--model', model, '--config', config, *flags]
-        run_script = partial(start, SCRIPT) if apart else partial(call, 'r2plus1d_optimize')
-        done = run_script(*flags, cwd=made.folder, check=False)
+    def optimize(*flags, model=made.sim, apart=False):
+        script = [start, SCRIPT] if apart else [call, 'r2plus1d_optimize']
+        done = script[0](script[1], '--model', model, '--config', made.config, *flags, cwd=made.folder, check=False)
         return done.returncode, done.stdout, done.stderr
 
     return optimize
@@ -129,28 +128,19 @@ def int8(made):
 
 def samples(made, dtype, count=2):
     """A batch of test videos: count x crops x 3 x frames x H x W, one from each end of the list."""
-    from r2plus1d.data import Samples, read_config
     data = Samples(read_config(str(made.config)), dtype)
     return np.stack([data[i][1] for i in (0, len(data) - 1, 4)[:count]])
 
 
-def run_engine(backend, path, batch, precision='f32'):
+def infer(path, batch, backend='onnxruntime', precision='f32'):
     """What r2plus1d_infer.py gives for a batch, in a process of its own, as engines are run in all tests."""
+    pytest.importorskip(backend)
     with tempfile.TemporaryDirectory() as folder:
         np.save(f'{folder}/x.npy', batch)
         start(ROOT / 'r2plus1d_infer.py', '--model', path, '--input', f'{folder}/x.npy', '--batchsize', len(batch),
-               '--backend', backend, '--precision', precision, '--output', folder, '--output_dirname', 'out',
-               '--outfmt', 'NPY')
+              '--backend', backend, '--precision', precision, '--output', folder, '--output_dirname', 'out',
+              '--outfmt', 'NPY')
         return np.load(f'{folder}/out/x_0.npy')
-
-
-def run_onnxruntime(path, batch):
-    return run_engine('onnxruntime', path, batch)
-
-
-def run_openvino(path, batch, precision='f32'):
-    pytest.importorskip('openvino')
-    return run_engine('openvino', path, batch, precision)
 
 
 def assert_alike(a, b, tolerance=ALIKE):
@@ -163,10 +153,10 @@ def test_uint8_input_gives_the_logits_of_float32(made, uint8):
     with torch.no_grad():
         expected = made.torch.cls_head(made.torch.extract_feat(torch.from_numpy(batch).flatten(0, 1))).numpy()
     assert np.abs(expected).max() > 1
-    result = run_onnxruntime(uint8, samples(made, 'uint8'))
+    result = infer(uint8, samples(made, 'uint8'))
     assert np.abs(result - expected).max() < CLOSE
-    assert np.abs(result - run_onnxruntime(made.sim, batch)).max() < CLOSE
-    assert np.abs(run_openvino(uint8, samples(made, 'uint8')) - expected).max() < CLOSE
+    assert np.abs(result - infer(made.sim, batch)).max() < CLOSE
+    assert np.abs(infer(uint8, samples(made, 'uint8'), 'openvino') - expected).max() < CLOSE
 
 
 def test_all_variants_have_the_names_of_the_classes(made, uint8, int8):
@@ -201,11 +191,11 @@ def test_int8_report(made, int8):
 
 def test_int8_runs_in_both_engines_at_any_batch(made, int8):
     batch = samples(made, 'float32', 3)
-    expected = run_onnxruntime(made.sim, batch)
-    result = run_onnxruntime(int8.path, batch)
+    expected = infer(made.sim, batch)
+    result = infer(int8.path, batch)
     assert_alike(result, expected, 0.3)
-    assert_alike(run_openvino(int8.path, batch, 'int8'), result)
-    assert np.abs(run_onnxruntime(int8.path, batch[2:]) - result[6:]).max() < CLOSE
+    assert_alike(infer(int8.path, batch, 'openvino', 'int8'), result)
+    assert np.abs(infer(int8.path, batch[2:]) - result[6:]).max() < CLOSE
 
 
 def test_int8_model_holds_bytes(int8):
@@ -223,8 +213,8 @@ def test_int8_model_holds_bytes(int8):
 
 def test_uint8_input_for_an_int8_model(made, int8, optimize, tmp_path):
     assert optimize('--uint8_input', '--output', tmp_path / 'both.onnx', model=int8.path)[0] == 0
-    result = run_onnxruntime(tmp_path / 'both.onnx', samples(made, 'uint8'))
-    assert_alike(result, run_onnxruntime(int8.path, samples(made, 'float32')))
+    result = infer(tmp_path / 'both.onnx', samples(made, 'uint8'))
+    assert_alike(result, infer(int8.path, samples(made, 'float32')))
 
 
 def test_both_at_once(made, int8, optimize, tmp_path):
@@ -235,7 +225,7 @@ def test_both_at_once(made, int8, optimize, tmp_path):
     assert (report['calibration_videos'], report['num_videos'], report['num_test_videos']) == (2, 3, 12)
     assert [f.name for f in tmp_path.iterdir()] == ['both.onnx']
     batch = samples(made, 'uint8')
-    assert_alike(run_onnxruntime(tmp_path / 'both.onnx', batch), run_openvino(tmp_path / 'both.onnx', batch, 'int8'))
+    assert_alike(infer(tmp_path / 'both.onnx', batch), infer(tmp_path / 'both.onnx', batch, 'openvino', 'int8'))
 
 
 def test_a_model_that_lost_too_much_is_not_left(made, int8, optimize, tmp_path):
@@ -252,9 +242,9 @@ def test_a_model_that_lost_too_much_is_not_left(made, int8, optimize, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@needs_nncf
 def test_a_gate_that_proves_nothing_refuses(made, optimize, tmp_path):
     """Too few videos, before any work; and a model that knows nothing, whose top-1 cannot fall."""
-    pytest.importorskip('nncf', reason='NNCF is optional: pip install nncf')
     status, out, err = optimize('--int8', '--output', tmp_path / 'm.onnx')
     assert status == 1 and not out and '12 videos are too few for a drop of 0.005' in err and '598' in err
     lines = (made.folder / 'test.txt').read_text().splitlines()
@@ -268,9 +258,9 @@ def test_a_gate_that_proves_nothing_refuses(made, optimize, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@needs_nncf
 @pytest.mark.parametrize('lines', [None, 1])
 def test_calibration_on_test_videos_is_refused(made, optimize, tmp_path, lines):
-    pytest.importorskip('nncf', reason='NNCF is optional: pip install nncf')
     path = made.folder / 'test.txt'
     if lines:  # another list with one of them
         path = tmp_path / 'train.txt'
@@ -305,15 +295,18 @@ def test_errors_are_one_line(made, optimize, flags, expected, status):
     assert not list(made.folder.glob('m.*')) and not list(made.folder.glob('*.part'))
 
 
-def test_wrong_models_and_lists_are_named(made, uint8, optimize, tmp_path, monkeypatch):
+def test_a_model_with_bytes_as_input_is_named(uint8, optimize, tmp_path):
     _, _, err = optimize('--uint8_input', '--output', tmp_path / 'm.onnx', model=uint8)
-    assert 'u.onnx: its input is not float32' in err
-    int8 = ['--model', made.sim, '--config', made.config, '--int8', '--output', tmp_path / 'm.onnx']
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    done = call('r2plus1d_optimize', *int8, check=False)
-    assert done.returncode == 1 and 'pip install nncf' in done.stderr
-    monkeypatch.undo()
+    assert 'u.onnx: its input is not float32' in err and not (tmp_path / 'm.onnx').exists()
+
+
+def test_int8_needs_nncf_and_training_videos(made, optimize, tmp_path, monkeypatch):
+    int8 = ['--int8', '--output', tmp_path / 'm.onnx']
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, 'find_spec', lambda name: None)
+        status, _, err = optimize(*int8)
+    assert status == 1 and 'pip install nncf' in err
     pytest.importorskip('nncf', reason='NNCF is optional: pip install nncf')
-    done = call('r2plus1d_optimize', *int8, '--cfg-options', 'data.train.ann_file=no.txt', check=False)
-    assert done.returncode == 1 and 'no.txt' in done.stderr and 'Traceback' not in done.stderr
+    status, _, err = optimize(*int8, '--cfg-options', 'data.train.ann_file=no.txt')
+    assert status == 1 and 'no.txt' in err and 'Traceback' not in err
     assert not (tmp_path / 'm.onnx').exists()

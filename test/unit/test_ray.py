@@ -18,7 +18,9 @@ import time
 
 import filelock
 import pytest
+import runs
 from conftest import ROOT, STAND_INS, VIDEOS, call, run
+from runs import wait_for
 from test_names import NAMES
 from test_predict import check_same_rows, read_rows
 
@@ -77,13 +79,13 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        for module in (sys.modules[__name__], runs):  # which are not on the path of the nodes
+            cloudpickle.register_pickle_by_value(module)
         cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 0, 'object_store_memory': 10**8})
         cluster.npu_nodes = [cluster.add_node(**NODE), cluster.add_node(**NODE)]
         yield cluster
         ray.shutdown()
         cluster.shutdown()
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 class OneSession(r2plus1d.cluster.Worker):
@@ -122,13 +124,6 @@ def predict(archive, cluster, small, rows, monkeypatch):
 
 def count_rows(path):
     return path.read_bytes().count(b'\n') if path.exists() else 0
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, 'it did not happen'
-        time.sleep(0.01)
 
 
 # ---- the same rows -------------------------------------------------------------------------------------

@@ -3,11 +3,9 @@
 """demo/record.py: what a command prints on a terminal, as a recording and as an animated picture."""
 import importlib
 import os
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, call
 from PIL import Image, ImageSequence
 
 pytest.importorskip('pyte', reason='pyte, the terminal of demo/record.py, is not installed')
@@ -67,9 +65,8 @@ def test_a_picture(tmp_path):
     """Its frames take the time of the recording divided by the speed; the folder of the clone is not in it."""
     events = [(0.1, 'first\r\n'), (40.0, f'report: {ROOT}/work_dirs/demo/report/index.html\r\n')]
     record.write_cast(str(tmp_path / 'x.cast'), ['demo'], events)
-    done = subprocess.run([sys.executable, ROOT / 'demo/record.py', '--cast', tmp_path / 'x.cast', '--speed', '20',
-                           '--output', tmp_path / 'x.gif'], stdout=subprocess.PIPE, check=True)
-    assert b'x.gif' in done.stdout
+    done = call('record', '--cast', tmp_path / 'x.cast', '--speed', '20', '--output', tmp_path / 'x.gif')
+    assert 'x.gif' in done.stdout
     with Image.open(tmp_path / 'x.gif') as picture:
         durations = [frame.info['duration'] for frame in ImageSequence.Iterator(picture)]
         assert 1700 <= sum(durations[:-1]) <= 2300 and durations[-1] == 1000 * record.LAST_SECONDS

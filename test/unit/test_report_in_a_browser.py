@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tarfile
 
+import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -89,19 +90,15 @@ def large_page(tmp_path_factory):
     """101 classes and 3,783 videos, whose frames are noise, which no encoder makes small."""
     folder = tmp_path_factory.mktemp('large')
     rng = np.random.default_rng(0)
-    make_noise(folder / 'noise', rng)
+    (folder / 'noise').mkdir()
+    for number in range(1, 21):
+        noise = rng.integers(0, 256, (240, 320, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f'noise/img_{number:05d}.jpg'), noise)
     labels = np.sort(rng.integers(0, 101, 3783)).tolist()
     scores = rng.normal(0, 1, (3783, 3, 104)).astype(np.float32)
     scores[np.arange(3783), :, labels] += rng.normal(2.5, 1, (3783, 1))
     names = [f'Class number {i} with a name' for i in range(101)]
     return LargeRun(folder / 'run', names, labels, scores).report('--batch_sizes=1')
-
-
-def make_noise(folder, rng):
-    import cv2
-    folder.mkdir()
-    for number in range(1, 21):
-        cv2.imwrite(str(folder / f'img_{number:05d}.jpg'), rng.integers(0, 256, (240, 320, 3), dtype=np.uint8))
 
 
 class LargeRun(Run):
@@ -118,12 +115,11 @@ class LargeRun(Run):
 @pytest.fixture(scope='session')
 def axe_core(tmp_path_factory):
     """The source of axe-core."""
-    given = os.environ.get('AXE_CORE')
-    for path in [given] if given else [ROOT / 'node_modules/axe-core/axe.min.js']:
-        if os.path.isfile(path):
-            return pathlib.Path(path).read_text(encoding='utf-8')
-    if given or not shutil.which('npm'):
-        pytest.skip('axe-core is not there, and npm neither' if not given else f'AXE_CORE={given}: no such file')
+    path = pathlib.Path(os.environ.get('AXE_CORE', ROOT / 'node_modules/axe-core/axe.min.js'))
+    if path.is_file():
+        return path.read_text(encoding='utf-8')
+    if 'AXE_CORE' in os.environ or not shutil.which('npm'):
+        pytest.skip(f'{path}: no such file, or no npm')
     folder = tmp_path_factory.mktemp('axe')
     try:
         subprocess.run(['npm', 'pack', f'axe-core@{AXE_VERSION}'], cwd=folder, check=True, timeout=60,
@@ -185,7 +181,6 @@ def test_accessibility(name, light_widths, dark_widths, request, axe_core, tmp_p
         passes: found.passes.length});
 """
     with_axe = '<script>' + axe_core.replace('</script', '<\\/script') + '</script>'
-
     page = page.replace('<script type="application/json"', with_axe + '<script type="application/json"')
     for widths, shown in ((light_widths, page), (dark_widths, dark(page))):
         for data in look_at(shown, script, tmp_path, widths).values():
