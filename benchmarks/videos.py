@@ -115,11 +115,11 @@ def evaluate_by_predict(folder, model, precision, config):
     return seconds
 
 
-def predict_one(video, classes, model, precision, config):
-    """Seconds that r2plus1d_predict.py takes for a video, from its start to its end. CLASSES: the class list."""
+def predict_one(video, model, precision, config):
+    """Seconds that r2plus1d_predict.py takes for a video, from its start to its end."""
     before = time.perf_counter()
     run(sys.executable, f'{ROOT}/r2plus1d_predict.py', '--video', video, '--model', model, '--precision', precision,
-        '--config', config, '--classes', classes)
+        '--config', config)
     return time.perf_counter() - before
 
 
@@ -144,11 +144,10 @@ def measure_first_prediction(frames, folder, ways, rounds):
     place = os.path.join(folder, 'first_prediction')
     shutil.rmtree(place, ignore_errors=True)
     video, = copy_videos(frames, place, 1)
-    classes = os.path.join(place, 'data', 'ucf101', 'annotations', 'classInd.txt')
     results = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            seconds = predict_one(video, classes, *way)
+            seconds = predict_one(video, *way)
             if number:  # the files were read before
                 results[name].append(seconds)
                 print(f'round {number}: first prediction, {name}: {seconds:.2f} s', flush=True)

@@ -13,6 +13,7 @@ from made_runs import summary, write_config
 from onnx import helper, numpy_helper
 
 from r2plus1d import metrics
+from r2plus1d.comparison import ModelFile, as_row
 from r2plus1d.store import file_digest
 
 SECONDS = 55
@@ -364,3 +365,11 @@ def test_probabilities_are_averaged_as_they_are():
     averaged = metrics.average_crops(metrics.softmax(scores), 'prob')
     assert np.array_equal(averaged, metrics.softmax(scores).mean(axis=1))
     assert np.allclose(averaged, metrics.average_crops(scores, 'prob'))
+
+
+def test_the_report_is_strict_json():
+    """NaN and Infinity are no JSON: a figure that is not finite is null."""
+    figures = {'max_abs_difference': float('nan'), 'max_rel_difference': float('inf'), 'cosine': 1.0, 'name': None}
+    row = as_row(ModelFile('m.onnx', 'export', 'f32'), 1e-4, False, figures)
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+    assert [row[key] for key in figures] == [None, None, 1.0, None]

@@ -15,12 +15,15 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from conftest import CONFIG, ROOT, SMALL, call, fails, run, start
 from made_runs import make_run
 from test_report import text_of
 
+from r2plus1d.class_names import read_properties
 from r2plus1d.output_files import OutputWriter
+from r2plus1d.run import InputError
 from r2plus1d.store import file_digest
 
 SECONDS = 30
@@ -228,3 +231,17 @@ def test_no_shell_script_evaluates_text():
         for line in path.read_text().splitlines():
             assert not re.search(r'(?:^|[;&|({]|then|do|else)\s*eval\s', line.split(' #')[0]), f'{path}: {line}'
             assert 'chmod' not in line or 'chmod 640 ' in line, f'{path}: {line}'
+
+
+def test_properties_are_those_that_onnx_reads(small, tmp_path):
+    """Without the package; of what is no whole model, the package says what it is."""
+    model = onnx.load(small.onnx)
+    onnx.helper.set_model_props(model, {'class_names': '["左", "right"]', 'empty': '', 'long': 'x' * 1000})
+    path = tmp_path / 'm.onnx'
+    onnx.save(model, path)
+    content = path.read_bytes()
+    assert read_properties(str(path)) == {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    for damaged in (content[:-1], content[:1000], b'\xff' * 100, b'<!DOCTYPE html>', content + b'\x01'):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match='m.onnx: not an ONNX model'):
+            read_properties(str(path))

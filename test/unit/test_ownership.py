@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of the user's under each name that a script derives: refused by name, and nothing of them changes."""
 import os
+import shutil
 
 import pytest
-from conftest import ROOT, call, start
+from conftest import ROOT, call, run, start
 
 from r2plus1d.run import InputError
 from r2plus1d.store import claim
@@ -55,8 +56,8 @@ def test_what_is_not_ours_is_refused(dataset, small, bins, tmp_path, script, nam
     (tmp_path / 'data').symlink_to(dataset / 'data')
     options = SCRIPTS[script][0].format(config=small.config, model=small.sim, bins=bins,
                                         videos=dataset / 'data/ucf101/videos').split()
-    if script == 'predict':  # which loads its engine first
-        done = start(ROOT / 'r2plus1d_predict.py', *options, cwd=tmp_path, check=False)
+    if script in ('infer', 'predict'):  # they load an engine first
+        done = start(ROOT / f'r2plus1d_{script}.py', *options, cwd=tmp_path, check=False)
     else:
         done = call(f'r2plus1d_{script}', *options, cwd=tmp_path, check=False)
     (tmp_path / 'data').unlink()
@@ -107,3 +108,29 @@ def test_a_link_leads_to_the_place_of_work(tmp_path):
     with claim(str(tmp_path / 'link')) as path:
         assert path == str(tmp_path / 'disk/bins') and os.listdir(tmp_path / 'disk') == ['bins.lock']
     assert (tmp_path / 'link').is_symlink()
+
+
+# by shell script: what it is started with, and the names in its work folder that it replaces or removes
+SHELL_SCRIPTS = {
+    'pth2om.sh': (['--checkpoint', '{checkpoint}', '--compare_videos', '0'],
+                  ['r2plus1d.onnx', 'r2plus1d_sim.onnx', 'compare.json']),
+    'eval_acc_perf.sh': (['--batch_sizes', '1'],
+                         ['predata_bts1', 'result_bs1.json', 'evaluation_bs1.json',
+                          'predata_bts1_bs1_out/2026_01_01-00_00_00_summary.json']),
+}
+
+
+@pytest.mark.parametrize('script, name', [(script, name) for script, (_, names) in SHELL_SCRIPTS.items()
+                                          for name in names])
+def test_what_is_not_a_shell_scripts_is_refused(dataset, small, tmp_path, script, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    place(tmp_path / name, 'a folder' if name == 'predata_bts1' else 'a file')
+    if name != 'r2plus1d_sim.onnx' and script == 'eval_acc_perf.sh':
+        shutil.copy(small.sim, tmp_path)
+    before = snapshot(tmp_path)
+    options = [option.format(checkpoint=small.checkpoint) for option in SHELL_SCRIPTS[script][0]]
+    done = run('bash', ROOT / 'test' / script, '--config', small.config, '--work_dir', tmp_path, *options, cwd=dataset,
+               check=False)
+    after = {path: content for path, content in snapshot(tmp_path).items() if path in before}
+    assert after == before and done.returncode == 1, done.stdout + done.stderr
+    assert f'{tmp_path / name}: ' in done.stderr and 'Traceback' not in done.stderr

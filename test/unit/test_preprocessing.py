@@ -165,3 +165,32 @@ def test_old_bins_make_room_for_new_ones(folder, monkeypatch):
     assert names() == before
     assert 'removed first' in preprocess('--bts=2', check=True).stderr
     assert len(names()) == 2 and not list(folder.glob('bins.*'))
+
+
+def test_a_run_does_not_go_on_with_bins_of_frames_that_have_changed(folder):
+    """Of a killed run one of two bins is done; then frames are overwritten in place."""
+    def contents():
+        return [path.read_bytes() for path in sorted((folder / 'bins').glob('*.bin'))]
+
+    def leave_unfinished():
+        shutil.rmtree('bins', ignore_errors=True)
+        preprocess(check=True)
+        info = json.loads((folder / 'bins/info.json').read_text())
+        first, second = sorted(info['bins'])
+        part = (folder / 'bins').rename('bins.part')
+        (part / second).unlink()
+        (part / 'done.txt').write_text(f'\n{first} {info["bins"][first]}\n')
+        (part / 'info.json').write_text(json.dumps(dict(info, bins={})))
+        (folder / 'bins.lock').write_text('r2plus1d, process 1 on elsewhere\n')
+
+    leave_unfinished()
+    assert 'goes on: 1 of 2 files were done' in preprocess(check=True).stderr
+    before = contents()
+    leave_unfinished()
+    for frames in (folder / 'data/ucf101/rawframes').glob('*/*'):
+        for path in frames.glob('img_000[01]*.jpg'):
+            path.write_bytes((frames / 'img_00020.jpg').read_bytes())
+    assert 'goes on' not in preprocess(check=True).stderr
+    changed = contents()
+    preprocess('--overwrite', check=True)
+    assert contents() == changed != before

@@ -19,8 +19,9 @@ from r2plus1d.store import file_digest
 
 VALUES = (None, True, -1, 0, 1.5, 10**400, float('nan'), 'x', '\udcff', [], [None], ['\udcff'], {}, {'a': 1})
 GOOD = Row('a', 'a', 'YoYo', 2, label_rank=1, classes=['YoYo'], class_indices=[2], probabilities=[0.5])
-SETTINGS = RowsSettings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None, backend='auto',
-                    precision='f32', allow_damaged=False, model_file='m', config_file='p', classes_file='c')
+SETTINGS = RowsSettings(model='m', test_pipeline='p', classes='c', topk=5, average_clips='prob', every=None,
+                        backend='auto', precision='f32', allow_damaged=False, model_file='m', config_file='p',
+                        classes_file='c')
 
 
 def windows_of(path, **outcome):

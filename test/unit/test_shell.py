@@ -152,3 +152,12 @@ def test_commands_of_the_readme_need_only_what_it_names():
         table = '\n'.join(line for line in text.splitlines() if line.startswith('| '))
         missing = {word for word in words - base if word not in table}
         assert missing <= {'npu-smi'}, name  # which comes with an NPU's driver
+
+
+@pytest.mark.parametrize('command, content', [('true', None), ('echo {}', '{}\n'), ('false', None)])
+def test_a_file_of_output_appears_whole_or_not_at_all(tmp_path, command, content):
+    """compare.json of a quick pass without data, where the comparison prints nothing, was an empty file."""
+    done = run('bash', '-c', f'. "{ROOT}/test/shell.sh"; step_to "{tmp_path}/compare.json" compare {command}',
+               check=False)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ([] if content is None else [content])
+    assert (done.returncode, done.stderr.endswith('fail!\n')) == ((1, True) if command == 'false' else (0, False))
