@@ -10,6 +10,7 @@ these videos; and the outputs that are there give the accuracy that the results 
 result that was edited, or that is of other outputs, is no result. What no option says is that of evaluation_bs<N>.json,
 which eval_acc_perf.sh writes by --record.
 """
+import argparse
 import contextlib
 import os
 import sys
@@ -112,6 +113,8 @@ def print_verdict(verdict, results):
 
 def parse_args():
     parser = make_parser(__doc__)
+    if '--check' in sys.argv:  # of what the shell script was given
+        parser.prog, parser.usage = 'eval_acc_perf.sh', argparse.SUPPRESS
     parser.add_argument('--work_dir', default='.', help='The folder that test/eval_acc_perf.sh worked in.')
     parser.add_argument('--batch_sizes', type=parse_batch_sizes, help='The batch sizes that were run, with spaces '
                         'between. (default: all that have a result)')

@@ -224,13 +224,13 @@ step() {
 step_to() {
     local part
     say "$2"
-    part=$(mktemp "$1.XXXXXX") || fail "failed: $2" # a name that nobody has
-    if ! run "${@:3}" >"$part"; then
-        rm -f "$part"
+    part=$(mktemp -d "$1.XXXXXX") || fail "failed: $2" # a name that nobody has
+    if ! run "${@:3}" >"$part/output"; then
+        rm -r "$part"
         fail "failed: $2"
     fi
-    chmod "$(printf %o $((0666 & ~$(umask))))" "$part" # mktemp's are for their owner alone
-    if [ -s "$part" ]; then mv "$part" "$1"; else rm "$part"; fi
+    [ ! -s "$part/output" ] || mv "$part/output" "$1"
+    rm -rf "$part"
 }
 
 # live LOG COMMAND…: a command whose output goes to LOG. On a terminal the last line of LOG is shown until it ends, after

@@ -69,20 +69,22 @@ def test_help_and_slips(copy, script):
 
 
 @pytest.mark.parametrize('script, options, words', [
-    *((script, options, words) for script in ('pth2om.sh', 'eval_acc_perf.sh') for options, words in (
+    *((script, options, [words]) for script in ('pth2om.sh', 'eval_acc_perf.sh') for options, words in (
         ('--no=1', '--no'), ('config', 'config'), ('--config=no.py', 'no.py'), ('--batch_sizes=1 x', '"1 x"'),
         ('--batch_sizes=0', '"0"'), ('--batch_sizes=-1', '"-1"'), ('--config', 'value'))),
-    ('pth2om.sh', '--checkpoint=no.pth', 'no.pth'),
-    *(('eval_acc_perf.sh', option, option.replace('=', ' ')) for option in (
+    ('pth2om.sh', '--checkpoint=no.pth', ['no.pth']),
+    *(('eval_acc_perf.sh', option, option.split('=')) for option in (
         '--reference=abc', '--reference=-inf', '--reference=nan', '--reference=88.92', '--tolerance=inf',
         '--tolerance=-0.1', '--average_clips=mean', '--device=0;1', '--precision=f8')),
-    ('eval_acc_perf.sh', '--datasets_path=./data/ucf101', '--datasets_path'),
+    ('eval_acc_perf.sh', '--datasets_path=./data/ucf101', ['--datasets_path']),
 ])
 def test_arguments_are_refused_before_any_work(tmp_path, script, options, words):
     """A reference that is no number was noticed after hours of inference."""
     (tmp_path / 'model.pth').touch()
     needed = ['--checkpoint', 'model.pth'] if script == 'pth2om.sh' and 'checkpoint' not in options else []
-    fails(shell(tmp_path, ROOT / 'test' / script, *needed, options), 2, words)
+    done = shell(tmp_path, ROOT / 'test' / script, *needed, options)
+    fails(done, 2, *words)
+    assert done.stderr.count('\n') == 1
     assert list_files(tmp_path) == ['model.pth']
 
 
