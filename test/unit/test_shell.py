@@ -163,3 +163,10 @@ def test_a_file_of_output_appears_whole_or_not_at_all(tmp_path, command, content
                check=False)
     assert [path.read_text() for path in tmp_path.iterdir()] == ([] if content is None else [content])
     assert (done.returncode, done.stderr.endswith('fail!\n')) == ((1, True) if command == 'false' else (0, False))
+
+
+def test_the_image_runs_as_an_ordinary_user():
+    """What a container of root writes into a mounted folder belongs to root."""
+    users = re.findall(r'^USER (\S+)', (ROOT / 'cluster/Dockerfile').read_text(encoding='utf-8'), re.M)
+    manifest = (ROOT / 'cluster/rayjob.yaml').read_text(encoding='utf-8')
+    assert users[-1] == '1000' and manifest.count('runAsNonRoot: true, fsGroup: 1000') == manifest.count('containers:')
