@@ -4,7 +4,7 @@
 
     cfg = read_config('r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
     label, sample = Samples(cfg)[0]                        # first video of the test split
-    _, sample = Samples.of_files(cfg, ['clip.avi'])[0]     # a video file, without a list
+    _, sample = Samples(cfg, videos=video_files(['clip.avi']))[0]    # a video file, without a list
 
 mmaction2 reads the lists. r2plus1d/frames.py runs the test pipeline; here is a fast path for its end.
 """
@@ -171,7 +171,7 @@ class Samples:
     """
 
     def __init__(self, cfg: Any, dtype: str = 'float32', videos: Optional[Videos] = None):
-        """VIDEOS: others than the config's test split; see of_training_split() and of_files()."""
+        """VIDEOS: others than the config's test split; see of_training_split() and video_files()."""
         steps = cfg.data.test.pipeline
         self.videos = videos or listed_videos(cfg, cfg.data.test)
         self.list_file = self.videos.list_file
@@ -199,11 +199,6 @@ class Samples:
         if not train or not train.get('ann_file'):
             raise InputError(f'{cfg.filename}: has no data.train with an ann_file to calibrate on')
         return cls(cfg, dtype, listed_videos(cfg, train))
-
-    @classmethod
-    def of_files(cls, cfg: Any, paths: Sequence[str], dtype: str = 'float32') -> Samples:
-        """Video files, through the test pipeline, decoded straight from the files. The labels are -1."""
-        return cls(cfg, dtype, video_files(paths))
 
     @staticmethod
     def has_fast_end(steps: Sequence[Step]) -> bool:

@@ -22,7 +22,7 @@ from conftest import CONFIG, ROOT, SMALL, start
 from r2plus1d import video_file
 from r2plus1d.batches import Files
 from r2plus1d.bins import BinName, BinsInfo
-from r2plus1d.data import Samples, read_config
+from r2plus1d.data import Samples, read_config, video_files
 from r2plus1d.preprocessing import write_bin
 from r2plus1d.run import InputError
 
@@ -368,7 +368,7 @@ def first_sample(files=None, allow_damaged=False):
     """The sample of the video that the list of config.py names, or of the first of these FILES."""
     cfg = read_config('config.py')
     cfg.allow_damaged = allow_damaged
-    return (Samples.of_files(cfg, files) if files else Samples(cfg))[0][1]
+    return (Samples(cfg, videos=video_files(files)) if files else Samples(cfg))[0][1]
 
 
 @pytest.mark.parametrize('is_listed', [False, True])
@@ -388,7 +388,7 @@ def test_damage_is_that_of_its_video(video, tmp_path):
     damaged = tmp_path / 'damaged.avi'
     shutil.copy(video, damaged)
     fill(.4, NOISE)(damaged)
-    samples = Samples.of_files(read_config('config.py'), [str(video), str(damaged)] * 20)
+    samples = Samples(read_config('config.py'), videos=video_files([str(video), str(damaged)] * 20))
     with ThreadPoolExecutor(4) as pool:
         errors = [run.exception() for run in [pool.submit(samples.__getitem__, i) for i in range(40)]]
     assert errors[::2] == [None] * 20 and {type(error) for error in errors[1::2]} == {InputError}
