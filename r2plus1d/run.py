@@ -33,6 +33,7 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 5.0  # seconds from one of them to the end of a script that does not end by itself
+ENDED = threading.Event()  # what a thread would say after that is not said: an engine may still be loading
 POOLS: List[ProcessPoolExecutor] = []  # kept to the end: Python's own end of a pool must not meet that of its last user
 
 
@@ -54,7 +55,8 @@ def printable(text: object) -> str:
 
 
 def log(text: object) -> None:
-    print(f'[INFO] {printable(text)}', file=sys.stderr)
+    if not ENDED.is_set():
+        print(f'[INFO] {printable(text)}', file=sys.stderr)
 
 
 def describe_os_error(error: OSError) -> str:
@@ -107,8 +109,9 @@ def script_main(main: Callable[[], None]) -> Callable[[], None]:
 
 
 def end(text: object, status: int = 1) -> NoReturn:
-    """End this script with a line on standard error."""
-    print(printable(f'{os.path.basename(sys.argv[0])}: {text}'), file=sys.stderr)
+    """End this script with a line on standard error, the last one."""
+    ENDED.set()
+    print(printable(f'{os.path.basename(sys.argv[0])}: {text}'), file=sys.stderr, flush=True)
     sys.exit(status)
 
 
@@ -128,12 +131,8 @@ def end_of_import(error: ImportError) -> NoReturn:
 def end_of_signal(interrupt: KeyboardInterrupt) -> NoReturn:
     """End this script, with a line and the exit status that says which signal it was."""
     number = signal.Signals(interrupt.args[0] if interrupt.args else signal.SIGINT)
-    end(words_of_signal(number), 128 + number)
-
-
-def words_of_signal(number: signal.Signals) -> str:
     cause = 'Ctrl-C' if number == signal.SIGINT else number.name
-    return f'stopped by {cause}; the same command goes on, or begins again'
+    end(f'stopped by {cause}; the same command goes on, or begins again', 128 + number)
 
 
 @contextlib.contextmanager
@@ -165,16 +164,14 @@ def end_by_force(reader: int) -> None:
         number = f.read(1)
     if number:
         time.sleep(PATIENCE)
-        print(printable(f'{os.path.basename(sys.argv[0])}: {words_of_signal(signal.Signals(number[0]))}'),
-              file=sys.stderr, flush=True)
-        os._exit(128 + number[0])
+        try:
+            end_of_signal(KeyboardInterrupt(number[0]))
+        finally:
+            os._exit(128 + number[0])
 
 
 def interrupt(owner: int, number: int, _: object) -> None:
-    """Handler of a signal in the process OWNER, and in its forks, which have nothing to clean up and end as without it.
-
-    A second signal ends the process at once.
-    """
+    """Handler of a signal in the process OWNER; its forks end as without it. A second one ends the process at once."""
     for other in ENDING_SIGNALS:
         signal.signal(other, signal.SIG_DFL)
     if os.getpid() == owner:
@@ -184,6 +181,7 @@ def interrupt(owner: int, number: int, _: object) -> None:
 
 def prepare() -> None:
     """What holds for all scripts. Raises InputError where there is no place to work or to print."""
+    ENDED.clear()
     # When Python ends, it looks for garbage among all objects: with PyTorch's this takes half a second.
     atexit.register(gc.freeze)
     # Since 2024 ais_bench takes no file that others than its owner may write.

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, run, start
 from onnx import TensorProto, helper, numpy_helper
 
 SECONDS = 10
@@ -62,3 +62,11 @@ def test_nothing_counts_the_cores_of_the_machine():
     for folder in ('r2plus1d', 'benchmarks', 'demo', '.'):
         for path in (ROOT / folder).glob('*.py' if folder == '.' else '**/*.py'):
             assert 'os.cpu_count()' not in path.read_text(encoding='utf-8'), path
+
+
+def test_the_error_is_the_last_line(tmp_path, small):
+    """The engine, which loads in a thread of its own, says what it is after the error of the other thread."""
+    (tmp_path / 'classes.txt').write_text('1 a\n3 b\n')
+    done = start(ROOT / 'r2plus1d_predict.py', '--model', small.sim, '--config', small.config, '--classes',
+                 tmp_path / 'classes.txt', '--video', tmp_path, cwd=tmp_path, check=False)
+    assert done.returncode == 1 and 'classes.txt: line 2 is' in done.stderr.splitlines()[-1]
