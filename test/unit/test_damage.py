@@ -26,7 +26,7 @@ from r2plus1d.data import Samples, read_config, video_files
 from r2plus1d.preprocessing import write_bin
 from r2plus1d.run import InputError
 
-SECONDS = 30
+SECONDS = 20
 VIDEO_CONFIG = ROOT / 'configs/r2plus1d_r34_video_8x8x1_180e_ucf101_rgb2.py'
 NOISE = np.random.default_rng(0).integers(0, 256, 3000, dtype=np.uint8).tobytes()
 
@@ -295,26 +295,20 @@ def test_bins_that_info_json_does_not_note(tmp_path, kind):
     check(f'{name}: ', 'info.json', load_bins, tmp_path / 'bins', Engine(SHAPE))
 
 
-# the info.json of two folders, of each of which one file is inferred, and words of the message
-FOLDERS = {
-    'none': (None, None, None),
-    'the same': ('{"dtype": "float32"}', '{"dtype": "float32"}', None),
-    'different ones': ('{"dtype": "float32"}', '{"dtype": "uint8"}', 'not of the same run'),
-    'the first one only': ('{"dtype": "float32"}', None, 'not of the same run'),
-    'the second one only': (None, '{"dtype": "float32"}', 'not of the same run'),
-}
+OF_FLOAT32, OF_UINT8 = '{"dtype": "float32"}', '{"dtype": "uint8"}'
 
 
-@pytest.mark.parametrize('kind', FOLDERS)
-def test_files_of_two_folders(tmp_path, kind):
-    """Only the info.json of the first folder was looked at."""
-    *infos, words = FOLDERS[kind]
+@pytest.mark.parametrize('infos', [(None, None), (OF_FLOAT32, OF_FLOAT32), (OF_FLOAT32, OF_UINT8), (OF_FLOAT32, None),
+                                   (None, OF_FLOAT32)])
+def test_files_of_two_folders(tmp_path, infos):
+    """They are of one run where the info.json of both is the same. Only that of the first folder was looked at."""
     paths = [tmp_path / str(i) / f'bin{i}-{i}_0.bin' for i in range(2)]
     for path, info in zip(paths, infos):
         path.parent.mkdir()
         VALUES.tofile(path)
         if info:
             path.with_name('info.json').write_text(info)
+    words = None if infos[0] == infos[1] else 'not of the same run'
     check(paths[1].name, words, load_bins, ','.join(map(str, paths)), Engine(SHAPE))
 
 
@@ -333,8 +327,6 @@ def test_zeros_that_are_black(tmp_path, dtype, is_sparse, options, words):
 # ---- videos ------------------------------------------------------------------------------------------
 
 CLIP = 'YoYo/v_YoYo_g02_c01.avi'  # 101 frames; a clip has eight from 18 to 74
-
-
 # name: (damage, words, whether --allow_damaged takes it)
 VIDEOS = {
     'whole': (keep, None, True),

@@ -324,7 +324,8 @@ REASONS = {'no video, a cover picture': 'no video in it|has 1 frame', 'damaged':
 TURNED = {'decord_video_180.mov': 'by 180 degrees', 'decord_video_90.mov': 'by 90 degrees',
           'hflip.mp4': 'left is right', 'mp4_sample_rotate_and_reflect.mp4': 'transposed'}
 EXPECTED = VIDEO_SAMPLES / 'expected.tsv'
-SAMPLES = list(csv.DictReader(EXPECTED.open(encoding='utf-8'), delimiter='\t')) if EXPECTED.is_file() else []
+LINES = EXPECTED.read_text(encoding='utf-8').splitlines() if EXPECTED.is_file() else []
+SAMPLES = list(csv.DictReader(LINES, delimiter='\t'))
 
 
 @pytest.mark.parametrize('row', SAMPLES, ids=[row['file'] for row in SAMPLES])

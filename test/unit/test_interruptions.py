@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,36 +32,30 @@ SECONDS = 60
 COPIES = 5  # of each of three short videos
 VIDEOS = 3 * COPIES
 SAMPLE = 3 * 3 * 8 * 256 * 256 * 4  # bytes
-LIST = 'data/ucf101/ucf101_val_split_1_rawframes.txt'
 OTHER_INTERVAL = ['--cfg-options', 'data.test.pipeline.0.frame_interval=4']
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='module', autouse=True)
 def videos(dataset, tmp_path_factory):
-    """A data set of 15 videos, so that preprocessing takes long enough to be hit."""
+    """The folder of all work: a data set of 15 videos, so that preprocessing takes long enough to be hit."""
     folder = tmp_path_factory.mktemp('videos')
     copy_short_videos(dataset, folder, COPIES)
-    return folder
-
-
-@pytest.fixture
-def many(videos, tmp_path):
-    """A folder with that data set, for one test."""
-    (tmp_path / 'data').symlink_to(videos / 'data')
-    return tmp_path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
 
 
 @pytest.fixture(scope='module')
 def whole(videos, small):
     """The bins of an undisturbed run."""
-    preprocess(videos, small, '--output_path=whole')
+    preprocess(small, videos / 'whole')
     return videos / 'whole'
 
 
 @pytest.fixture(scope='module')
 def killed(videos, small):
-    """A folder with what a run that was killed has left of its bins."""
-    started = start_preprocess(videos, small, '--workers=1')
+    """What a run that was killed has left of videos/bins."""
+    started = start_preprocess(small, videos / 'bins', '--workers=1')
     wait_for(lambda: len(done_bins(videos / 'bins.part')) > 3)
     started.signal(signal.SIGKILL, 'group')
     started.ended()
@@ -68,42 +63,35 @@ def killed(videos, small):
 
 
 @pytest.fixture
-def left(many, killed):
+def left(killed, tmp_path):
     """The same, for one test."""
-    shutil.copytree(killed / 'bins.part', many / 'bins.part')
-    shutil.copy(killed / 'bins.lock', many)
-    return many
+    shutil.copytree(killed / 'bins.part', tmp_path / 'bins.part')
+    shutil.copy(killed / 'bins.lock', tmp_path)
+    return tmp_path / 'bins'
 
 
 def files(folder):
-    """{name: content} of the files in a folder; of an info.json without the paths, which hang on the place of the work.
-    """
-    found = {path.name: path.read_bytes() for path in folder.iterdir()}
-    if 'info.json' in found:
-        info = json.loads(found['info.json'])
-        found['info.json'] = {key: value for key, value in info.items() if key not in ('config', 'list')}
-    return found
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def preprocess(folder, small, *options, check=True):
-    return call('r2plus1d_preprocess', f'--config={small.config}', '--output_path=bins', *options, cwd=folder,
-                check=check)
+def preprocess(small, output, *options, check=True):
+    return call('r2plus1d_preprocess', f'--config={small.config}', f'--output_path={output}', *options, check=check)
 
 
-def start_preprocess(folder, small, *options):
-    return ForkedRun(folder, ROOT / 'r2plus1d_preprocess.py', f'--config={small.config}', '--output_path=bins/',
-                     *options)
+def start_preprocess(small, output, *options):
+    return ForkedRun(os.getcwd(), ROOT / 'r2plus1d_preprocess.py', f'--config={small.config}',
+                     f'--output_path={output}/', *options, logs=output.parent)
 
 
-def inference(model, bins, *options):
+def inference(model, bins, output, *options):
     return [ROOT / 'r2plus1d_infer.py', '--model', model, '--input', bins, '--outfmt', 'TXT', '--backend',
-            'onnxruntime', '--output', 'out', *options]
+            'onnxruntime', '--output', output, *options]
 
 
-def evaluate(folder, small):
+def evaluate(small, folder):
     shutil.copy(small.sim, folder / 'r2plus1d_sim.onnx')
-    return Run(folder, 'bash', ROOT / 'test/eval_acc_perf.sh', '--config', small.config, '--batch_sizes', '2',
-               '--reference', '0')
+    return Run(os.getcwd(), 'bash', ROOT / 'test/eval_acc_perf.sh', '--config', small.config, '--batch_sizes', '2',
+               '--reference', '0', '--work_dir', folder, logs=folder)
 
 
 def last_line(text):
@@ -130,46 +118,47 @@ def done_bins(folder):
     (signal.SIGKILL, 'group', -9, ''),
     (signal.SIGKILL, 'worker', 1, 'a process that makes the files was ended'),
 ])
-def test_preprocessing_goes_on(many, small, whole, number, victim, status, words):
+def test_preprocessing_goes_on(tmp_path, small, whole, number, victim, status, words):
     """Bins that are done are not made again, and the files are those of an undisturbed run, byte for byte."""
-    first = start_preprocess(many, small, '--workers=2')
-    wait_for(lambda: len(done_bins(many / 'bins.part')) > 2)
+    bins, part = tmp_path / 'bins', tmp_path / 'bins.part'
+    first = start_preprocess(small, bins, '--workers=2')
+    wait_for(lambda: len(done_bins(part)) > 2)
     first.signal(number, victim)
     sent = time.monotonic()
     found, text = first.ended()
     assert found == status, text
     assert time.monotonic() - sent < 12 and words in last_line(text)
-    assert not (many / 'bins').exists()
-    done = done_bins(many / 'bins.part')
+    assert not bins.exists()
+    done = done_bins(part)
     assert 2 < len(done) < VIDEOS
-    assert f'{len(done)} of {VIDEOS} files were done' in preprocess(many, small).stderr
-    assert {name: (many / 'bins' / name).stat().st_ino for name in done} == done
-    assert files(many / 'bins') == files(whole)
-    assert not list(many.glob('bins.*'))
+    assert f'{len(done)} of {VIDEOS} files were done' in preprocess(small, bins).stderr
+    assert {name: (bins / name).stat().st_ino for name in done} == done
+    assert files(bins) == files(whole)
+    assert not list(tmp_path.glob('bins.*'))
 
 
 @pytest.mark.parametrize('change', [['--dtype=uint8'], ['--bts=3'], OTHER_INTERVAL, ['--overwrite']])
 def test_what_another_run_has_left_is_not_taken(left, small, change):
     """All bins are of the new run, and info.json notes their digests."""
-    assert 'goes on' not in preprocess(left, small, *change).stderr
-    preprocess(left, small, '--output_path=other', *change)
-    found = files(left / 'bins')
-    assert found == files(left / 'other')
-    assert found.pop('info.json')['bins'] == {
+    assert 'goes on' not in preprocess(small, left, *change).stderr
+    preprocess(small, left.with_name('other'), *change)
+    found = files(left)
+    assert found == files(left.with_name('other'))
+    assert json.loads(found.pop('info.json'))['bins'] == {
         name: xxhash.xxh3_128_hexdigest(content) for name, content in found.items()} != {}
 
 
 def test_a_damaged_state_is_not_taken(left, small, whole):
     """A bin that is too short, a bin that is noted and gone, half a line in the journal: made again."""
-    part = left / 'bins.part'
+    part = left.with_name('bins.part')
     names = list(done_bins(part))
     (part / names[0]).unlink()
     os.truncate(part / names[1], 1000)
     text = (part / 'done.txt').read_text()
     (part / 'done.txt').write_text(text.replace(f'\n{names[2]} ', f'\n{names[2][:5]}').rstrip()[:-3])
     (part / '7.part').write_bytes(b'half')
-    preprocess(left, small)
-    assert files(left / 'bins') == files(whole)
+    preprocess(small, left)
+    assert files(left) == files(whole)
 
 
 # ---- whole folders -----------------------------------------------------------------------------------
@@ -263,14 +252,14 @@ def test_a_folder_is_replaced_whole(tmp_path):
     ('infer', 'out/a.lock', 'out/*', ['out/a', 'out/a_summary.json']),
     ('evaluate', 'predata_bts1.lock', 'result*', ['result_bs2.json']),
 ])
-def test_a_second_run_is_refused(many, small, whole, name, lock, made, at_the_end):
+def test_a_second_run_is_refused(tmp_path, small, whole, name, lock, made, at_the_end):
     """Because of the first one, which is stopped as long, and then ends as always."""
     def begin():
         if name == 'infer':
-            return ForkedRun(many, *inference(small.sim, whole, '--output_dirname', 'a'))
-        return evaluate(many, small) if name == 'evaluate' else start_preprocess(many, small)
+            return ForkedRun(tmp_path, *inference(small.sim, whole, 'out', '--output_dirname', 'a'))
+        return evaluate(small, tmp_path) if name == 'evaluate' else start_preprocess(small, tmp_path / 'bins')
 
-    first, lock = begin(), many / lock
+    first, lock = begin(), tmp_path / lock
     # For a moment after it is made, the lock file is empty and does not name FIRST yet.
     wait_for(lambda: (lock.exists() and lock.read_text()) or first.has_ended())
     assert lock.exists(), first.log.read_text()
@@ -283,21 +272,20 @@ def test_a_second_run_is_refused(many, small, whole, name, lock, made, at_the_en
     # The shell scripts know by a lock of their own that there is another run, and not which.
     assert (str(first.pid) in text or 'another run works there' in text) and 'Traceback' not in text
     assert first.ended()[0] == 0
-    assert sorted(str(path.relative_to(many)) for path in many.glob(made)) == at_the_end
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob(made)) == at_the_end
     if name == 'preprocess':
-        assert files(many / 'bins') == files(whole)
+        assert files(tmp_path / 'bins') == files(whole)
     if name == 'evaluate':
-        assert json.loads((many / 'result_bs2.json').read_text())['num_videos'] == VIDEOS
+        assert json.loads((tmp_path / 'result_bs2.json').read_text())['num_videos'] == VIDEOS
 
 
-def test_inferences_of_the_same_second(many, small, whole):
+def test_inferences_of_the_same_second(tmp_path, small, whole):
     """Without a name each has a folder of its own, and all outputs in it."""
-    for started in [ForkedRun(many, *inference(small.sim, whole)) for _ in range(2)]:
+    for started in [ForkedRun(tmp_path, *inference(small.sim, whole, 'out')) for _ in range(2)]:
         status, text = started.ended()
         assert status == 0, text
-    outputs = [files(folder) for folder in (many / 'out').iterdir() if folder.is_dir()]
-    assert len(outputs) == 2 and len(outputs[0]) == VIDEOS and outputs[0] == outputs[1]
-    assert len(os.listdir(many / 'out')) == 4
+    first, second = (files(folder) for folder in (tmp_path / 'out').iterdir() if folder.is_dir())
+    assert first == second and len(first) == VIDEOS and len(os.listdir(tmp_path / 'out')) == 4
 
 
 # ---- provenance --------------------------------------------------------------------------------------
@@ -314,40 +302,39 @@ def test_an_older_info_json_is_taken(tmp_path):
         check_digest('bin1-1_7.bin', np.ones(1, np.float32), info)
 
 
-def test_what_is_changed_after_the_inference(many, small, whole):
+def test_what_is_changed_after_the_inference(tmp_path, small, whole):
     """The model is said. Bins that were made anew are refused: of another list, of as many videos, the labels stand in
     the names; of another pipeline, that is only in info.json.
     """
-    def link_bins():
-        shutil.copytree(whole, many / 'bins', copy_function=os.link)
+    bins, model, summary, other = (tmp_path / name for name in ('bins', 'm.onnx', 'out/run_summary.json', 'other.txt'))
 
     def postprocess(check=True):
-        return call('r2plus1d_postprocess', '--result_path=out/run', cwd=many, check=check)
+        return call('r2plus1d_postprocess', f'--result_path={tmp_path}/out/run', check=check)
 
-    link_bins()
-    shutil.copy(small.sim, many / 'm.onnx')
-    start(*inference('m.onnx', 'bins', '--output_dirname', 'run'), cwd=many)
+    shutil.copytree(whole, bins, copy_function=os.link)
+    shutil.copy(small.sim, model)
+    start(*inference(model, bins, tmp_path / 'out', '--output_dirname', 'run'))
     good = postprocess()
     assert 'not checked' not in good.stderr and 'm.onnx' not in good.stderr
-    with open(many / 'm.onnx', 'ab') as f:
-        f.write(b' ')
+    model.write_bytes(model.read_bytes() + b' ')
     done = postprocess()
     assert done.stdout == good.stdout and 'm.onnx was changed since the inference' in done.stderr
-    (many / 'other.txt').write_text(''.join((many / LIST).read_text().splitlines(keepends=True)[::-1]))
-    for options in (OTHER_INTERVAL, ['--cfg-options', 'data.test.ann_file=other.txt']):
-        preprocess(many, small, *options)
+    lines = Path('data/ucf101/ucf101_val_split_1_rawframes.txt').read_text().splitlines(keepends=True)
+    other.write_text(''.join(lines[::-1]))
+    for options in (OTHER_INTERVAL, ['--cfg-options', f'data.test.ann_file={other}']):
+        preprocess(small, bins, *options)
         done = postprocess(check=False)
         assert done.returncode == 1 and not done.stdout
         assert re.search('run_summary.json.*made anew', last_line(done.stderr))
-    shutil.rmtree(many / 'bins')
+    shutil.rmtree(bins)
     done = postprocess()
     assert done.stdout == good.stdout and 'not checked: whether its .bin files' in done.stderr
 
-    link_bins()
-    summary = json.loads((many / 'out/run_summary.json').read_text())
+    shutil.copytree(whole, bins, copy_function=os.link)
+    content = json.loads(summary.read_text())
     for key in ('model_sha256', 'info_sha256'):  # which ais_bench does not write
-        assert len(summary.pop(key)) == 64
-    (many / 'out/run_summary.json').write_text(json.dumps(summary))
+        assert len(content.pop(key)) == 64
+    summary.write_text(json.dumps(content))
     done = postprocess()
     assert done.stdout == good.stdout and done.stderr.count('not checked') == 1
 
@@ -373,23 +360,23 @@ def disk(tmp_path):
         run('umount', folder)
 
 
-def test_preprocessing_on_a_full_disk(many, small, whole, disk, monkeypatch):
+def test_preprocessing_on_a_full_disk(small, whole, disk, monkeypatch):
     """The disk fills up although there was room at the beginning."""
     usage = collections.namedtuple('usage', 'total used free')
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage(0, 0, 1 << 40))
     path = disk(5 * SAMPLE + 10 ** 6) / 'bins'
-    done = preprocess(many, small, f'--output_path={path}', check=False)
+    done = preprocess(small, path, check=False)
     assert done.returncode == 1 and not path.exists()
     assert re.search(r'bins\.part/.*No space left on device; make room', last_line(done.stderr))
     disk(20 * SAMPLE)
-    assert 'goes on' in preprocess(many, small, f'--output_path={path}').stderr
+    assert 'goes on' in preprocess(small, path).stderr
     assert files(path) == files(whole) and os.listdir(path.parent) == ['bins']
 
 
 @pytest.mark.parametrize('kind', ['TXT', 'NPY', 'BIN'])
 def test_inference_on_a_full_disk(small, whole, disk, kind):
     folder = disk(40000)
-    command = inference(small.sim, whole, '--output', folder / 'out', '--output_dirname', 'run', '--outfmt', kind)
+    command = inference(small.sim, whole, folder / 'out', '--output_dirname', 'run', '--outfmt', kind)
     done = start(*command, check=False)
     assert done.returncode == 1 and os.listdir(folder / 'out') == []
     assert re.search('run.part/bin.*No space left on device; make room', last_line(done.stderr))
@@ -398,15 +385,15 @@ def test_inference_on_a_full_disk(small, whole, disk, kind):
     assert len(os.listdir(folder / 'out/run')) == VIDEOS
 
 
-def test_a_file_that_grows_too_large(many, small):
+def test_a_file_that_grows_too_large(small, tmp_path):
     """The limit of a user's files (ulimit -f), which needs no mounted file system."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (SAMPLE // 2, limits[1]))
     try:
-        done = preprocess(many, small, check=False)
+        done = preprocess(small, tmp_path / 'bins', check=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert done.returncode == 1 and not list(many.glob('bins*'))
+    assert done.returncode == 1 and not os.listdir(tmp_path)
     assert re.search(r'bins\.part/.*make room', last_line(done.stderr))
 
 
@@ -426,16 +413,16 @@ def test_a_report_is_written_whole_or_not(disk):
 @pytest.mark.parametrize('number, victim, status', [(signal.SIGTERM, 'script', 143), (signal.SIGINT, 'group', 130),
                                                     (signal.SIGKILL, 'script', -9)])
 @pytest.mark.parametrize('moment', ['predata_bts1.part/done.txt', 'predata_bts1_bs2_out/*.part'])
-def test_an_evaluation_ends_with_all_its_processes(many, small, whole, number, victim, status, moment):
+def test_an_evaluation_ends_with_all_its_processes(tmp_path, small, whole, number, victim, status, moment):
     if 'out' in moment:
-        shutil.copytree(whole, many / 'predata_bts1', copy_function=os.link)
-    started = evaluate(many, small)
-    wait_for(lambda: list(many.glob(moment)))
+        shutil.copytree(whole, tmp_path / 'predata_bts1', copy_function=os.link)
+    started = evaluate(small, tmp_path)
+    wait_for(lambda: list(tmp_path.glob(moment)))
     started.signal(number, victim)
     found, text = started.ended()
     assert found == status and 'Traceback' not in text
     assert number == signal.SIGKILL or text.endswith('fail!\n')
-    assert not list(many.glob('result*'))
+    assert not list(tmp_path.glob('result*'))
 
 
 @pytest.fixture(scope='module')

@@ -36,7 +36,7 @@ from r2plus1d.results import read_performance
 from r2plus1d.run import InputError
 from r2plus1d.summary import RunFacts, make_summary
 
-SECONDS = 45
+SECONDS = 35
 MUTATIONS = int(os.environ.get('MUTATIONS', 10000))  # of all subjects together
 SEED = int(os.environ.get('MUTATIONS_SEED', 0))
 LONGEST = 20  # seconds that one file may take
