@@ -133,13 +133,14 @@ class Summary(Form):
 
     @property
     def model(self) -> Optional[str]:
-        """The model file, as the command line names it."""
+        """The model file, as the command line names it; of several, the last one is taken."""
         args = [str(arg) for arg in self.args or ()]
+        model = None
         for arg, value in zip(args, [*args[1:], '']):
             name, equals, attached = arg.partition('=')
             if name in ('--model', '-m'):
-                return attached if equals else value
-        return None
+                model = attached if equals else value
+        return model
 
     @property
     def times(self) -> Dict[str, np.ndarray]:

@@ -223,14 +223,16 @@ step() {
 # step_to FILE WHAT COMMAND…: a step whose standard output is FILE, which appears whole or not at all
 step_to() {
     local part
+    part=$(dirname "$1")/.r2plus1d_output # what a killed run has left there is overwritten
     say "$2"
-    part=$(mktemp -d "$1.XXXXXX") || fail "failed: $2" # a name that nobody has
+    mkdir -p "$part" || fail "failed: $2"
     if ! run "${@:3}" >"$part/output"; then
-        rm -r "$part"
+        rm -f "$part/output"
+        rmdir "$part"
         fail "failed: $2"
     fi
-    [ ! -s "$part/output" ] || mv "$part/output" "$1"
-    rm -rf "$part"
+    if [ -s "$part/output" ]; then mv "$part/output" "$1"; else rm "$part/output"; fi
+    rmdir "$part"
 }
 
 # live LOG COMMAND…: a command whose output goes to LOG. On a terminal the last line of LOG is shown until it ends, after

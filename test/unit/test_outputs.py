@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import call, fails, refusal
 
-from r2plus1d.bins import Info
+from r2plus1d.bins import BinsInfo
 from r2plus1d.output_files import OutputWriter, remove_runs
 from r2plus1d.outputs import Run
 from r2plus1d.results import read_performance
@@ -34,8 +34,8 @@ def infer(out, dirname, best=1, videos=4, expected=None, outfmt='BIN'):
 def write_info(bins, videos):
     """The info.json of the bins of so many VIDEOS of label 1."""
     digests = {f'bin{i}-{i}_1.bin': f'{i:032}' for i in range(videos)}
-    info = Info('/config.py', '0' * 64, '/list.txt', '1' * 64, 'float32', SHAPE, 1, videos, False, [[1, 2]] * videos,
-                digests)
+    info = BinsInfo('/config.py', '0' * 64, '/list.txt', '1' * 64, 'float32', SHAPE, 1, videos, False,
+                    [[1, 2]] * videos, digests)
     bins.mkdir(parents=True)
     (bins / 'info.json').write_text(json.dumps(info.to_json()))
 
@@ -333,7 +333,7 @@ def test_damaged_summaries_are_refused(tmp_path, number):
 @pytest.mark.parametrize('form', [{}, {'percentile(99%)': 9.0}, {'P99': 9.0}])
 def test_summaries_of_all_ages_of_ais_bench(tmp_path, form):
     """They have their percentile under two names, or not at all; it is computed."""
-    content = {'filesinfo': {}, 'args': ['ais_bench', '--model', 'm.om'], 'npu_compute_time_list': [8.0, 12.0],
+    content = {'filesinfo': {}, 'args': ['ais_bench', '-m', 'a', '--model=m.om'], 'npu_compute_time_list': [8.0, 12.0],
                'NPU_compute_time': {'mean': 10.0, **form}, 'throughput': 1600.0}
     (tmp_path / 'run_summary.json').write_text(json.dumps(content))
     run = Run.open(str(tmp_path))
