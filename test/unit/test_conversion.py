@@ -16,9 +16,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, STAND_INS
+from conftest import ROOT, STAND_INS, write_program
 from runs import wait_for
-from test_convert import make_bins, save_model, write_program
+from test_convert import make_bins, save_model
 
 sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python

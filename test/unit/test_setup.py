@@ -12,23 +12,13 @@ import zipfile
 
 import pip
 import pytest
-from conftest import CONFIG, ROOT, run
+from conftest import CONFIG, ROOT, list_files, run, write_program
 
 from r2plus1d import sources
 
 SECONDS = 15
 COPIED = ('setup.sh', 'requirements.txt', 'constraints.txt', CONFIG.name, 'patches', 'test/shell.sh',
           'r2plus1d/__init__.py', 'r2plus1d/installed.py', 'r2plus1d/sources.py')
-
-
-def list_files(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if '__pycache__' not in path.parts)
-
-
-def write_program(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text('#!/bin/sh\n' + text)
-    path.chmod(0o755)
 
 
 @pytest.fixture
