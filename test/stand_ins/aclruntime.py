@@ -186,7 +186,6 @@ class session_options:
 
     loop = 1
     log_level = 2
-    acl_json_path = ''
 
 
 class sumary:

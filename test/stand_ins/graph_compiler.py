@@ -98,12 +98,9 @@ def check_chip(soc_version):
 
 def check_opset(graph, version):
     newest = 13 if version and version < (7, 0) else 18
-    if not 9 <= graph.opset <= newest:
-        raise AtcError('E19010', f'No parser is registered for Op [{graph.op_types[0]}_0, optype [ai.onnx::'
-                       f'{graph.opset}::{graph.op_types[0]}]].')
     known = OPERATORS | ({'AscendQuant', 'AscendDequant'} if QUANTIZED in graph.metadata else set())
     for name in graph.op_types:
-        if name not in known:
+        if name not in known or not 9 <= graph.opset <= newest:
             raise AtcError('E19010', f'No parser is registered for Op [{name}_0, optype '
                            f'[ai.onnx::{graph.opset}::{name}]].')
 
@@ -148,13 +145,11 @@ def om_path(output):
 
 
 def write_om(args, shape):
-    with open(args.model, 'rb') as f:
-        digest = hashlib.sha256(f.read()).hexdigest()
-    content = json.dumps({'onnx': os.path.abspath(args.model), 'onnx_sha256': digest, 'shape': shape,
-                          'soc_version': args.soc_version, 'precision_mode_v2': args.precision_mode_v2,
-                          'input_format': args.input_format})
-    path = om_path(args.output)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    model, path = pathlib.Path(args.model).absolute(), pathlib.Path(om_path(args.output))
+    content = json.dumps({'onnx': str(model), 'onnx_sha256': hashlib.sha256(model.read_bytes()).hexdigest(),
+                          'shape': shape, 'soc_version': args.soc_version,
+                          'precision_mode_v2': args.precision_mode_v2, 'input_format': args.input_format})
+    path.parent.mkdir(parents=True, exist_ok=True)
     mode = int(os.environ.get('STAND_IN_ATC_MODE', '600'), 8)
     with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode), 'w') as f:
         if os.environ.get('STAND_IN_ATC_HANG'):
@@ -164,16 +159,10 @@ def write_om(args, shape):
         f.write(content)
 
 
-def write_litter():
-    """What a conversion leaves in the folder that it is started in."""
-    os.makedirs('kernel_meta', exist_ok=True)
-    with open('fusion_result.json', 'w') as f:
-        f.write('[]')
-
-
 def convert(args):
-    """Check the arguments --model, --output, --input_shape, --soc_version, --precision_mode_v2; write the .om."""
-    write_litter()
+    """Check the arguments; write the .om, and litter into the folder that the program is started in."""
+    pathlib.Path('kernel_meta').mkdir(exist_ok=True)
+    pathlib.Path('fusion_result.json').write_text('[]')
     version = toolkit_version()
     check_paths(args.model, args.output)
     if args.precision_mode_v2 and args.precision_mode_v2 not in PRECISION_MODES:
@@ -203,11 +192,10 @@ def write_log(error):
     folder = os.environ.get('ASCEND_PROCESS_LOG_PATH')
     if not folder and not toolkit_version():
         return  # not on a server of stand-ins: the home is that of the person who runs the tests
-    folder = folder or os.path.expanduser('~/ascend/log')
-    folder = os.path.join(folder, 'debug', 'plog')
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, f'plog-{os.getpid()}_{time.strftime("%Y%m%d%H%M%S")}000.log'), 'w') as f:
-        f.write(f'[ERROR] GE({os.getpid()},atc.bin):[graph_compiler.py]{error.code}: {error.message}\n')
+    folder = pathlib.Path(folder or os.path.expanduser('~/ascend/log'), 'debug', 'plog')
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f'plog-{os.getpid()}_{time.strftime("%Y%m%d%H%M%S")}000.log').write_text(
+        f'[ERROR] GE({os.getpid()},atc.bin):[graph_compiler.py]{error.code}: {error.message}\n')
 
 
 def print_error(error):

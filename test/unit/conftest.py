@@ -270,6 +270,18 @@ def npu():
     return dict(PATH=f'{STAND_INS}{os.pathsep}{os.environ["PATH"]}', PYTHONPATH=str(STAND_INS))
 
 
+def write_program(path, text='exit 0'):
+    """A program of the shell; its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\n{text}\n')
+    path.chmod(0o755)
+    return path
+
+
+def list_files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if '__pycache__' not in path.parts)
+
+
 def pytest_terminal_summary(terminalreporter):
     """The counts of test_mutations.py, one row for each kind of file."""
     rows = [value for report in terminalreporter.stats.get('passed', ())

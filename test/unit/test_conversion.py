@@ -16,9 +16,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, STAND_INS
+from conftest import ROOT, STAND_INS, write_program
 from runs import wait_for
-from test_convert import make_bins, save_model, write_program
+from test_convert import make_bins, save_model
 
 sys.path.append(str(STAND_INS))
 from cann import make_cann, make_python
@@ -273,7 +273,6 @@ def test_two_runs_in_one_folder(server):
     (['--precision_mode_v2', 'origin'], ['--precision_mode_v2 "origin"', 'mixed_float16']),  # as test_convert.py
 ])
 def test_wrong_arguments(server, options, words):
-    """Others are in test_errors.py."""
     server.work.rmdir()
     done = failed(server.convert(*options), *words, status=2)
     assert not server.work.exists() and done.stderr.count('\n') == 1

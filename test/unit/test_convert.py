@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import sample_shape
-from conftest import ROOT, STAND_INS
+from conftest import ROOT, STAND_INS, write_program
 from onnx import TensorProto, helper
 
 from r2plus1d import cann, convert
@@ -64,13 +64,6 @@ def test_what_a_python_lacks(version, facts, lacks, unfit):
     python = cann.judge_python('/p/python3', facts, Cann({}, '/atc', version))
     assert (python.lacks, python.unfit) == (lacks, unfit)
     assert str(python).endswith('has the packages of CANN' if not lacks else f'lacks {", ".join(lacks)}')
-
-
-def write_program(path, text='exit 0'):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'#!/bin/sh\n{text}\n')
-    path.chmod(0o755)
-    return path
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import onnx
 import pytest
-from conftest import ROOT, STAND_INS, call, checked, run, start
+from conftest import ROOT, STAND_INS, call, checked, run, start, write_program
 from runs import Run, wait_for
 from test_compare import change_head
-from test_convert import write_program
 
 SECONDS = 45
 AGES = ['2023', '2025', '2026']

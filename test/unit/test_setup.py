@@ -12,23 +12,13 @@ import zipfile
 
 import pip
 import pytest
-from conftest import CONFIG, ROOT, run
+from conftest import CONFIG, ROOT, list_files, run, write_program
 
 from r2plus1d import sources
 
 SECONDS = 15
 COPIED = ('setup.sh', 'requirements.txt', 'constraints.txt', CONFIG.name, 'patches', 'test/shell.sh',
           'r2plus1d/__init__.py', 'r2plus1d/installed.py', 'r2plus1d/sources.py')
-
-
-def list_files(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if '__pycache__' not in path.parts)
-
-
-def write_program(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text('#!/bin/sh\n' + text)
-    path.chmod(0o755)
 
 
 @pytest.fixture
@@ -181,7 +171,9 @@ needs_tested_python = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason
 def test_packages_are_kept_installed_and_replaced(environment, packages, stream, said, installed):
     """Those that are there keep their versions, unless set-up says that it replaces them."""
     done, before, after = environment(*packages)
-    assert all(words in getattr(done, stream) for words in said) and 'ResolutionImpossible' not in done.stderr
+    assert 'ResolutionImpossible' not in done.stderr
+    for words in said:
+        assert words in getattr(done, stream)
     expected = {**before, **installed}
     assert {name: after.get(name) for name in expected} == expected
 
@@ -196,7 +188,9 @@ def test_packages_are_kept_installed_and_replaced(environment, packages, stream,
 ])
 def test_nothing_is_changed_where_set_up_cannot_work(environment, packages, said):
     done, before, after = environment(*packages)
-    assert after == before and all(words in done.stderr for words in said)
+    assert after == before
+    for words in said:
+        assert words in done.stderr
 
 
 def test_the_mmcv_of_an_earlier_set_up_is_none(environment):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import CONFIG, ROOT, fails, run
+from conftest import CONFIG, ROOT, fails, list_files, run
 from runs import processes, wait_for
 
 SECONDS = 20
@@ -30,10 +30,6 @@ def copy(tmp_path):
 def shell(folder, script, *arguments, **environment):
     environment = {'VIRTUAL_ENV': '', 'CONDA_PREFIX': '', **environment}
     return run('bash', script, *arguments, cwd=folder, env=environment, check=False)
-
-
-def list_files(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*'))
 
 
 def write_files(folder, names):

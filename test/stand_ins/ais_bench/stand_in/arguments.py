@@ -113,7 +113,7 @@ def add_flags(parser):
 
 
 def parse_arguments():
-    """An absolute --output_dirname is refused with an exception, and so with exit status 1."""
+    """What does not go together is refused with an exception, and so with exit status 1."""
     parser = Typer() if AGE == 2026 else argparse.ArgumentParser()
     add_flags(parser)
     args = parser.parse_args()
@@ -121,4 +121,6 @@ def parse_arguments():
         args.divide_input = True
     elif args.output_dirname and os.path.isabs(args.output_dirname):
         raise ValueError('--output_dirname is an absolute path')
+    if args.output_dirname and not args.output:
+        raise RuntimeError('--output_dirname needs --output')
     return args
