@@ -8,8 +8,7 @@
 engines.py        inference: mmaction2's own model call and its variants in PyTorch, ONNX Runtime, OpenVINO's
                   benchmark_app, and r2plus1d_infer.py's engine, at each precision that the CPU has, in int8 where NNCF
                   is installed; three crops, and the full frame as one view
-limit.py          the limit of the machine: the fastest of single operations, in the same engine at the same precision;
-                  the arithmetic that the model and these operations need
+limit.py          the limit of the machine: the fastest of single operations, in the same engine at the same precision
 preprocessing.py  from frames or .avi files to .bin files
 videos.py         the whole way from .avi files to the accuracy; the time to the first prediction
 common.py         the models, with random weights, since speed does not depend on them
