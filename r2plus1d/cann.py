@@ -205,8 +205,10 @@ def ask_python(path: str, cann: Cann) -> Optional[Python]:
 def list_pythons(variables: Mapping[str, str], environments: List[str]) -> List[str]:
     """Every python3 on the PATH, those of venvs and conda environments last: they hold PyTorch's packages."""
     inside = [os.path.realpath(f'{folder}/bin') for folder in environments if folder]
-    folders = dict.fromkeys(os.path.abspath(folder) for folder in variables.get('PATH', '').split(':') if folder)
-    found = [f'{folder}/python3' for folder in folders if os.access(f'{folder}/python3', os.X_OK)]
+    folders: Dict[str, str] = {}  # by what they are: /bin may be a link to /usr/bin
+    for folder in filter(None, variables.get('PATH', '').split(':')):
+        folders.setdefault(os.path.realpath(folder), os.path.abspath(folder))
+    found = [f'{folder}/python3' for folder in folders.values() if os.access(f'{folder}/python3', os.X_OK)]
     return sorted(found, key=lambda path: os.path.realpath(os.path.dirname(path)) in inside)
 
 

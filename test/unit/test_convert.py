@@ -105,7 +105,9 @@ def test_the_python_that_lacks_least(pythons, tmp_path):
 
 
 def test_the_environment_is_the_last_choice(tmp_path):
-    path = {'PATH': f'{tmp_path}/env/bin:{tmp_path}/none:{tmp_path}/bin:{tmp_path}/env/bin'}
+    """Each Python is asked once, also where a folder stands there twice, or a link to it."""
+    (tmp_path / 'link').symlink_to(tmp_path / 'bin')
+    path = {'PATH': f'{tmp_path}/env/bin:{tmp_path}/none:{tmp_path}/bin:{tmp_path}/env/bin:{tmp_path}/link'}
     inside, outside = (str(write_program(tmp_path / name / 'bin/python3')) for name in ('env', '.'))
     assert cann.list_pythons(path, ['', str(tmp_path / 'env')]) == [outside, inside]
     assert cann.list_pythons(path, []) == [inside, outside]
