@@ -32,8 +32,9 @@ from r2plus1d.bins import (
     read_input,
 )
 from r2plus1d.environment import cpu_count
-from r2plus1d.inference import look_ahead, scores_of
+from r2plus1d.inference import scores_of
 from r2plus1d.models import Engine, check_classes
+from r2plus1d.pools import look_ahead
 from r2plus1d.run import InputError, log
 
 Group = Tuple[Optional[str], ...]

@@ -10,18 +10,17 @@ decode_task() and infer_batch() in many processes; r2plus1d/batches.py has the b
 """
 from __future__ import annotations
 
-import collections
 import queue
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
 from r2plus1d.bins import describe_shape
-from r2plus1d.environment import cpu_count
 from r2plus1d.metrics import are_probabilities
 from r2plus1d.models import Engine
+from r2plus1d.pools import decode_ahead, look_ahead
 from r2plus1d.run import InputError
 
 Item = TypeVar('Item')
@@ -90,27 +89,6 @@ class Outcome:
     facts: Optional[Facts] = None
     fault: Optional[InputError] = None
     probabilities: bool = False
-
-
-def look_ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item],
-               ahead: int) -> Iterator[Result]:
-    """function(item) of each of the ITEMS, in their order, computed by the POOL. At most AHEAD + 1 calls run or wait.
-
-    Items are taken from their iterator when their turn comes. An exception of a call is raised at its place.
-    """
-    calls: Deque[Future[Result]] = collections.deque()
-    for item in items:
-        calls.append(pool.submit(function, item))
-        if len(calls) > ahead:
-            yield calls.popleft().result()
-    while calls:
-        yield calls.popleft().result()
-
-
-def decode_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """look_ahead() by threads on all cores: decoding leaves Python's global lock most of the time."""
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        yield from look_ahead(pool, function, items, cpu_count())
 
 
 # ---- predictions ---------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ import numpy as np
 
 from r2plus1d.forms import read_json
 from r2plus1d.models import Engine
-from r2plus1d.run import InputError, fork_workers, one_line
+from r2plus1d.pools import fork_workers
+from r2plus1d.run import InputError, one_line
 
 # aclDataType of CANN's acl_base.h; InferSession.get_inputs() gives it as datatype.
 ACL_DTYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}

@@ -17,15 +17,13 @@ import contextlib
 import errno
 import functools
 import gc
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any, Callable, Iterator, List, NoReturn, Optional, Sequence
+from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What --config and --classes are, unless they are given: the config beside the scripts, and UCF-101's class list where
@@ -34,7 +32,6 @@ DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 5.0  # seconds from one of them to the end of a script that does not end by itself
 ENDED = threading.Event()  # what a thread would say after that is not said: an engine may still be loading
-POOLS: List[ProcessPoolExecutor] = []  # kept to the end: Python's own end of a pool must not meet that of its last user
 
 
 # ---- messages ----------------------------------------------------------------------------------------
@@ -136,23 +133,32 @@ def end_of_signal(interrupt: KeyboardInterrupt) -> NoReturn:
 
 
 @contextlib.contextmanager
-def signals_raise() -> Iterator[None]:
-    """Within this context SIGTERM ends like Ctrl-C. A signal that is ignored (nohup) stays ignored."""
+def signals_call(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Within this context signals that end a script call HANDLER; one that is ignored (nohup) stays ignored."""
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, functools.partial(interrupt, os.getpid()))
+    for number, old in before.items():
+        if old != signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def signals_raise() -> Iterator[None]:
+    """Within this context SIGTERM ends like Ctrl-C."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     wakeup = signal.set_wakeup_fd(writer)
     threading.Thread(target=end_by_force, args=[reader], daemon=True).start()
     try:
-        yield
+        with signals_call(functools.partial(interrupt, os.getpid())):
+            yield
     finally:
         signal.set_wakeup_fd(wakeup)
         os.close(writer)
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def end_by_force(reader: int) -> None:
@@ -160,14 +166,14 @@ def end_by_force(reader: int) -> None:
 
     Python calls no handler while it waits for a call of a library, such as the inference of a model that never ends.
     """
-    with open(reader, 'rb', buffering=0) as f:
+    with open(reader, 'rb', buffering=0) as f:  # it stays open: Python would complain of a second signal
         number = f.read(1)
-    if number:
-        time.sleep(PATIENCE)
-        try:
-            end_of_signal(KeyboardInterrupt(number[0]))
-        finally:
-            os._exit(128 + number[0])
+        if number:
+            time.sleep(PATIENCE)
+            try:
+                end_of_signal(KeyboardInterrupt(number[0]))
+            finally:
+                os._exit(128 + number[0])
 
 
 def interrupt(owner: int, number: int, _: object) -> None:
@@ -205,35 +211,6 @@ def flush_output() -> None:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again when it ends
         raise OSError(e.errno, e.strerror, 'standard output')
-
-
-def fork_workers(count: int, first: Callable[..., object] = int, *args: object) -> ProcessPoolExecutor:
-    """A pool of COUNT processes, each of which has called FIRST(*ARGS). They are forks: nothing is copied to them.
-
-    Signals wait until they are there: Python prints and forgets what a handler raises within a fork.
-    """
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context('fork'), end_with_parent, (first, args))
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
-    try:
-        pool.submit(int)  # starts all of them
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
-    POOLS.append(pool)
-    return pool
-
-
-def end_with_parent(first: Callable[..., object], args: Sequence[object]) -> None:
-    """In a process of a pool, before anything else: Ctrl-C is for the process that made it; this one ends after it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
-
-    def wait(parent: Any) -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, args=[multiprocessing.parent_process()], daemon=True).start()
-    first(*args)
 
 
 # ---- arguments ---------------------------------------------------------------------------------------

@@ -449,13 +449,17 @@ def test_the_process_of_a_device_ends(tmp_path, whole, om, number, status):
 # ---- signals in odd places ---------------------------------------------------------------------------
 
 SCRIPT = """
-import os, signal, sys, time
-from r2plus1d.run import fork_workers, script_main
+import os, signal, sys, threading, time
+from r2plus1d.pools import fork_workers
+from r2plus1d.run import script_main
 
 @script_main
 def main():
-    if sys.argv[1] == 'in a fork':
-        os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    thread = threading.Thread(target=time.sleep, args=[60], daemon=True)
+    thread.start()
+    if 'fork' in sys.argv[1]:
+        victim = thread if 'thread' in sys.argv[1] else threading.main_thread()
+        os.register_at_fork(before=lambda: (signal.pthread_kill(victim.ident, signal.SIGTERM), time.sleep(0.2)))
         fork_workers(1)
     try:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -469,7 +473,7 @@ main()
 """
 
 
-@pytest.mark.parametrize('place, status, stdout', [('in a fork', 143, ''),
+@pytest.mark.parametrize('place, status, stdout', [('in a fork', 143, ''), ('in a fork, to another thread', 143, ''),
                                                    ('at the end', -signal.SIGINT, 'cleans up\n')])
 def test_signals_in_odd_places(place, status, stdout):
     """Within a fork, where Python only prints what a handler raises; a second one while a script ends: at once."""
