@@ -23,7 +23,7 @@ import time
 
 from common import CONFIG, ROOT, machine, table
 
-from r2plus1d.forms import read_json, write_json
+from r2plus1d.json_forms import read_json, write_json
 from r2plus1d.run import InputError, positive_int, script_main
 from r2plus1d.store import write_whole
 

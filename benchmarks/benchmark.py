@@ -34,7 +34,7 @@ import preprocessing
 import videos
 from common import LARGEST_SPREAD, ROOT, machine, make_models, run
 
-from r2plus1d.forms import read_json
+from r2plus1d.json_forms import read_json
 from r2plus1d.precision import CPU_PRECISIONS, PRECISIONS
 from r2plus1d.run import InputError, positive_int, script_main
 from r2plus1d.store import write_whole

@@ -18,7 +18,7 @@ import time
 import numpy as np
 from common import CONFIG, FRAME_VIDEO_CONFIG, ROOT, VIDEO_CONFIG, rounded, run, spread, table
 
-from r2plus1d.forms import read_json
+from r2plus1d.json_forms import read_json
 from r2plus1d.precision import PRECISIONS
 from r2plus1d.run import InputError
 from r2plus1d.summary import SUMMARY_ENDING

@@ -22,7 +22,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import xxhash
 
-from r2plus1d.forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, json_digest, matching, one_of
+from r2plus1d.json_forms import COUNT, FLAG, SHAPE, TEXT, Check, Form, field, json_digest, matching, one_of
 from r2plus1d.models import SAMPLE_DTYPES
 from r2plus1d.run import InputError, one_line
 from r2plus1d.store import check_regular_file, file_digest

@@ -15,7 +15,7 @@ import resource
 import subprocess
 from typing import Dict, List, Optional
 
-from r2plus1d.forms import COUNT, TEXT, Form, field
+from r2plus1d.json_forms import COUNT, TEXT, Form, field
 from r2plus1d.run import FOLDER
 
 # What decides about scores and speed, by the names that pip knows.

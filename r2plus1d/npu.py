@@ -27,7 +27,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 
-from r2plus1d.forms import read_json
+from r2plus1d.json_forms import read_json
 from r2plus1d.models import Engine
 from r2plus1d.pools import fork_workers
 from r2plus1d.run import InputError, one_line

@@ -23,7 +23,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 
 import numpy as np
 
-from r2plus1d.forms import write_json_object
+from r2plus1d.json_forms import write_json_object
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import (
     OLD_ENDING,

@@ -23,7 +23,7 @@ from typing import Callable, Collection, Dict, List, Optional, Sequence, Tuple
 
 import xxhash
 
-from r2plus1d.forms import Check, Form, field, one_of, write_json
+from r2plus1d.json_forms import Check, Form, field, one_of, write_json
 from r2plus1d.run import InputError, log
 
 

@@ -26,8 +26,8 @@ import xxhash
 from tqdm import tqdm
 
 from r2plus1d.bins import BIN_NAME, INFO, BinName, BinsInfo, read_info
-from r2plus1d.forms import write_json
 from r2plus1d.frames import VideoInfo, name_of
+from r2plus1d.json_forms import write_json
 from r2plus1d.pools import fork_workers, look_ahead
 from r2plus1d.run import InputError, log
 from r2plus1d.store import PART_ENDING, naming, remove_folder, remove_tree, replace_folder, write_all

@@ -18,7 +18,20 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from r2plus1d.forms import COUNT, FLAG, FRACTION, NUMBER, OBJECT, TEXT, Check, Form, field, is_count, one_of, write_json
+from r2plus1d.json_forms import (
+    COUNT,
+    FLAG,
+    FRACTION,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Check,
+    Form,
+    field,
+    is_count,
+    one_of,
+    write_json,
+)
 from r2plus1d.metrics import (
     GUIDE_CLASSES,
     GUIDE_VIDEOS,

@@ -24,7 +24,7 @@ import os
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from r2plus1d.engines import choose_backend, make_engine
-from r2plus1d.forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, json_digest, one_of, write_json
+from r2plus1d.json_forms import COUNT, FLAG, TEXT, Check, Form, field, is_count, json_digest, one_of, write_json
 from r2plus1d.models import is_quantized, load_onnx
 from r2plus1d.precision import AUTO, CPU_PRECISIONS, computed_in
 from r2plus1d.rows import WRITERS, Row, file_stamp, json_line

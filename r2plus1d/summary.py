@@ -26,7 +26,7 @@ import numpy as np
 
 from r2plus1d.bins import INFO, config_digest, list_inputs, read_info
 from r2plus1d.environment import describe_environment
-from r2plus1d.forms import COUNT, NUMBER, OBJECT, SHAPE, TEXT, Check, Form, field, json_digest
+from r2plus1d.json_forms import COUNT, NUMBER, OBJECT, SHAPE, TEXT, Check, Form, field, json_digest
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import file_digest
 

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from r2plus1d.data import Samples, read_config
 from r2plus1d.engines import make_engine
-from r2plus1d.forms import write_json
 from r2plus1d.inference import infer_sample
+from r2plus1d.json_forms import write_json
 from r2plus1d.metrics import loss_bound, mcnemar_p_value, predicted_classes
 from r2plus1d.models import no_telemetry
 from r2plus1d.run import InputError, positive_int, script_main

@@ -171,7 +171,7 @@ def npu_server(folder):
     path = [entry for entry in os.environ['PATH'].split(os.pathsep) if entry != f'{sys.prefix}/bin']
     return {'PATH': os.pathsep.join(map(str, [programs, python, *path])), 'PYTHONPATH': str(STAND_INS),
             'VIRTUAL_ENV': '', 'CONDA_PREFIX': '', 'CANN_SYSTEM_ROOT': str(folder / 'root'), 'HOME': str(folder),
-            'STAND_IN_CANN_NUMPY': '<2', 'STAND_IN_NO_ACLRUNTIME': 'libascendcl'}
+            'STAND_IN_NO_ACLRUNTIME': 'libascendcl'}
 
 
 # Not alarms: mmcv's description of the machine, with a compiler's flags; a line of code below a warning; what atc.sh
