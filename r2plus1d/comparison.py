@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from r2plus1d.data import Clips, Samples
 from r2plus1d.engines import make_engine
 from r2plus1d.environment import cpu_name
 from r2plus1d.inference import infer_sample, score_videos
+from r2plus1d.json_forms import COUNT, FLAG, NUMBER, OBJECT, TEXT, Check, Form, field
 from r2plus1d.metrics import compare_scores, predicted_classes
 from r2plus1d.models import (
     Engine,
@@ -190,3 +192,36 @@ def read_bin_sample(path: str, offset: int, like: np.ndarray) -> np.ndarray:
     read_input(path, data)
     check_values(path, data.reshape(-1))
     return np.asarray(data[offset])
+
+
+# ---- the report of r2plus1d_compare.py ---------------------------------------------------------------
+
+
+SHOWN = ('model', 'step', 'precision', 'passed', 'bound', 'max_abs_difference', 'max_rel_difference', 'cosine',
+         'top1_agreement', 'top5_agreement')  # of a row of compare.json; that of bins has fewer
+FIGURE = Check(lambda value: value is None or isinstance(value, (str, bool)) or NUMBER.takes(value), 'a figure or text')
+ROW = Check(lambda row: OBJECT.takes(row) and all(FIGURE.takes(row.get(key)) for key in SHOWN), 'a compared model')
+
+
+@dataclass(frozen=True)
+class ComparisonReport(Form):
+    """What the report shows of compare.json."""
+
+    REMEDY = 'run test/pth2om.sh again'
+    passed: bool = field(FLAG)
+    num_videos: int = field(COUNT)
+    num_test_videos: int = field(COUNT)
+    models: List[Dict[str, Any]] = field(ROW.list_of())
+    first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
+    checkpoint: Optional[str] = field(TEXT.or_null())
+
+    def weights_of(self, model: str) -> Optional[str]:
+        """The file name of the checkpoint, where it is noted for this model."""
+        compared = {os.path.basename(str(row.get('model'))) for row in self.models}
+        return os.path.basename(self.checkpoint) if self.checkpoint and os.path.basename(model) in compared else None
+
+
+def read_comparison(work_dir: str) -> Optional[ComparisonReport]:
+    """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
+    path = os.path.join(work_dir, 'compare.json')
+    return ComparisonReport.read(path) if os.path.isfile(path) and os.path.getsize(path) else None

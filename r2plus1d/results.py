@@ -14,24 +14,11 @@ import dataclasses
 import functools
 import os
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from r2plus1d.json_forms import (
-    COUNT,
-    FLAG,
-    FRACTION,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    Check,
-    Form,
-    field,
-    is_count,
-    one_of,
-    write_json,
-)
+from r2plus1d.json_forms import COUNT, FRACTION, TEXT, Check, Form, field, is_count, one_of, write_json
 from r2plus1d.metrics import (
     GUIDE_CLASSES,
     GUIDE_VIDEOS,
@@ -278,36 +265,3 @@ def parse_batch_sizes(text: str) -> List[int]:
     if not re.fullmatch(r'\s*[1-9]\d{0,8}(\s+[1-9]\d{0,8})*\s*', text):
         raise argparse.ArgumentTypeError(f'"{text}" is not a list of numbers with spaces between, such as "1 16"')
     return list(dict.fromkeys(int(word) for word in text.split()))
-
-
-# ---- agreement -------------------------------------------------------------------------------------
-
-
-SHOWN = ('model', 'step', 'precision', 'passed', 'bound', 'max_abs_difference', 'max_rel_difference', 'cosine',
-         'top1_agreement', 'top5_agreement')  # of a row of compare.json; that of bins has fewer
-FIGURE = Check(lambda value: value is None or isinstance(value, (str, bool)) or NUMBER.takes(value), 'a figure or text')
-ROW = Check(lambda row: OBJECT.takes(row) and all(FIGURE.takes(row.get(key)) for key in SHOWN), 'a compared model')
-
-
-@dataclasses.dataclass(frozen=True)
-class ComparisonReport(Form):
-    """What the report shows of compare.json."""
-
-    REMEDY = 'run test/pth2om.sh again'
-    passed: bool = field(FLAG)
-    num_videos: int = field(COUNT)
-    num_test_videos: int = field(COUNT)
-    models: List[Dict[str, Any]] = field(ROW.list_of())
-    first_difference: Optional[Dict[str, Any]] = field(OBJECT.or_null())
-    checkpoint: Optional[str] = field(TEXT.or_null())
-
-    def weights_of(self, model: str) -> Optional[str]:
-        """The file name of the checkpoint, where it is noted for this model."""
-        compared = {os.path.basename(str(row.get('model'))) for row in self.models}
-        return os.path.basename(self.checkpoint) if self.checkpoint and os.path.basename(model) in compared else None
-
-
-def read_comparison(work_dir: str) -> Optional[ComparisonReport]:
-    """What r2plus1d_compare.py printed, if test/pth2om.sh has left it in the folder; else None."""
-    path = os.path.join(work_dir, 'compare.json')
-    return ComparisonReport.read(path) if os.path.isfile(path) and os.path.getsize(path) else None

@@ -20,6 +20,7 @@ import numpy as np
 
 from r2plus1d.bins import config_digest
 from r2plus1d.class_names import class_names
+from r2plus1d.comparison import read_comparison
 from r2plus1d.data import Clips, read_config, shape_of_config
 from r2plus1d.environment import Environment, cpu_name, describe_environment
 from r2plus1d.lists import check_names_of_videos
@@ -32,7 +33,6 @@ from r2plus1d.results import (
     Result,
     find_batch_sizes,
     judge,
-    read_comparison,
     read_performance,
     read_result,
 )
