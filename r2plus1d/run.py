@@ -21,7 +21,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
@@ -152,24 +151,25 @@ def signals_raise() -> Iterator[None]:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     wakeup = signal.set_wakeup_fd(writer)
-    threading.Thread(target=end_by_force, args=[reader], daemon=True).start()
+    has_ended = threading.Event()
+    threading.Thread(target=end_by_force, args=[reader, has_ended], daemon=True).start()
     try:
         with signals_call(functools.partial(interrupt, os.getpid())):
             yield
     finally:
+        has_ended.set()
         signal.set_wakeup_fd(wakeup)
         os.close(writer)
 
 
-def end_by_force(reader: int) -> None:
-    """In a thread: PATIENCE seconds after a signal, whose number READER gives, the process ends, whatever it does.
+def end_by_force(reader: int, has_ended: threading.Event) -> None:
+    """In a thread: unless main() HAS_ENDED, the process ends PATIENCE seconds after a signal, which READER gives.
 
     Python calls no handler while it waits for a call of a library, such as the inference of a model that never ends.
     """
     with open(reader, 'rb', buffering=0) as f:  # it stays open: Python would complain of a second signal
         number = f.read(1)
-        if number:
-            time.sleep(PATIENCE)
+        if number and not has_ended.wait(PATIENCE):
             try:
                 end_of_signal(KeyboardInterrupt(number[0]))
             finally:
