@@ -30,7 +30,7 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEFAULT_CONFIG = os.path.join(FOLDER, 'r2plus1d_r34_8x8x1_180e_ucf101_rgb2.py')
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 5.0  # seconds from one of them to the end of a script that does not end by itself
-ENDED = threading.Event()  # what a thread would say after that is not said: an engine may still be loading
+ENDED = threading.Event()  # what another thread says after that is not printed: an engine may still be loading
 
 
 # ---- messages ----------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def printable(text: object) -> str:
 
 
 def log(text: object) -> None:
-    if not ENDED.is_set():
+    if not ENDED.is_set() or threading.current_thread() is threading.main_thread():
         print(f'[INFO] {printable(text)}', file=sys.stderr)
 
 
