@@ -22,10 +22,11 @@ python -m pip install -q --no-compile 'pytest>=7.3' pytest-xdist hypothesis pyte
 # Ray is optional, and there are machines and Pythons for which it has no wheel.
 python -m pip install -q --no-compile --only-binary ray "ray[data]" -c constraints.txt ||
     say "no Ray for this Python: its tests are skipped"
-export OMP_NUM_THREADS=1 # two tests at a time: PyTorch's threads would wait for one another
+export OMP_NUM_THREADS=1 # of several tests at a time PyTorch's threads would wait for one another
 # Not by mktemp, whose folder is for its owner alone: some tests are run as an ordinary user.
 export TMPDIR=${TMPDIR:-/tmp}/r2plus1d_tests.$$
 (umask 022 && mkdir "$TMPDIR")
-python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@" ||
+# Three processes for two cores: a third of the time a test waits.
+python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@" ||
     fail "what the failed tests have written is in $TMPDIR"
 rm -rf "$TMPDIR"

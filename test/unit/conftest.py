@@ -52,7 +52,7 @@ VIDEOS = {
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first, so that two processes end at about the same time.
+    """The longest files first, so that the processes end at about the same time.
 
     A file that takes long says so by its variable SECONDS.
     """

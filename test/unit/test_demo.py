@@ -13,7 +13,7 @@ import torch
 from conftest import CONFIG, REAL, ROOT, make_video, run, start
 from test_chain import infer, mmaction2_samples, postprocess, preprocess, torch_model
 
-SECONDS = 70
+SECONDS = 155
 
 DEMO_CONFIG, CHECKPOINT = (ROOT / 'demo' / f'r2plus1d_r18_demo.{kind}' for kind in ('py', 'pth'))
 OPPOSITE = {'Left': 'Right', 'Right': 'Left', 'Clockwise': 'Counterclockwise', 'Counterclockwise': 'Clockwise'}

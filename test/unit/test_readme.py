@@ -26,7 +26,7 @@ from cann import make_cann, make_python
 
 from r2plus1d.run import example_lines
 
-SECONDS = 80
+SECONDS = 215
 
 PYTHON_SCRIPTS = [path for path in [*ROOT.glob('r2plus1d_*.py'), ROOT / 'test/parse.py', ROOT / 'test/run_ais_bench.py']
                   if 'make_parser(__doc__)' in path.read_text(encoding='utf-8')]
