@@ -13,7 +13,6 @@ through memory that both processes share.
 from __future__ import annotations
 
 import functools
-import getpass
 import importlib.metadata
 import mmap
 import multiprocessing.util
@@ -135,12 +134,12 @@ def path_problem(path: str, forbidden: int, remedy: str) -> Optional[str]:
     status = os.stat(absolute)
     if status.st_uid != os.geteuid() and status.st_gid not in os.getgroups():
         return (f'{path}: belongs to another user and group, which ais_bench refuses; '
-                f'copy it, or as root: chown {getpass.getuser()} {shlex.quote(path)}')
+                f'copy it, or as root: chown {os.geteuid()} {shlex.quote(path)}')
     if status.st_mode & forbidden:
         return (f'{path}: its mode is {status.st_mode & 0o777:o}, which ais_bench refuses; '
                 f'chmod {remedy} {shlex.quote(path)}')
     if not os.access(absolute, os.R_OK):
-        return f'{path}: may not be read by {getpass.getuser()}; chmod u+r it, and u+x the folders above it'
+        return f'{path}: may not be read by user {os.geteuid()}; chmod u+r it, and u+x the folders above it'
     return None
 
 

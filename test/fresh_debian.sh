@@ -49,6 +49,7 @@ for name in $(compgen -e | grep -iE '^PIP_|^(http|https|no|all)_proxy$|^SSL_CERT
     variables+=("$name=${!name}")
     [[ $name != *CERT* ]] || install -D "${!name}" "$debian${!name}"
 done
+grep -q '^user:' "$debian/etc/passwd" || echo 'user:x:1000:1000::/home/user:/bin/bash' >>"$debian/etc/passwd"
 rm -rf --one-file-system "${debian:?}$home" "${debian:?}$copy"
 mkdir -p "$debian$home" "$debian$copy"
 (cd "$root" && git ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do

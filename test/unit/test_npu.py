@@ -211,6 +211,21 @@ def test_what_ais_bench_would_refuse_is_said_before(om, bins, tmp_path, change, 
     assert done.returncode == 1 and words.format(om=path) in done.stderr, done.stderr
 
 
+def test_a_user_without_a_name(om, monkeypatch):
+    """As in a container that is started with the number of a user."""
+    from r2plus1d.npu import path_problem
+
+    def unknown(number):
+        raise KeyError(f'uid not found: {number}')
+
+    monkeypatch.setattr(pwd, 'getpwuid', unknown)
+    monkeypatch.setattr(os, 'geteuid', lambda: 54321)
+    monkeypatch.setattr(os, 'getgroups', list)
+    for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME'):
+        monkeypatch.delenv(name, raising=False)
+    assert 'as root: chown 54321 ' in path_problem(str(om[1]), 0o022, 'go-w')
+
+
 @pytest.mark.parametrize('age, devices, words', [
     ('2023', '0,1,2,3', 'cannot divide 5 files among 4 devices'),  # 2, 2, 1 and none
     ('2025', '0,1,2,3', None),
