@@ -26,7 +26,6 @@ export OMP_NUM_THREADS=1 # of several tests at a time PyTorch's threads would wa
 # Not by mktemp, whose folder is for its owner alone: some tests are run as an ordinary user.
 export TMPDIR=${TMPDIR:-/tmp}/r2plus1d_tests.$$
 (umask 022 && mkdir "$TMPDIR")
-# Three processes for two cores: a third of the time a test waits.
-python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@" ||
+python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@" ||
     fail "what the failed tests have written is in $TMPDIR"
 rm -rf "$TMPDIR"
