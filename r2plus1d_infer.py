@@ -70,7 +70,7 @@ def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
     provenance = note_provenance(args.model, args.input, cfg)
     check_memory(source.batch_size, first.sample_shape, first.dtype)
     source.check_classes(first)
-    with ThreadPoolExecutor(len(engines)) as pool:  # this thread stays free for Ctrl-C, whatever a model does
+    with ThreadPoolExecutor(len(engines)) as pool:  # the devices at the same time
         list(pool.map(lambda engine: warm_up(engine, source, args.warmup_count), engines.values()))
     began = time.perf_counter()
     with tqdm(total=len(source.groups), unit='batch', desc='Inference') as bar:

@@ -14,7 +14,6 @@ import os
 import random
 import re
 import statistics
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -24,6 +23,7 @@ from tqdm import tqdm
 
 from r2plus1d.container import picture
 from r2plus1d.own_data import PARTS
+from r2plus1d.pools import decode_ahead
 from r2plus1d.run import InputError
 from r2plus1d.store import file_digest, naming
 from r2plus1d.video_file import TAKE_IT, Damaged, VideoFile
@@ -116,8 +116,8 @@ def look_at_all(videos: Sequence[OwnVideo], frames: Optional[str] = None) -> Non
             video.left_out = str(e).replace(f'{video.path}: ', '', 1).replace(f'; {TAKE_IT}', '')
 
     new = [video for video in videos if not video.left_out]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        list(tqdm(pool.map(look_at, new), total=len(new), unit='video', desc='looking'))
+    for _ in tqdm(decode_ahead(look_at, new), total=len(new), unit='video', desc='looking'):
+        pass
     leave_out_twins(videos)
 
 

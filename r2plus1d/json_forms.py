@@ -3,13 +3,13 @@
 """A JSON file as a dataclass: one declaration a form, from which reading, checking, writing and comparing follow.
 
     @dataclass(frozen=True)
-    class Info(Form):
+    class BinsInfo(Form):
         VERSION = 2
         REMEDY = 'make the bins again with r2plus1d_preprocess.py --overwrite'
         bts: int = field(COUNT, identity=True)     # a difference means other data
         list: str = field(TEXT)                    # a note: compared with nothing
 
-    info = Info.read('bins/info.json')             # raises InputError, which names the field and ends with REMEDY
+    info = BinsInfo.read('bins/info.json')         # raises InputError, which names the field and ends with REMEDY
     write_json('bins/info.json', info.to_json())
     info.differences(other)                        # names of the identity fields in which the two differ
 
@@ -90,7 +90,6 @@ def is_count(value: object) -> bool:
 def is_number(value: object) -> bool:
     """Whether a value from a JSON file is a finite number, of a size that a floating-point number has."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
-
 
 
 # ---- forms -------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_overwrite_makes_the_bins_again(dataset, small, tmp_path):
 
 
 def test_a_direct_run_with_a_precision_says_of_what_it_is(dataset, small, tmp_path, monkeypatch):
-    """The summary notes config, list and model; there are no bins. A second one says that it is of the same."""
+    """The summary notes config, list and model; there are no bins."""
     evaluate(small, tmp_path, '--direct', '--precision', 'auto', cwd=dataset)
     assert not (tmp_path / 'predata_bts1').exists()
     path, = tmp_path.glob('predata_bts1_bs1_out/*_summary.json')
