@@ -86,7 +86,7 @@ def infer_into(outputs: OutputWriter, args: argparse.Namespace) -> None:
 
 
 def load(args: argparse.Namespace) -> Tuple[List[Engine], Any]:
-    """The engines, and the mmcv.Config of --config or None. Reading it imports mmaction2, while the engines load."""
+    """The engines, and the mmcv.Config of --config or None. Reading it imports mmcv, while the engines load."""
     if not args.config:
         return make_engines(args), None
     started = start_engines(args)

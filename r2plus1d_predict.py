@@ -54,7 +54,7 @@ def predict(args: argparse.Namespace) -> None:
     if args.precision == AUTO:
         args.precision = noted_precision(args.output, args.model) or AUTO
     engines = None if args.ray else start_engines(args, many_batches=not is_one_sample(args))
-    cfg = read_config(args.config)  # it imports mmaction2 meanwhile
+    cfg = read_config(args.config)  # it imports mmcv meanwhile
     cfg.allow_damaged = args.allow_damaged
     source, names = args.classes = class_names(args.model, cfg, args.classes)
     videos = find_videos(args.video, names) if args.video else videos_of_test_split(cfg)

@@ -137,7 +137,7 @@ class TestVideos(Source):
     """Batches straight from the test videos of a config. The names are those that their bins would have."""
 
     def __init__(self, cfg: Any, batch_size: Optional[int], engine: Engine) -> None:
-        # This import brings mmaction2 and PyTorch, which the other two sources do without.
+        # This import brings OpenCV and PyAV, which the other two sources do without.
         from r2plus1d.data import Samples
         self.cfg = cfg
         self.samples = Samples(cfg, str(engine.dtype))

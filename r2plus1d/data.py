@@ -22,6 +22,7 @@ import numpy as np
 from r2plus1d.bins import THREE_CROPS, describe_shape
 from r2plus1d.frames import Pipeline, Step, VideoInfo, name_of
 from r2plus1d.lists import check_list
+from r2plus1d.openmmlab import build_dataset, import_mmcv
 from r2plus1d.run import InputError, explain_missing, one_line
 
 PAGE = 4096  # bytes; writing past the page cache needs memory that begins at a page
@@ -31,16 +32,6 @@ KEEP_SHAPE = {*FAST_END, 'Flip'}
 
 
 # ---- configs -----------------------------------------------------------------------------------------
-
-
-def import_mmcv() -> Any:
-    """mmcv. Raises ImportError where it is one that mmaction2 0.x cannot use."""
-    import mmcv
-    if not hasattr(mmcv, 'Config'):
-        version = getattr(mmcv, '__version__', 'of no version')
-        raise ImportError(f'mmcv {version}, where mmaction2 0.x needs 1.x: remove it by pip uninstall mmcv mmcv-lite',
-                          name='mmcv')
-    return mmcv
 
 
 def read_config(path: str, options: Optional[Sequence[str]] = ()) -> Any:
@@ -112,10 +103,9 @@ class Videos:
 
 def listed_videos(cfg: Any, data: Any) -> Videos:
     """The videos of the list that DATA names (cfg.data.test or like it), as mmaction2's dataset describes them."""
-    from mmaction.datasets import build_dataset
     check_list(cfg, data)
     try:
-        dataset = build_dataset(dict(data, pipeline=[]), dict(test_mode=True))
+        dataset = build_dataset(dict(data, pipeline=[]))
         return Videos([dataset[i] for i in range(len(dataset))], dataset.ann_file)
     except Exception as e:  # mmaction2 checks little
         raise InputError(f'{cfg.filename}: its data set cannot be read: {type(e).__name__}: {one_line(e)}')

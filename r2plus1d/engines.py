@@ -239,7 +239,7 @@ def make_engines(args: argparse.Namespace) -> List[Engine]:
 def start_engines(args: argparse.Namespace, many_batches: bool = False) -> Future[List[Engine]]:
     """Begin make_engines(), and prepare the engines for batches of --batchsize, in a thread of its own.
 
-    The engines load and compile the model while this thread imports mmaction2 and PyTorch. Those of NPUs are made
+    The engines load and compile the model while this thread imports mmcv and reads videos. Those of NPUs are made
     before this function returns: each is a forked process, and must not inherit the locks that another thread holds
     while it imports.
 

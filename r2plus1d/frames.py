@@ -6,8 +6,7 @@
     results = pipeline.run({'filename': 'clip.avi', 'label': -1, 'start_index': 0, 'modality': 'RGB'}).results
 
 mmaction2's steps choose the frames, and resize, crop and flip them. Frames of video files come from video_file.py,
-those of a folder of image files from here. mmaction2 and PyTorch are imported when a pipeline is made: the import takes
-more than a second, in which another thread can load the model (start_engines() of r2plus1d/engines.py).
+those of a folder of image files from here.
 
 Decoders fill in what is missing: OpenCV makes the lower half of half a JPEG grey. A sample made of that looks like any
 other and gives a wrong score without a word. simplejpeg takes a warning of libjpeg for an error. What it cannot see: a
@@ -25,6 +24,7 @@ import numpy as np
 import simplejpeg
 
 from r2plus1d.container import Index
+from r2plus1d.openmmlab import compose
 from r2plus1d.run import InputError, log, one_line
 from r2plus1d.store import check_regular_file
 from r2plus1d.video_file import FEWEST_FRAMES, read_clip
@@ -148,13 +148,12 @@ class Pipeline:
     """Steps of a test pipeline, in three parts: what chooses the numbers of the frames, decoding, and the rest."""
 
     def __init__(self, cfg: Any, steps: Sequence[Step], are_files: bool):
-        from mmaction.datasets.pipelines import Compose
         cv2.setNumThreads(0)  # several videos are resized at a time, each in the thread or process that asks for it
         self.config = cfg.filename
         self.allow_damaged = bool(cfg.get('allow_damaged', False))
         self.source, sampling, rest = split_steps(steps, are_files)
-        self.sample = Compose(sampling)
-        self.finish = Compose(rest)
+        self.sample = compose(sampling)
+        self.finish = compose(rest)
 
     def run(self, info: VideoInfo, span: Optional[Span] = None) -> ClipResults:
         """The results for the video that INFO describes. SPAN: only the frames in these seconds of a video file.
