@@ -35,16 +35,27 @@ def model_that_never_ends(path):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 11)], ir_version=6), path)
 
 
+# with less patience than the 5 s of a user's run
+IMPATIENT = f"""import sys
+sys.path.insert(0, {str(ROOT)!r})
+import r2plus1d.run
+r2plus1d.run.PATIENCE = 0.5
+import r2plus1d_infer
+sys.argv[0] = 'r2plus1d_infer.py'
+r2plus1d_infer.main()
+"""
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_model_that_never_ends_is_ended_by_one_signal(tmp_path, number):
     """Python calls no handler while a library computes; SIGTERM was ignored for ever."""
     pytest.importorskip('openvino')
     model_that_never_ends(tmp_path / 'm.onnx')
-    command = [sys.executable, ROOT / 'r2plus1d_infer.py', '--model', tmp_path / 'm.onnx']
+    command = [sys.executable, '-c', IMPATIENT, '--model', tmp_path / 'm.onnx']
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert 'OpenVINO' in process.stderr.readline()  # it is loaded
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(2)
+            process.wait(1)
         os.kill(process.pid, number)
         _, text = process.communicate(timeout=60)
     cause = 'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'
