@@ -8,6 +8,7 @@ The way with one video alone is measured as well: it is the start-up, which does
 is the time that r2plus1d_predict.py takes to predict the classes of one video.
 """
 import collections
+import functools
 import json
 import os
 import re
@@ -28,6 +29,7 @@ PURE_BATCHES = 20  # of the model alone: with 5 of them, one slow second of the 
 MMACTION2 = 'mmaction2: build_rawframes.py, build_file_list.py, tools/test.py'
 OURS = 'r2plus1d_infer.py --config'
 PREDICT = 'r2plus1d_predict.py'
+IMPORT = 'import torch'
 
 
 def copy_videos(frames, folder, count):
@@ -117,9 +119,14 @@ def evaluate_by_predict(folder, model, precision, config):
 
 def predict_one(video, model, precision, config):
     """Seconds that r2plus1d_predict.py takes for a video, from its start to its end."""
+    return seconds_of(f'{ROOT}/{PREDICT}', '--video', video, '--model', model, '--precision', precision,
+                      '--config', config)
+
+
+def seconds_of(*arguments):
+    """Seconds of a Python with the arguments, from its start to its end."""
     before = time.perf_counter()
-    run(sys.executable, f'{ROOT}/r2plus1d_predict.py', '--video', video, '--model', model, '--precision', precision,
-        '--config', config)
+    run(sys.executable, *arguments)
     return time.perf_counter() - before
 
 
@@ -140,14 +147,19 @@ def measure_end_to_end(frames, folder, ways, checkpoint, counts, rounds):
 
 
 def measure_first_prediction(frames, folder, ways, rounds):
-    """{way: seconds of r2plus1d_predict.py for one video, in each round}. The round before the first is not counted."""
+    """{way: seconds of r2plus1d_predict.py for one video, in each round}. The round before the first is not counted.
+
+    The import of PyTorch alone is among them, to compare with: r2plus1d_predict.py does without it.
+    """
     place = os.path.join(folder, 'first_prediction')
     shutil.rmtree(place, ignore_errors=True)
     video, = copy_videos(frames, place, 1)
-    results = {name: [] for name in ways}
+    commands = {name: functools.partial(predict_one, video, *way) for name, way in ways.items()}
+    commands[IMPORT] = functools.partial(seconds_of, '-c', 'import torch')
+    results = {name: [] for name in commands}
     for number in range(rounds + 1):
-        for name, way in ways.items():
-            seconds = predict_one(video, *way)
+        for name, command in commands.items():
+            seconds = command()
             if number:  # the files were read before
                 results[name].append(seconds)
                 print(f'round {number}: first prediction, {name}: {seconds:.2f} s', flush=True)
@@ -224,9 +236,11 @@ def end_to_end_lines(entries):
 
 
 def first_prediction_lines(results):
-    """RESULTS: of measure_first_prediction()."""
-    rows = [('model', 'seconds', 'rounds: s')]
+    """RESULTS: of measure_first_prediction(); those of older ones have no import of PyTorch to compare with."""
+    rows = [('model', 'seconds', 'rounds: s', *(['of the import of PyTorch'] if IMPORT in results else []))]
     for name, seconds in results.items():
-        rows.append((name.replace(OURS, PREDICT), rounded(np.median(seconds), 2), spread(seconds, 2)))
+        median = np.median(seconds)
+        share = [rounded(median / np.median(results[IMPORT]), 2)] if IMPORT in results else []
+        rows.append((name.replace(OURS, PREDICT), rounded(median, 2), spread(seconds, 2), *share))
     return ['One video by r2plus1d_predict.py, full-size model, from the start of the command to its end:', '',
             *table(*rows)]

@@ -27,7 +27,7 @@ from typing import Any, Counter, Deque, Dict, Iterable, Iterator, List, Tuple
 from r2plus1d.data import read_config
 from r2plus1d.engines import OnnxRuntime, choose_backend, make_engine
 from r2plus1d.inference import Outcome, Task, decode_task, infer_batch
-from r2plus1d.run import InputError, log, one_line
+from r2plus1d.run import InputError, import_library, log, one_line
 from r2plus1d.videos import Decoder
 
 ray: Any = None  # where it is not installed
@@ -149,8 +149,7 @@ def device_kind(args: argparse.Namespace) -> str:
     """Which resource of Ray a worker needs: NPU, GPU, or CPU where the model runs on none of them."""
     backend = choose_backend(args.model, args.backend)
     if backend == 'onnxruntime':
-        import onnxruntime
-        available = onnxruntime.get_available_providers()
+        available = import_library('onnxruntime').get_available_providers()
         kinds = [kind for kind, name in zip(('NPU', 'GPU'), OnnxRuntime.ACCELERATORS) if name in available]
         return [*kinds, 'CPU'][0]
     return 'NPU' if backend == 'ais_bench' else 'CPU'

@@ -34,7 +34,7 @@ from r2plus1d.models import (
     name_content,
 )
 from r2plus1d.precision import PRECISIONS
-from r2plus1d.run import InputError, one_line
+from r2plus1d.run import InputError, import_library, one_line
 from r2plus1d.store import check_regular_file
 
 BIN_BOUNDS = {'uint8': 5, 'float32': 0.09}  # JPEG decoders differ by a few levels of 255; one level is 1/57 normalized
@@ -48,8 +48,7 @@ class PyTorch(Engine):
     precision = 'f32'
 
     def __init__(self, cfg: Any, checkpoint: str, sample_shape: List[int]) -> None:
-        import torch
-
+        torch = import_library('torch')
         from mmaction.models import build_model
         from mmcv.runner import load_checkpoint
         super().__init__(checkpoint)

@@ -38,7 +38,7 @@ from r2plus1d.models import (
 )
 from r2plus1d.npu import AisBench, shape_of_om
 from r2plus1d.precision import AUTO, CPU_PRECISIONS, FLOAT_PRECISIONS, PRECISIONS, Timings, announced, computed_in
-from r2plus1d.run import InputError, log, one_line
+from r2plus1d.run import InputError, import_library, log, one_line
 from r2plus1d.store import check_regular_file
 
 
@@ -50,7 +50,7 @@ class OpenVINO(Engine):
 
     def __init__(self, model: str, precision: str, device: int) -> None:
         no_telemetry()
-        import openvino
+        openvino = import_library('openvino')
         super().__init__(model)
         self.version = openvino.__version__.split('-')[0]
         self.cpu = cpu_name()
@@ -166,7 +166,7 @@ class OnnxRuntime(Engine):
         self.sample_shape, self.dtype = input_of(model, content)
         check_all_weights(model, content)
         self.precision = computed_in(model, asked, is_quantized(content))
-        import onnxruntime
+        onnxruntime = import_library('onnxruntime')
         available = onnxruntime.get_available_providers()
         providers = [(name, {'device_id': device}) for name in self.ACCELERATORS if name in available]
         options = onnxruntime.SessionOptions()
@@ -197,8 +197,7 @@ def has_accelerator() -> bool:
     if not found or not glob.glob(f'{os.path.dirname(found.origin or "")}/capi/*onnxruntime_providers_c*'):
         return False
     with contextlib.suppress(ImportError):
-        import onnxruntime
-        return bool(set(OnnxRuntime.ACCELERATORS) & set(onnxruntime.get_available_providers()))
+        return bool(set(OnnxRuntime.ACCELERATORS) & set(import_library('onnxruntime').get_available_providers()))
     return False
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 
 import numpy as np
 
-from r2plus1d.run import InputError, one_line
+from r2plus1d.run import InputError, import_library, one_line
 from r2plus1d.store import check_regular_file
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load_onnx(path: str) -> ModelProto:
 
     Those files have to lie in the folder of the model: others may name any file of this machine as their weights.
     """
-    import onnx
+    onnx = import_library('onnx')
     check_regular_file(path)
     try:
         model = onnx.load(path, load_external_data=False)

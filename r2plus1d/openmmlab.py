@@ -14,6 +14,7 @@ Where a config names others, or a process has PyTorch or mmaction2 already, they
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib
 import sys
 import threading
@@ -24,6 +25,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Callable, Container, Dict, Iterable, Mapping, Optional, Sequence
 
+from r2plus1d.run import import_library
+
 DATASETS = ('rawframe_dataset', 'video_dataset')  # in mmaction/datasets; the others need more of mmaction2
 
 
@@ -31,7 +34,7 @@ class Later(ModuleType):
     """A module that is imported when something of it is used."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), name)
+        return getattr(import_library(self.__name__), name)
 
 
 # ---- mmcv --------------------------------------------------------------------------------------------
@@ -74,6 +77,8 @@ def whole_mmcv(name: str) -> Any:
     if name.startswith('__') or '__getattr__' not in vars(mmcv):
         raise AttributeError(f'mmcv has no {name}')
     del mmcv.__getattr__, mmcv.utils.__getattr__
+    with contextlib.suppress(ImportError):
+        import_library('torch')
     importlib.reload(mmcv.utils)
     importlib.reload(mmcv)
     return getattr(mmcv.utils, name)
@@ -84,7 +89,7 @@ def whole_mmcv(name: str) -> Any:
 
 def later(module: str, name: str) -> Callable[..., Any]:
     """The function or class NAME of a module that is imported when it is called."""
-    return lambda *args, **options: getattr(importlib.import_module(module), name)(*args, **options)
+    return lambda *args, **options: getattr(import_library(module), name)(*args, **options)
 
 
 def pair(value: Any) -> Any:

@@ -17,7 +17,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from r2plus1d.data import Samples
 from r2plus1d.models import is_quantized, load_onnx, no_telemetry
-from r2plus1d.run import InputError, one_line
+from r2plus1d.run import InputError, import_library, one_line
 
 NORMALIZE = ['/normalize/Cast', '/normalize/Sub', '/normalize/Mul']  # names of the nodes that --uint8_input adds
 OPSET_OF_INT8 = 13  # the first in which QuantizeLinear has a scale for each channel
@@ -97,8 +97,7 @@ def calibration_samples(cfg: Any, test: Samples) -> Samples:
 
 def import_nncf() -> Any:
     no_telemetry()
-    import nncf
-    return nncf
+    return import_library('nncf')
 
 
 def quantize(model: ModelProto, model_path: str, samples: Any, indices: Sequence[int]) -> ModelProto:

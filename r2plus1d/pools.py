@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import multiprocessing
 import os
 import signal
@@ -18,7 +17,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from typing import Any, Callable, Deque, Iterable, Iterator, List, Sequence, TypeVar
 
 from r2plus1d.environment import cpu_count
-from r2plus1d.run import signals_call
+from r2plus1d.run import signals_wait
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -49,17 +48,12 @@ def decode_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> I
 def fork_workers(count: int, first: Callable[..., object] = int, *args: object) -> ProcessPoolExecutor:
     """A pool of COUNT processes, each of which has called FIRST(*ARGS). They are forks: nothing is copied to them.
 
-    Signals wait until they are there: Python prints and forgets what a handler raises within a fork. To block them
-    would not do, since any thread may take them, one of a library too.
+    Signals wait until they are there.
     """
     pool = ProcessPoolExecutor(count, multiprocessing.get_context('fork'), end_with_parent, (first, args))
-    came: List[int] = []
-    is_main = threading.current_thread() is threading.main_thread()  # no other thread calls handlers
-    with signals_call(lambda number, _: came.append(number)) if is_main else contextlib.nullcontext():
+    with signals_wait():
         pool.submit(int)  # starts all of them
-    POOLS.append(pool)
-    for number in came[:1]:
-        signal.raise_signal(number)
+        POOLS.append(pool)
     return pool
 
 

@@ -17,6 +17,7 @@ import contextlib
 import errno
 import functools
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -72,7 +73,8 @@ def describe_os_error(error: OSError) -> str:
 def packages_needed() -> Iterator[None]:
     """Around the imports of a script, which take seconds: a package that is missing, or Ctrl-C, is one line."""
     try:
-        yield
+        with signals_wait():
+            yield
     except KeyboardInterrupt as e:
         end_of_signal(e)
     except ImportError as e:
@@ -143,6 +145,29 @@ def signals_call(handler: Callable[[int, Any], None]) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """Within this context signals that end a script wait; the first of them comes at its end.
+
+    For what cannot bear that a handler raises: a fork, whose errors Python prints and forgets, and the import of a
+    library in C++, which aborts. To block signals would not do, since any thread may take them, one of a library too.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other thread calls handlers
+        yield
+        return
+    came: List[int] = []
+    with signals_call(lambda number, _: came.append(number)):
+        yield
+    for number in came[:1]:
+        signal.raise_signal(number)
+
+
+def import_library(name: str) -> Any:
+    """A package with parts in C++, imported where it is used; see signals_wait()."""
+    with signals_wait():
+        return importlib.import_module(name)
 
 
 @contextlib.contextmanager

@@ -451,7 +451,7 @@ def test_the_process_of_a_device_ends(tmp_path, whole, om, number, status):
 SCRIPT = """
 import os, signal, sys, threading, time
 from r2plus1d.pools import fork_workers
-from r2plus1d.run import script_main
+from r2plus1d.run import import_library, script_main
 
 @script_main
 def main():
@@ -461,6 +461,8 @@ def main():
         victim = thread if 'thread' in sys.argv[1] else threading.main_thread()
         os.register_at_fork(before=lambda: (signal.pthread_kill(victim.ident, signal.SIGTERM), time.sleep(0.2)))
         fork_workers(1)
+    if 'import' in sys.argv[1]:
+        import_library('aborts')
     try:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
@@ -473,10 +475,23 @@ main()
 """
 
 
+ABORTS = """import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2)
+except KeyboardInterrupt:  # as parts in C++ do
+    os.abort()
+"""
+
+
 @pytest.mark.parametrize('place, status, stdout', [('in a fork', 143, ''), ('in a fork, to another thread', 143, ''),
+                                                   ('in an import', 143, ''),
                                                    ('at the end', -signal.SIGINT, 'cleans up\n')])
-def test_signals_in_odd_places(place, status, stdout):
-    """Within a fork, where Python only prints what a handler raises; a second one while a script ends: at once."""
-    done = run(sys.executable, '-c', SCRIPT, place, check=False, timeout=30, cwd=ROOT)
+def test_signals_in_odd_places(tmp_path, place, status, stdout):
+    """Within a fork, where Python only prints what a handler raises; within the import of a library that aborts for it;
+    a second one while a script ends: at once."""
+    (tmp_path / 'aborts.py').write_text(ABORTS)
+    done = run(sys.executable, '-c', SCRIPT, place, check=False, timeout=30, cwd=ROOT,
+               env={'PYTHONPATH': str(tmp_path)})
     assert (done.returncode, done.stdout) == (status, stdout) and 'Traceback' not in done.stderr
     assert done.stderr.count('\n') == (1 if status == 143 else 0)
