@@ -17,15 +17,18 @@ esac
 cd "$root"
 set_up
 unset PYTHONDONTWRITEBYTECODE # each of many starts would compile what set-up did not import
-python -m pip install -q --no-compile 'pytest>=7.3' pytest-xdist hypothesis pyte pysubs2 'nncf>=2.7; python_version >= "3.10"' \
-    -c constraints.txt # NNCF: for int8
+pip=(python -m pip install -q --no-compile --only-binary ray -c constraints.txt 'pytest>=7.3' pytest-xdist hypothesis pyte
+    pysubs2 'nncf>=2.7; python_version >= "3.10"') # NNCF: for int8
 # Ray is optional, and there are machines and Pythons for which it has no wheel.
-python -m pip install -q --no-compile --only-binary ray "ray[data]" -c constraints.txt ||
+if ! "${pip[@]}" "ray[data]"; then
+    "${pip[@]}"
     say "no Ray for this Python: its tests are skipped"
+fi
 export OMP_NUM_THREADS=1 # of several tests at a time PyTorch's threads would wait for one another
 # Not by mktemp, whose folder is for its owner alone: some tests are run as an ordinary user.
 export TMPDIR=${TMPDIR:-/tmp}/r2plus1d_tests.$$
 (umask 022 && mkdir "$TMPDIR")
-python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@" ||
+# A test waits a tenth of the time, so three processes use two cores. Each takes up to 1.3 GB of memory.
+python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q --durations 10 "$@" ||
     fail "what the failed tests have written is in $TMPDIR"
 rm -rf "$TMPDIR"

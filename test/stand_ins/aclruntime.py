@@ -172,6 +172,7 @@ def open_onnx(path, shape):
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # a second one would wait busily, beside other tests
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     open_session = functools.partial(onnxruntime.InferenceSession, path, options, providers=['CPUExecutionProvider'])
     dimensions = open_session().get_inputs()[0].shape
