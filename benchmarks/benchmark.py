@@ -64,10 +64,11 @@ def measure_part(part, args, folder):
     models = make_models(args.frames, folder, 'int8' in precisions)
     if part == 'inference':
         return engines.measure_inference(args, models, precisions)
-    ways = videos.choose_ways(models, precisions, args.engines)
+    ways = videos.choose_ways(models, precisions)
+    chosen = videos.choose_ways(models, precisions, args.engines)
     return {
         'first_prediction': videos.measure_first_prediction(args.frames, folder, ways, args.rounds),
-        'entries': videos.measure_end_to_end(args.frames, folder, ways, models['checkpoint'], args.end_to_end,
+        'entries': videos.measure_end_to_end(args.frames, folder, chosen, models['checkpoint'], args.end_to_end,
                                              args.rounds),
     }
 
