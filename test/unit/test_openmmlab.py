@@ -45,12 +45,15 @@ REST = ['mmcv.Registry', 'from mmaction.models import build_model',
 
 def test_scripts_do_not_import_torch(dataset, small, tmp_path):
     (tmp_path / 'torch.py').write_text('raise SystemExit("PyTorch was imported")')
+    (tmp_path / 'ucf101').mkdir()
     video = dataset / f'data/ucf101/videos/{next(iter(VIDEOS))}.avi'
-    for script, *options in [('preprocess', '--output_path', tmp_path / 'bins'),
-                             ('infer', '--model', small.sim, '--output', tmp_path / 'out'),
-                             ('predict', '--model', small.sim, '--video', video)]:
-        run(sys.executable, ROOT / f'r2plus1d_{script}.py', '--config', small.config, *options, cwd=dataset,
-            env={'PYTHONPATH': str(tmp_path)})
+    for script, *options in [
+            ('r2plus1d_preprocess.py', '--config', small.config, '--output_path', tmp_path / 'bins'),
+            ('r2plus1d_infer.py', '--config', small.config, '--model', small.sim, '--output', tmp_path / 'out'),
+            ('r2plus1d_predict.py', '--config', small.config, '--model', small.sim, '--video', video),
+            ('mmaction2/tools/data/build_file_list.py', 'ucf101', 'data/ucf101/videos/', '--level', '2', '--format',
+             'videos', '--shuffle', '--out-root-path', f'{tmp_path}/')]:
+        run(sys.executable, ROOT / script, *options, cwd=dataset, env={'PYTHONPATH': str(tmp_path)})
 
 
 @pytest.mark.parametrize('name', CONFIGS)
