@@ -23,7 +23,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, Callable, Container, Dict, Iterable, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence
 
 from r2plus1d.run import import_library
 
@@ -133,14 +133,13 @@ class Mmaction:
             SourceFileLoader(name, path).exec_module(module)
         return self.modules[name]
 
-    def import_for(self, name: str, names: Optional[Mapping[str, Any]] = None, local: Any = None,
-                   fromlist: Optional[Sequence[str]] = (), level: int = 0) -> Any:
-        """What __import__ is for a file of mmaction2's."""
-        if level:
-            name = resolve_name('.' * level + name, (names or {})['__package__'])
+    def import_for(self, name: str, names: Mapping[str, Any], *rest: Any) -> Any:
+        """What __import__ is for a file of mmaction2's. REST: local variables, what is taken from the module, level."""
+        if rest[-1]:
+            name = resolve_name('.' * rest[-1] + name, names['__package__'])
         if name.startswith('mmaction.'):
             return self.load(name)
-        return self.modules.get(name) or builtins.__import__(name, names, local, fromlist or ())
+        return self.modules.get(name) or builtins.__import__(name, names, *rest)
 
 
 @lru_cache(maxsize=None)
@@ -155,7 +154,7 @@ def mmaction_files() -> Optional[Mmaction]:
 def compose(steps: Sequence[Mapping[str, Any]]) -> Any:
     """mmaction2's Compose of the STEPS of a config."""
     files = mmaction_files()
-    if files and is_known(files.steps, [step['type'] for step in steps]):
+    if files and is_known(files.steps, [step.get('type') for step in steps]):
         return files.modules['mmaction.datasets.pipelines'].Compose(steps)
     from mmaction.datasets.pipelines import Compose
     return Compose(steps)
@@ -164,12 +163,12 @@ def compose(steps: Sequence[Mapping[str, Any]]) -> Any:
 def build_dataset(data: Mapping[str, Any]) -> Any:
     """mmaction2's data set of a part of a config's data, in test mode."""
     files = mmaction_files()
-    if files and is_known(files.datasets, [data['type']]):
+    if files and is_known(files.datasets, [data.get('type')]):
         return files.datasets.build(data, default_args=dict(test_mode=True))
     import mmaction.datasets
     return mmaction.datasets.build_dataset(data, dict(test_mode=True))
 
 
-def is_known(registry: Container[str], names: Sequence[str]) -> bool:
+def is_known(registry: Any, names: Sequence[Any]) -> bool:
     """Whether mmaction2's own classes of the NAMES are meant: in mmaction.datasets a config's code may put others."""
-    return 'mmaction.datasets' not in sys.modules and all(name in registry for name in names)
+    return 'mmaction.datasets' not in sys.modules and all(name in registry.module_dict for name in names)

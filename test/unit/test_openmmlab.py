@@ -38,8 +38,14 @@ CONFIGS = {
     'a step of the same name': ({'ThreeCrop': CROP}, "custom_imports = dict(imports=['own_step'])"),
 }
 NEED_TORCH = ('tensors', 'a step of the same name')
+OF_ANOTHER_LIBRARY = """from r2plus1d.openmmlab import compose
+try:
+    compose([dict(type='torchvision.Nothing')])
+except Exception as e:
+    assert 'torchvision' in str(e), e
+"""
 # parts of mmcv and mmaction2 that are asked for after a config was read without PyTorch
-REST = ['mmcv.Registry', 'from mmaction.models import build_model',
+REST = [OF_ANOTHER_LIBRARY, 'mmcv.Registry', 'from mmaction.models import build_model',
         'import torch; assert mmcv.tensor2imgs(torch.zeros(1, 3, 8, 8))[0].shape == (8, 8, 3)']
 
 
