@@ -74,7 +74,7 @@ def import_mmcv() -> Any:
 def whole_mmcv(name: str) -> Any:
     """What mmcv and mmcv.utils have under the NAME, once they are executed again, with PyTorch."""
     import mmcv
-    if name.startswith('__') or '__getattr__' not in vars(mmcv):
+    if name.startswith('__'):
         raise AttributeError(f'mmcv has no {name}')
     del mmcv.__getattr__, mmcv.utils.__getattr__
     with contextlib.suppress(ImportError):

@@ -268,7 +268,7 @@ show_last_line() {
 # numbers, only if it fails. There are machines for which it has no wheel.
 onnxsim() {
     local output
-    if ! python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("onnxsim"))'; then
+    if ! python -c 'import onnxsim' 2>/dev/null; then
         say "onnxsim is not installed (no wheel for this Python and machine): $2 is a copy of $1"
         cp "$1" "$2"
     elif ! output=$(python -m onnxsim "${@:3}" "$1" "$2" 2>&1); then

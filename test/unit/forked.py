@@ -11,7 +11,6 @@ import runpy
 import sys
 import tempfile
 import threading
-import time
 import warnings
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -39,8 +38,6 @@ def _main(arguments, cwd, files, env):
     is_module = arguments[0] == '-m'
     sys.argv = arguments[is_module:]
     sys.path = [cwd if is_module else str(Path(arguments[0]).parent), *path]
-    if 'train.py' in arguments[0]:
-        time.sleep = lambda seconds: None  # mmcv waits 8 s in a training, for loggers and processes to end
     try:
         if is_module:
             runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
